@@ -1,0 +1,1 @@
+//! Key rings: where the keys that wrap organization keys live.

@@ -1,0 +1,1 @@
+//! Repositories in memory, for tests and for embedding.

@@ -1,0 +1,173 @@
+//! Audit rows: what changed, who did it and why. They are stored together with the change they record.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Timestamp;
+use crate::ids::{AuditId, OrganizationId};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),* }
+
+        impl $name {
+            /// The word in the database and on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// Reads the word.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+words! {
+    /// What happened.
+    Action {
+        /// An organization was created.
+        OrganizationCreated => "organization_created",
+        /// A user was created.
+        UserCreated => "user_created",
+        /// An API key was created.
+        ApiKeyCreated => "api_key_created",
+        /// An API key was revoked.
+        ApiKeyRevoked => "api_key_revoked",
+        /// A namespace was created.
+        NamespaceCreated => "namespace_created",
+        /// A bucket was created.
+        BucketCreated => "bucket_created",
+        /// A bucket was deleted.
+        BucketDeleted => "bucket_deleted",
+        /// A connection was created.
+        ConnectionCreated => "storage_connection_created",
+        /// A connection was changed by a person.
+        ConnectionUpdated => "storage_connection_updated",
+        /// A connection was archived.
+        ConnectionDeleted => "storage_connection_deleted",
+        /// A connection was tested by a person.
+        ConnectionTested => "storage_connection_tested",
+        /// A connection's status was changed by outcomes.
+        ConnectionFailed => "storage_connection_failed",
+        /// A sync was created.
+        SyncCreated => "sync_created",
+        /// A sync was deleted.
+        SyncDeleted => "sync_deleted",
+        /// A run of a sync was asked for.
+        SyncTriggered => "sync_triggered",
+        /// A run committed objects.
+        ObjectsCommitted => "objects_committed",
+        /// A run ended.
+        JobFinished => "sync_job_finished",
+        /// An object was deleted by a person.
+        ObjectDeleted => "object_deleted",
+    }
+}
+
+words! {
+    /// What kind of thing it happened to.
+    ResourceType {
+        /// An organization.
+        Organization => "organization",
+        /// A user.
+        User => "user",
+        /// An API key.
+        ApiKey => "api_key",
+        /// A namespace.
+        Namespace => "namespace",
+        /// A bucket.
+        Bucket => "bucket",
+        /// A connection.
+        Connection => "storage_connection",
+        /// A sync.
+        Sync => "sync",
+        /// A job.
+        Job => "sync_job",
+        /// An object.
+        Object => "object",
+    }
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A person or machine with an API key: user and key identifiers.
+    User {
+        /// The user's identifier.
+        user_id: String,
+        /// The key's identifier.
+        key_id: String,
+    },
+    /// The server itself: scheduler, workers, bootstrap.
+    System,
+    /// An operator at the command line.
+    Operator,
+}
+
+impl Actor {
+    /// The word for this kind of actor in the database and on the wire.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::User { .. } => "user",
+            Self::System => "system",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// What a request tells about itself for the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Who acts.
+    pub actor: Actor,
+    /// Why, from the request's `X-Change-Reason`; at most 500 characters.
+    pub reason: Option<String>,
+    /// The peer's address.
+    pub ip_address: Option<String>,
+    /// The peer's `User-Agent`; at most 256 characters.
+    pub user_agent: Option<String>,
+}
+
+impl Origin {
+    /// The server itself.
+    pub fn system() -> Self {
+        Self { actor: Actor::System, reason: None, ip_address: None, user_agent: None }
+    }
+
+    /// An operator at the command line.
+    pub fn operator() -> Self {
+        Self { actor: Actor::Operator, reason: None, ip_address: None, user_agent: None }
+    }
+}
+
+/// An audit row before it is stored; the repository adds the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAuditRow {
+    /// The row's identifier.
+    pub id: AuditId,
+    /// What happened.
+    pub action: Action,
+    /// To what kind of thing.
+    pub resource_type: ResourceType,
+    /// To which one.
+    pub resource_id: String,
+    /// Who, why and from where.
+    pub origin: Origin,
+    /// What changed, as a JSON object without any secret.
+    pub changes: Value,
+}
+
+/// A stored audit row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Whose trail it belongs to.
+    pub organization: OrganizationId,
+    /// When it was stored, by the database's clock.
+    pub at: Timestamp,
+    /// What was recorded.
+    pub row: NewAuditRow,
+}

@@ -1,0 +1,99 @@
+//! Check reports: what a test of a connection found out, claim by claim.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error_code::{Counting, ErrorCode};
+
+/// What became of one named check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The claim holds.
+    Passed,
+    /// The claim does not hold.
+    Failed,
+    /// Nothing could be said either way.
+    Inconclusive,
+    /// Not tried, because an earlier check failed or nothing asked for it.
+    Skipped,
+}
+
+/// One named check. The name is a wire identifier and the claim is true exactly when it passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Such as `configuration`, `connection`, `sign_in`.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What went wrong, when it failed or was inconclusive.
+    pub error_code: Option<ErrorCode>,
+    /// The provider's action that was tried or is missing, such as `s3:ListBucket on media`.
+    pub action: Option<String>,
+    /// What a person can do.
+    pub remedy: Option<String>,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+impl Check {
+    /// A check that passed.
+    pub fn passed(name: &str, ms: u64) -> Self {
+        Self { name: name.to_owned(), outcome: Outcome::Passed, error_code: None, action: None, remedy: None, ms }
+    }
+
+    /// A check that failed.
+    pub fn failed(name: &str, code: ErrorCode, action: Option<String>, remedy: impl Into<String>, ms: u64) -> Self {
+        Self { name: name.to_owned(), outcome: Outcome::Failed, error_code: Some(code), action, remedy: Some(remedy.into()), ms }
+    }
+
+    /// A check that could not be decided.
+    pub fn inconclusive(name: &str, code: ErrorCode, action: Option<String>, remedy: impl Into<String>, ms: u64) -> Self {
+        Self { outcome: Outcome::Inconclusive, ..Self::failed(name, code, action, remedy, ms) }
+    }
+
+    /// A check that was not tried.
+    pub fn skipped(name: &str) -> Self {
+        Self { outcome: Outcome::Skipped, ..Self::passed(name, 0) }
+    }
+}
+
+/// The outcome of one test of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// The checks in the order they were made.
+    pub checks: Vec<Check>,
+}
+
+impl CheckReport {
+    /// Whether no check failed.
+    pub fn success(&self) -> bool {
+        self.first_failure().is_none()
+    }
+
+    /// The first check that failed.
+    pub fn first_failure(&self) -> Option<&Check> {
+        self.checks.iter().find(|check| check.outcome == Outcome::Failed)
+    }
+
+    /// The failure's code, if there is one.
+    pub fn error_code(&self) -> Option<ErrorCode> {
+        self.first_failure().map(|check| check.error_code.unwrap_or(ErrorCode::Internal))
+    }
+
+    /// What the failure means for the connection's health, if there is one.
+    pub fn counting(&self) -> Option<Counting> {
+        self.error_code().map(ErrorCode::counting)
+    }
+
+    /// One sentence for a person, made of our own words only; at most 1000 characters.
+    pub fn message(&self) -> String {
+        let Some(failure) = self.first_failure() else {
+            return "The connection works.".to_owned();
+        };
+        let code = failure.error_code.unwrap_or(ErrorCode::Internal);
+        let action = failure.action.as_deref().map(|action| format!(" ({action})")).unwrap_or_default();
+        let remedy = failure.remedy.as_deref().unwrap_or_else(|| code.remedy());
+        let message = format!("Check {} failed{action}: {code}. {remedy}", failure.name);
+        message.chars().take(1000).collect()
+    }
+}

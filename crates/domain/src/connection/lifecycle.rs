@@ -1,0 +1,384 @@
+//! The connection's lifecycle on two axes: intent, which only people change, and health, which only outcomes change.
+//! The public status is one pure function of both.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::{Connection, ConnectionName, SealedCredentials};
+use crate::error_code::{Counting, ErrorCode};
+use crate::provider::{CredentialType, ProviderConfig};
+use crate::{Metadata, Timestamp};
+
+/// How many counted failures in a row stop all further attempts.
+pub const TRIP_AFTER: u32 = 5;
+
+/// What people want of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Intent {
+    /// It should work.
+    Enabled,
+    /// It should rest; its credentials are kept.
+    Suspended,
+    /// It is retired for good; its credentials are shredded.
+    Archived,
+}
+
+impl Intent {
+    /// The word in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Suspended => "suspended",
+            Self::Archived => "archived",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Enabled, Self::Suspended, Self::Archived].into_iter().find(|intent| intent.as_str() == text)
+    }
+}
+
+/// How attempts to use a connection went lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// The last counted attempt succeeded, or there was none.
+    Healthy,
+    /// One to four counted failures in a row.
+    Failing {
+        /// How many, 1 to 4.
+        consecutive_failures: u32,
+        /// Whether one of them was definite: credentials, permission or configuration.
+        definite: bool,
+    },
+    /// Five or more counted failures in a row: nothing is tried any more until a person acts.
+    Tripped {
+        /// How many, at least 5.
+        consecutive_failures: u32,
+    },
+}
+
+impl Health {
+    /// Counted failures since the last success.
+    pub fn consecutive_failures(self) -> u32 {
+        match self {
+            Self::Healthy => 0,
+            Self::Failing { consecutive_failures, .. } | Self::Tripped { consecutive_failures } => consecutive_failures,
+        }
+    }
+
+    /// Whether a definite failure is among them. Meaningless once tripped, then `false`.
+    pub fn definite(self) -> bool {
+        matches!(self, Self::Failing { definite: true, .. })
+    }
+
+    /// The health that the two stored facts stand for.
+    pub fn from_stored(consecutive_failures: u32, definite: bool) -> Self {
+        match consecutive_failures {
+            0 => Self::Healthy,
+            n if n < TRIP_AFTER => Self::Failing { consecutive_failures: n, definite },
+            n => Self::Tripped { consecutive_failures: n },
+        }
+    }
+
+    fn after_failure(self, definite: bool) -> Self {
+        match self {
+            Self::Tripped { .. } => self,
+            _ => Self::from_stored(self.consecutive_failures() + 1, self.definite() || definite),
+        }
+    }
+}
+
+/// The status that the outside sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PublicStatus {
+    /// Ready for use.
+    Active,
+    /// Stopped by a person or by five failures in a row.
+    Suspended,
+    /// Failing for a definite reason.
+    Failed,
+    /// Retired.
+    Archived,
+}
+
+impl PublicStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Suspended, Self::Failed, Self::Archived];
+
+    /// The word on the wire, always upper case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+            Self::Failed => "FAILED",
+            Self::Archived => "ARCHIVED",
+        }
+    }
+
+    /// Reads the word in any letter case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for PublicStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a connection is not active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatusReason {
+    /// A person archived it.
+    Archived,
+    /// A person suspended it.
+    UserSuspended,
+    /// Five counted failures in a row.
+    ConsecutiveFailures,
+    /// A definite failure since the last success.
+    HealthCheckFailed,
+}
+
+impl StatusReason {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Archived => "archived",
+            Self::UserSuspended => "user_suspended",
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::HealthCheckFailed => "health_check_failed",
+        }
+    }
+}
+
+/// The public status of a connection with this intent and health.
+pub fn public_status(intent: Intent, health: Health) -> PublicStatus {
+    match status_reason(intent, health) {
+        None => PublicStatus::Active,
+        Some(StatusReason::Archived) => PublicStatus::Archived,
+        Some(StatusReason::UserSuspended | StatusReason::ConsecutiveFailures) => PublicStatus::Suspended,
+        Some(StatusReason::HealthCheckFailed) => PublicStatus::Failed,
+    }
+}
+
+pub(super) fn status_reason(intent: Intent, health: Health) -> Option<StatusReason> {
+    match (intent, health) {
+        (Intent::Archived, _) => Some(StatusReason::Archived),
+        (Intent::Suspended, _) => Some(StatusReason::UserSuspended),
+        (Intent::Enabled, Health::Tripped { .. }) => Some(StatusReason::ConsecutiveFailures),
+        (Intent::Enabled, Health::Failing { definite: true, .. }) => Some(StatusReason::HealthCheckFailed),
+        (Intent::Enabled, Health::Failing { definite: false, .. } | Health::Healthy) => None,
+    }
+}
+
+/// What one attempt to use a connection amounted to, however many objects were in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptOutcome {
+    /// The connection's epoch when the attempt started.
+    pub epoch: u64,
+    /// The connection's credential version when the attempt started.
+    pub credential_version: u64,
+    /// How it went.
+    pub result: AttemptResult,
+}
+
+/// How an attempt went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptResult {
+    /// It worked.
+    Success {
+        /// Whether files were listed or copied, which counts as a use; a mere check does not.
+        used: bool,
+    },
+    /// It failed.
+    Failure {
+        /// Why; decides whether it counts.
+        code: ErrorCode,
+        /// The message for `last_error`, in our own words.
+        message: String,
+    },
+}
+
+/// A change of a connection's settings by a person. `None` leaves a field as it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Edit {
+    /// A new name.
+    pub name: Option<ConnectionName>,
+    /// A new description; `Some(None)` clears it.
+    pub description: Option<Option<String>>,
+    /// New key-value pairs, replacing all.
+    pub metadata: Option<Metadata>,
+    /// A new permission to write.
+    pub write_enabled: Option<bool>,
+    /// A new configuration with its sealed credentials.
+    pub config: Option<(ProviderConfig, CredentialType, SealedCredentials)>,
+    /// Whether the new configuration passed a test; an untested one leaves the health alone.
+    pub tested: bool,
+}
+
+/// Everything that can happen to a stored connection.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An attempt by a worker ended.
+    Outcome(AttemptOutcome),
+    /// A test asked for by a person ended.
+    PersonTested(AttemptOutcome),
+    /// A person suspends it.
+    Suspend,
+    /// A person reactivates it.
+    Activate {
+        /// Whether it passed a test just now.
+        tested: bool,
+    },
+    /// A person changes its settings.
+    Edit(Box<Edit>),
+    /// A person archives it.
+    Archive,
+}
+
+/// What an event did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// The connection afterwards.
+    pub connection: Connection,
+    /// Whether anything changed at all; if not, there is nothing to store.
+    pub changed: bool,
+    /// The status before and after, when it changed.
+    pub status_change: Option<(PublicStatus, PublicStatus)>,
+}
+
+/// An event that the connection's state does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TransitionError {
+    /// Archived is for good.
+    #[error("the connection is archived and can only be read")]
+    Archived,
+    /// A tripped connection comes back only after a test that passed.
+    #[error("the connection was stopped after repeated failures and must pass a test before it is active again")]
+    TestRequired,
+}
+
+impl Connection {
+    /// What `event` makes of this connection at `now`.
+    ///
+    /// # Errors
+    /// [`TransitionError`] when a person asks for what the state does not allow. Outcomes never fail: one that is stale
+    /// or comes too late changes nothing.
+    pub fn apply(self, event: Event, now: Timestamp) -> Result<Transition, TransitionError> {
+        let before = self.clone();
+        let archived = self.intent == Intent::Archived;
+        let mut after = self;
+        match event {
+            Event::Outcome(_) if archived => {}
+            Event::Archive if archived => {}
+            _ if archived => return Err(TransitionError::Archived),
+            Event::Outcome(outcome) => after.count(outcome, now),
+            Event::PersonTested(outcome) => {
+                let counts = after.intent == Intent::Enabled && !matches!(after.health, Health::Tripped { .. });
+                if counts {
+                    after.count(outcome, now);
+                }
+            }
+            Event::Suspend => after.intent = Intent::Suspended,
+            Event::Activate { tested } => after.activate(tested)?,
+            Event::Edit(edit) => after.edit(*edit),
+            Event::Archive => {
+                after.intent = Intent::Archived;
+                after.sealed = None;
+            }
+        }
+        Ok(after.stamp(&before, now))
+    }
+
+    fn count(&mut self, outcome: AttemptOutcome, now: Timestamp) {
+        let stale = outcome.epoch != self.epoch || outcome.credential_version != self.credential_version;
+        if stale || self.intent != Intent::Enabled {
+            return;
+        }
+        match outcome.result {
+            AttemptResult::Success { used } => {
+                if used {
+                    self.last_used_at = Some(now);
+                }
+                // A success never wakes a tripped connection: that takes a person.
+                if !matches!(self.health, Health::Tripped { .. }) {
+                    self.health = Health::Healthy;
+                    self.last_error = None;
+                }
+            }
+            AttemptResult::Failure { code, message } => {
+                self.last_error = Some(message.chars().take(1000).collect());
+                match code.counting() {
+                    Counting::Definite => self.health = self.health.after_failure(true),
+                    Counting::Transient => self.health = self.health.after_failure(false),
+                    Counting::Uncounted => {}
+                }
+            }
+        }
+    }
+
+    fn activate(&mut self, tested: bool) -> Result<(), TransitionError> {
+        if tested {
+            self.health = Health::Healthy;
+            self.last_error = None;
+        } else if matches!(self.health, Health::Tripped { .. }) {
+            return Err(TransitionError::TestRequired);
+        }
+        self.intent = Intent::Enabled;
+        Ok(())
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        if let Some(name) = edit.name {
+            self.name = name;
+        }
+        if let Some(description) = edit.description {
+            self.description = description;
+        }
+        if let Some(metadata) = edit.metadata {
+            self.metadata = metadata;
+        }
+        if let Some(write_enabled) = edit.write_enabled {
+            self.write_enabled = write_enabled;
+        }
+        if let Some((config, credential_type, sealed)) = edit.config {
+            self.config = config;
+            self.credential_type = credential_type;
+            self.sealed = Some(sealed);
+            self.credential_version += 1;
+            if edit.tested {
+                self.health = Health::Healthy;
+                self.last_error = None;
+            }
+        }
+    }
+
+    fn stamp(mut self, before: &Self, now: Timestamp) -> Transition {
+        let changed = self != *before;
+        let (old, new) = (before.status(), self.status());
+        let status_change = (old != new).then_some((old, new));
+        if changed {
+            self.updated_at = now;
+        }
+        if status_change.is_some() {
+            self.epoch += 1;
+            self.status_changed_at = now;
+        }
+        if status_change.is_some() || self.person_fields_differ(before) {
+            self.revision += 1;
+        }
+        Transition { connection: self, changed, status_change }
+    }
+
+    fn person_fields_differ(&self, before: &Self) -> bool {
+        self.name != before.name
+            || self.description != before.description
+            || self.metadata != before.metadata
+            || self.write_enabled != before.write_enabled
+            || self.credential_version != before.credential_version
+            || self.intent != before.intent
+    }
+}

@@ -1,0 +1,123 @@
+//! The stable, dotted codes of what can go wrong with a provider, each with its meaning for the connection.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident => $text:literal, $counting:ident, $remedy:literal;)*) => {
+        /// What went wrong with a provider, decided once in its adapter.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode { $($(#[$doc])* $name),* }
+
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: &'static [ErrorCode] = &[$(Self::$name),*];
+
+            /// The dotted code as it stands in check reports, `last_error` and job errors.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+
+            /// What a failure with this code means for the connection's health.
+            pub fn counting(self) -> Counting {
+                match self { $(Self::$name => Counting::$counting),* }
+            }
+
+            /// What the person who must act can do about it.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy),* }
+            }
+        }
+    };
+}
+
+/// Whether a failed attempt counts against the connection, and how definite it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// Counts, and marks the connection FAILED at once: credentials, permission or configuration are wrong.
+    Definite,
+    /// Counts towards the five in a row, but may pass by itself: the network.
+    Transient,
+    /// Never counts against the connection: throttling, outages, our own faults, or what concerns one path or object.
+    Uncounted,
+}
+
+codes! {
+    /// The provider rejected the key, secret or password.
+    AuthInvalidCredentials => "auth.invalid_credentials", Definite, "Check for a truncated paste, the wrong account or a deleted key, and update the connection's credentials.";
+    /// The credential or session token is past its end.
+    AuthExpired => "auth.expired", Definite, "Create a new credential or session token and update the connection.";
+    /// The refresh grant was revoked or ran out.
+    AuthReauthorizationRequired => "auth.reauthorization_required", Definite, "Sign in to the provider again and update the connection.";
+    /// An administrator must grant the application's permissions.
+    AuthConsentRequired => "auth.consent_required", Definite, "Ask an administrator of the provider account to grant the application's permissions.";
+    /// The account, application or role is disabled.
+    AuthAccountDisabled => "auth.account_disabled", Definite, "Re-enable the account at the provider or use another one.";
+    /// The provider's clock and ours disagree.
+    AuthClockSkew => "auth.clock_skew", Uncounted, "Correct the clock of the machine that runs Wharf.";
+    /// The role's trust policy does not allow us with this external id.
+    AuthAssumeRoleDenied => "auth.assume_role_denied", Definite, "Allow Wharf's identity and the issued external id in the role's trust policy.";
+    /// The configuration cannot work.
+    ConfigInvalid => "config.invalid", Definite, "Correct the named field of the connection's provider_config.";
+    /// The bucket lies in another region.
+    ConfigWrongRegion => "config.wrong_region", Definite, "Set provider_config.region to the bucket's region.";
+    /// The endpoint answered something that is not this protocol.
+    ConfigEndpointInvalid => "config.endpoint_invalid", Definite, "Check provider_config.endpoint_url: host, port and http or https.";
+    /// Signed in, but not allowed to do this.
+    PermDenied => "perm.denied", Definite, "Grant the named action to the credential.";
+    /// An organization's or bucket's policy blocks this.
+    PermPolicyBlocked => "perm.policy_blocked", Definite, "Ask who manages the bucket's or organization's policy to allow the named action.";
+    /// The path does not exist, or is not shared with this identity.
+    ResourceNotFound => "resource.not_found", Uncounted, "Check the path's spelling and that it is shared with the credential.";
+    /// The object is in an archive class.
+    ResourceArchived => "resource.archived", Uncounted, "Restore the object from its archive class first.";
+    /// The object changed while it was read.
+    ResourceChanged => "resource.changed", Uncounted, "Nothing to do: the next run reads the new version.";
+    /// The provider throttles us.
+    QuotaRateLimited => "quota.rate_limited", Uncounted, "Nothing to do: Wharf slows down and goes on.";
+    /// A quota is used up.
+    QuotaExhausted => "quota.exhausted", Uncounted, "Raise the quota at the provider or wait until it is renewed.";
+    /// The provider has an outage.
+    ProviderUnavailable => "provider.unavailable", Uncounted, "Nothing to do: Wharf tries again.";
+    /// The host's name does not resolve.
+    NetworkDns => "network.dns", Transient, "Check the host's spelling and the name servers of the machine that runs Wharf.";
+    /// The host refuses connections or cannot be reached.
+    NetworkConnect => "network.connect", Transient, "Check that the host and port are right and reachable from the machine that runs Wharf.";
+    /// The host did not answer in time.
+    NetworkTimeout => "network.timeout", Transient, "Check that the host is reachable from the machine that runs Wharf and not overloaded.";
+    /// No secure connection could be made.
+    NetworkTls => "network.tls", Transient, "Check the server's certificate, and that the port speaks TLS.";
+    /// The bytes differ from the provider's checksum or size.
+    IntegrityMismatch => "integrity.mismatch", Uncounted, "Check the object at the provider; upload it again if it is damaged there.";
+    /// The answer could not be understood.
+    ProtocolUnexpectedResponse => "protocol.unexpected_response", Definite, "Check that the endpoint is a server of this provider's protocol.";
+    /// The egress guard refused the address.
+    EgressRefused => "egress.refused", Uncounted, "An operator can open the address with egress.allow.";
+    /// A sealed credential does not open: the row, the key ring or the audience was changed.
+    IntegrityError => "integrity_error", Uncounted, "Enter the connection's credentials again.";
+    /// This server has no adapter for the provider.
+    AdapterMissing => "adapter.missing", Uncounted, "Use a version of Wharf that has an adapter for this provider.";
+    /// Our own fault.
+    Internal => "internal", Uncounted, "Nothing to do at the provider; see Wharf's log.";
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ErrorCode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let known = Self::ALL.iter().copied().find(|code| code.as_str() == text);
+        known.ok_or_else(|| serde::de::Error::custom("unknown error code"))
+    }
+}

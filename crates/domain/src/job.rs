@@ -1,0 +1,210 @@
+//! Jobs: one run of a sync each, and what it counted.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::ids::{BucketId, JobId, NamespaceId, SyncId};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant),* }
+
+        impl $name {
+            /// The word in the database and on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// Reads the word.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+words! {
+    /// How a job stands. A job is born running.
+    JobStatus {
+        /// Waiting for a worker, or at work.
+        Running => "running",
+        /// Ended; objects may have failed in it.
+        Completed => "completed",
+        /// Ended by an error that concerns the whole run.
+        Failed => "failed",
+        /// Its process died or was stopped; another job goes on from its checkpoint.
+        Interrupted => "interrupted",
+        /// Ended without starting, because its sync or connection does not run.
+        Skipped => "skipped",
+    }
+}
+
+words! {
+    /// Why a job was started.
+    JobTrigger {
+        /// By the clock, or by the sync's creation.
+        Scheduled => "scheduled",
+        /// By a person.
+        Manual => "manual",
+        /// To go on after an interrupted job.
+        Resume => "resume",
+    }
+}
+
+words! {
+    /// What a running job is doing.
+    JobPhase {
+        /// Waiting for a worker.
+        Queued => "queued",
+        /// Listing the source.
+        Discovering => "discovering",
+        /// Copying files.
+        Downloading => "downloading",
+        /// Looking for what vanished.
+        Verifying => "verifying",
+        /// Ended.
+        Idle => "idle",
+    }
+}
+
+/// What a run counted. `discovered = synced + verified + filtered + skipped + failed + not_reached`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Files that the listing told of.
+    pub discovered: u64,
+    /// Files copied.
+    pub synced: u64,
+    /// Files found unchanged.
+    pub verified: u64,
+    /// Files that a rule leaves out.
+    pub filtered: u64,
+    /// Files left out for a reason at the source.
+    pub skipped: u64,
+    /// Files that could not be copied.
+    pub failed: u64,
+    /// Files that the run did not come to.
+    pub not_reached: u64,
+    /// Objects that became tombstones.
+    pub deleted: u64,
+    /// Deletes that wait for a second look.
+    pub held: u64,
+    /// Bytes copied.
+    pub bytes: u64,
+    /// Rule → files it left out.
+    pub filtered_by: BTreeMap<String, u64>,
+    /// Reason → files left out for it.
+    pub skipped_by: BTreeMap<String, u64>,
+}
+
+impl Counters {
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.discovered += other.discovered;
+        self.synced += other.synced;
+        self.verified += other.verified;
+        self.filtered += other.filtered;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        self.not_reached += other.not_reached;
+        self.deleted += other.deleted;
+        self.held += other.held;
+        self.bytes += other.bytes;
+        for (rule, n) in &other.filtered_by {
+            *self.filtered_by.entry(rule.clone()).or_default() += n;
+        }
+        for (reason, n) in &other.skipped_by {
+            *self.skipped_by.entry(reason.clone()).or_default() += n;
+        }
+    }
+
+    /// Notes one skipped file and why.
+    pub fn skip(&mut self, reason: &str) {
+        self.skipped += 1;
+        *self.skipped_by.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// Whether every discovered file is accounted for.
+    pub fn conserved(&self) -> bool {
+        self.discovered
+            == self.synced + self.verified + self.filtered + self.skipped + self.failed + self.not_reached
+    }
+}
+
+/// A stored job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its identifier.
+    pub id: JobId,
+    /// The sync it is a run of.
+    pub sync: SyncId,
+    /// The bucket of that sync.
+    pub bucket: BucketId,
+    /// The namespace of that bucket.
+    pub namespace: NamespaceId,
+    /// How it stands.
+    pub status: JobStatus,
+    /// Why it was started.
+    pub trigger: JobTrigger,
+    /// What it is doing.
+    pub phase: JobPhase,
+    /// What it counted so far.
+    pub counters: Counters,
+    /// Whether its pass over the source was complete; `None` while it runs.
+    pub complete: Option<bool>,
+    /// Why it was not.
+    pub incomplete_reason: Option<String>,
+    /// What ended it; at most 1000 characters, our own words.
+    pub error: Option<String>,
+    /// The interrupted job it goes on from.
+    pub resumed_from: Option<JobId>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When a worker took it.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// When it last told of progress.
+    pub updated_at: Timestamp,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEnd {
+    /// `Completed`, `Failed`, `Interrupted` or `Skipped`.
+    pub status: JobStatus,
+    /// Why the pass was not complete; `None` when it was.
+    pub incomplete_reason: Option<String>,
+    /// What ended it, in our own words.
+    pub error: Option<String>,
+}
+
+impl JobEnd {
+    /// The whole source was seen.
+    pub fn complete() -> Self {
+        Self { status: JobStatus::Completed, incomplete_reason: None, error: None }
+    }
+
+    /// The run ended in good order before the whole source was seen.
+    pub fn incomplete(reason: impl Into<String>) -> Self {
+        Self { status: JobStatus::Completed, incomplete_reason: Some(reason.into()), error: None }
+    }
+
+    /// The run ended by an error.
+    pub fn failed(reason: impl Into<String>, error: String) -> Self {
+        Self { status: JobStatus::Failed, incomplete_reason: Some(reason.into()), error: Some(error) }
+    }
+
+    /// The run was stopped and goes on later.
+    pub fn interrupted(reason: impl Into<String>) -> Self {
+        Self { status: JobStatus::Interrupted, incomplete_reason: Some(reason.into()), error: None }
+    }
+
+    /// The run never started.
+    pub fn skipped(reason: impl Into<String>) -> Self {
+        Self { status: JobStatus::Skipped, incomplete_reason: Some(reason.into()), error: None }
+    }
+}

@@ -1,0 +1,37 @@
+//! The storage connection model that Wharf is built on: identifiers, provider configurations, the connection's
+//! lifecycle, syncs and what a run of one would do.
+//!
+//! Everything here is a value or a pure function. This crate must never know I/O, async, clocks, randomness, SQL or
+//! HTTP: times and identifiers come in as arguments, decisions go out as return values.
+//!
+//! ```
+//! use wharf_domain::connection::{Health, Intent, PublicStatus, public_status};
+//!
+//! // Five counted failures in a row trip a connection that nobody suspended.
+//! let tripped = Health::Tripped { consecutive_failures: 5 };
+//! assert_eq!(public_status(Intent::Enabled, tripped), PublicStatus::Suspended);
+//! ```
+#![warn(missing_docs)]
+
+pub mod access;
+pub mod audit;
+pub mod bucket;
+pub mod check;
+pub mod connection;
+pub mod error_code;
+pub mod ids;
+pub mod input;
+pub mod job;
+pub mod namespace;
+pub mod object;
+pub mod page;
+pub mod plan;
+pub mod provider;
+pub mod secret;
+pub mod sync;
+
+/// An instant in UTC. Stored with microsecond precision by every repository.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;
+
+/// Free-form key-value pairs that a person attached.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;

@@ -1,0 +1,160 @@
+//! The whole state × event table of a connection, as one test: read it beside the lifecycle in the architecture notes.
+
+use wharf_domain::Timestamp;
+use wharf_domain::connection::{
+    AttemptOutcome, AttemptResult, Connection, ConnectionName, Edit, Event, NewConnection, SealedCredentials,
+};
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::provider::{self, Provider};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_timestamp(second, 0).expect("in range")
+}
+
+fn fresh() -> Connection {
+    let fields = serde_json::json!({"credentials": {"type": "access_key", "access_key_id": "a", "secret_access_key": "b"}});
+    let serde_json::Value::Object(fields) = fields else { unreachable!() };
+    let parsed = provider::parse_new(Provider::S3, fields, "provider_config").expect("a good configuration");
+    let new = NewConnection {
+        id: "conn_abc123DEF456ghi".parse().expect("an id"),
+        organization: "int_abcdefghijklmnopqrstuvwx".parse().expect("an id"),
+        name: ConnectionName::parse("Archive").expect("a name"),
+        description: None,
+        credential_type: parsed.credentials.credential_type(),
+        config: parsed.config,
+        sealed: SealedCredentials(vec![1]),
+        write_enabled: false,
+        metadata: serde_json::Map::new(),
+        created_by: "usr_abc123DEF456ghi".parse().expect("an id"),
+    };
+    Connection::create(new, at(0))
+}
+
+fn failure(connection: &Connection, code: ErrorCode) -> AttemptOutcome {
+    let result = AttemptResult::Failure { code, message: code.to_string() };
+    AttemptOutcome { epoch: connection.epoch, credential_version: connection.credential_version, result }
+}
+
+fn success(connection: &Connection) -> AttemptOutcome {
+    let result = AttemptResult::Success { used: true };
+    AttemptOutcome { epoch: connection.epoch, credential_version: connection.credential_version, result }
+}
+
+fn after(connection: Connection, event: Event) -> Connection {
+    connection.apply(event, at(1)).expect("allowed").connection
+}
+
+fn failed_times(n: u32, code: ErrorCode) -> Connection {
+    (0..n).fold(fresh(), |connection, _| {
+        let outcome = failure(&connection, code);
+        after(connection, Event::Outcome(outcome))
+    })
+}
+
+fn edit(connection: &Connection, tested: bool) -> Event {
+    let config = (connection.config.clone(), connection.credential_type, SealedCredentials(vec![2]));
+    Event::Edit(Box::new(Edit { config: Some(config), tested, ..Edit::default() }))
+}
+
+/// `STATUS/failures`, with the reason where there is one.
+fn shown(connection: &Connection) -> String {
+    let reason = connection.status_reason().map(|reason| format!(" {}", reason.as_str())).unwrap_or_default();
+    format!("{}/{}{reason}", connection.status(), connection.health.consecutive_failures())
+}
+
+#[test]
+fn the_whole_state_by_event_table() {
+    let states: Vec<(&str, Connection)> = vec![
+        ("healthy", fresh()),
+        ("transient 4", failed_times(4, ErrorCode::NetworkConnect)),
+        ("definite 1", failed_times(1, ErrorCode::AuthInvalidCredentials)),
+        ("definite 4", failed_times(4, ErrorCode::AuthInvalidCredentials)),
+        ("tripped", failed_times(5, ErrorCode::AuthInvalidCredentials)),
+        ("suspended", after(fresh(), Event::Suspend)),
+        ("suspended, definite 1", after(failed_times(1, ErrorCode::PermDenied), Event::Suspend)),
+        ("suspended, tripped", after(failed_times(5, ErrorCode::PermDenied), Event::Suspend)),
+        ("archived", after(fresh(), Event::Archive)),
+    ];
+    type MakeEvent = fn(&Connection) -> Event;
+    let events: Vec<(&str, MakeEvent)> = vec![
+        ("success", |c| Event::Outcome(success(c))),
+        ("definite failure", |c| Event::Outcome(failure(c, ErrorCode::AuthInvalidCredentials))),
+        ("transient failure", |c| Event::Outcome(failure(c, ErrorCode::NetworkConnect))),
+        ("uncounted failure", |c| Event::Outcome(failure(c, ErrorCode::QuotaRateLimited))),
+        ("stale failure", |c| Event::Outcome(AttemptOutcome { epoch: c.epoch + 1, ..failure(c, ErrorCode::PermDenied) })),
+        ("person's test passes", |c| Event::PersonTested(success(c))),
+        ("person's test fails", |c| Event::PersonTested(failure(c, ErrorCode::AuthInvalidCredentials))),
+        ("suspend", |_| Event::Suspend),
+        ("activate, tested", |_| Event::Activate { tested: true }),
+        ("activate, untested", |_| Event::Activate { tested: false }),
+        ("new credentials, tested", |c| edit(c, true)),
+        ("new credentials, untested", |c| edit(c, false)),
+        ("archive", |_| Event::Archive),
+    ];
+    let mut table = String::new();
+    for (state, connection) in &states {
+        table.push_str(&format!("{state}: {}\n", shown(connection)));
+        for (name, make) in &events {
+            let cell = match connection.clone().apply(make(connection), at(2)) {
+                Ok(transition) if !transition.changed => "no change".to_owned(),
+                Ok(transition) => shown(&transition.connection),
+                Err(error) => format!("refused: {error:?}"),
+            };
+            table.push_str(&format!("  {name}: {cell}\n"));
+        }
+    }
+    let expected = include_str!("lifecycle_table.txt");
+    assert_eq!(table, expected, "the table is now:\n{table}");
+}
+
+#[test]
+fn five_failures_in_a_row_trip_however_they_mix_with_uncounted_ones() {
+    let mut connection = fresh();
+    let codes = [
+        ErrorCode::NetworkConnect,
+        ErrorCode::QuotaRateLimited,
+        ErrorCode::NetworkDns,
+        ErrorCode::ProviderUnavailable,
+        ErrorCode::NetworkTls,
+        ErrorCode::NetworkTimeout,
+    ];
+    for code in codes {
+        let outcome = failure(&connection, code);
+        connection = after(connection, Event::Outcome(outcome));
+        assert_eq!(shown(&connection).split('/').next(), Some("ACTIVE"));
+    }
+    let outcome = failure(&connection, ErrorCode::NetworkConnect);
+    assert_eq!(shown(&after(connection, Event::Outcome(outcome))), "SUSPENDED/5 consecutive_failures");
+}
+
+#[test]
+fn archiving_leaves_no_credentials_and_a_status_change_moves_the_epoch() {
+    let connection = fresh();
+    let epoch = connection.epoch;
+    let transition = connection.apply(Event::Archive, at(9)).expect("allowed");
+    assert_eq!(transition.connection.sealed, None);
+    assert_eq!(transition.connection.epoch, epoch + 1);
+    assert_eq!(transition.connection.status_changed_at, at(9));
+    assert!(transition.status_change.is_some());
+}
+
+#[test]
+fn a_result_from_before_a_credential_change_is_dropped() {
+    let connection = fresh();
+    let stale = failure(&connection, ErrorCode::AuthInvalidCredentials);
+    let event = edit(&connection, true);
+    let changed = after(connection, event);
+    let transition = changed.apply(Event::Outcome(stale), at(3)).expect("allowed");
+    assert!(!transition.changed);
+}
+
+#[test]
+fn outcomes_leave_the_revision_alone_unless_the_status_changes() {
+    let connection = fresh();
+    let revision = connection.revision;
+    let outcome = failure(&connection, ErrorCode::NetworkConnect);
+    let once = after(connection, Event::Outcome(outcome));
+    assert_eq!(once.revision, revision);
+    let outcome = failure(&once, ErrorCode::AuthExpired);
+    assert_eq!(after(once, Event::Outcome(outcome)).revision, revision + 1);
+}

@@ -1,0 +1,89 @@
+use serde_json::json;
+use wharf_domain::Metadata;
+use wharf_domain::audit::{Action, ResourceType};
+use wharf_domain::connection::{Connection, ConnectionIdentifier, ConnectionName, NewConnection};
+use wharf_domain::ids::ConnectionId;
+use wharf_domain::input::InvalidInput;
+use wharf_domain::provider::NewProviderConfig;
+
+use super::binding;
+use super::test::{refusal, run_check};
+use crate::error::{insert_failed, name_taken};
+use crate::{Caller, Engine, EngineError};
+
+/// A connection as a request describes it.
+#[derive(Debug)]
+pub struct CreateConnection {
+    /// Its name.
+    pub name: ConnectionName,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The provider's settings and credentials.
+    pub provider_config: NewProviderConfig,
+    /// Key-value pairs.
+    pub metadata: Metadata,
+    /// Whether exports may write through it.
+    pub write_enabled: bool,
+    /// Whether it must pass a test before it is saved.
+    pub test_before_save: bool,
+}
+
+impl Engine {
+    /// Tests a new connection if asked to, seals its credentials and stores it.
+    pub async fn create_connection(&self, caller: &Caller, new: CreateConnection) -> Result<Connection, EngineError> {
+        // A clash of names is told before anything is dialled; the insert below decides when two requests race.
+        let identifier = ConnectionIdentifier::Name(new.name.clone());
+        if self.repositories().connections.find(caller.organization(), &identifier).await?.is_some() {
+            return Err(name_taken());
+        }
+        let NewProviderConfig { config, credentials } = new.provider_config;
+        let provider = config.provider();
+        let supported = self.parts.providers.supports(provider);
+        if supported {
+            self.parts.providers.vet(&config)?;
+        } else if new.test_before_save {
+            let message = format!(
+                "this server has no adapter for {} connections and cannot test one; set test_before_save to false to \
+                 store it untested",
+                provider.as_str()
+            );
+            return Err(InvalidInput::one("test_before_save", "adapter_missing", message).into());
+        }
+        let credential_type = credentials.credential_type();
+        let plaintext = credentials.to_secret_bytes();
+        if new.test_before_save {
+            let report = run_check(self, &config, credentials).await;
+            if !report.success() {
+                return Err(refusal(report));
+            }
+        }
+        let id: ConnectionId = self.ids().id();
+        let binding = binding(caller.organization(), &id, &config, credential_type, 1);
+        let sealed = self.envelope.seal(&binding, &plaintext).await?;
+        drop(plaintext);
+        let changes = json!({
+            "name": new.name.as_str(),
+            "provider_type": provider.as_str(),
+            "credential_type": credential_type.as_str(),
+            "tested": new.test_before_save,
+        });
+        let audit =
+            caller.audit(self.ids(), Action::ConnectionCreated, (ResourceType::Connection, id.as_str()), changes);
+        let row = NewConnection {
+            id,
+            organization: caller.organization().clone(),
+            name: new.name,
+            description: new.description,
+            config,
+            credential_type,
+            sealed,
+            write_enabled: new.write_enabled,
+            metadata: new.metadata,
+            created_by: caller.principal.user.clone(),
+        };
+        self.repositories().connections.insert(row, audit).await.map_err(|error| {
+            let parent = EngineError::not_found("organization", caller.organization().as_str());
+            insert_failed(error, name_taken(), parent)
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Connections: create, read, change, test, archive.
+
+mod archive;
+mod create;
+mod read;
+mod test;
+mod update;
+
+pub use create::CreateConnection;
+pub use test::TestedConnection;
+pub use update::{ConfigFields, UpdateConnection};
+
+use wharf_domain::connection::Connection;
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::ids::{ConnectionId, OrganizationId};
+use wharf_domain::provider::{CredentialType, Credentials, ProviderConfig};
+use wharf_envelope::{Binding, OpenError};
+
+use crate::{Engine, EngineError};
+
+/// What sealed credentials are bound to: they open for this row, at this version and for this audience only.
+fn binding(
+    organization: &OrganizationId,
+    connection: &ConnectionId,
+    config: &ProviderConfig,
+    credential_type: CredentialType,
+    credential_version: u64,
+) -> Binding {
+    Binding {
+        organization: organization.clone(),
+        connection: connection.clone(),
+        provider: config.provider(),
+        credential_type,
+        credential_version,
+        audience: config.audience(),
+    }
+}
+
+/// Why stored credentials cannot be used.
+pub(crate) enum CredentialsError {
+    /// They do not open: the row, the key ring or the audience was changed.
+    Integrity,
+    /// Something that Wharf needs is away.
+    Engine(EngineError),
+}
+
+impl CredentialsError {
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Integrity => ErrorCode::IntegrityError,
+            Self::Engine(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+impl Engine {
+    /// Opens a stored connection's credentials. Archived connections have none: `Integrity`.
+    pub(crate) async fn open_credentials(&self, connection: &Connection) -> Result<Credentials, CredentialsError> {
+        let sealed = connection.sealed.as_ref().ok_or(CredentialsError::Integrity)?;
+        let binding = binding(
+            &connection.organization,
+            &connection.id,
+            &connection.config,
+            connection.credential_type,
+            connection.credential_version,
+        );
+        let opened = self.envelope.open(&binding, sealed).await.map_err(|error| match error {
+            error @ (OpenError::KeyRing(_) | OpenError::Repository(_)) => CredentialsError::Engine(error.into()),
+            _ => CredentialsError::Integrity,
+        })?;
+        Credentials::from_secret_bytes(connection.provider(), &opened).map_err(|_| CredentialsError::Integrity)
+    }
+}

@@ -1,0 +1,237 @@
+use serde_json::{Map, Value, json};
+use wharf_domain::Metadata;
+use wharf_domain::audit::{Action, ResourceType};
+use wharf_domain::connection::{Connection, ConnectionName, Edit, Event, Intent, PublicStatus, TransitionError};
+use wharf_domain::input::InvalidInput;
+use wharf_domain::provider::{self, Credentials, NewProviderConfig, PatchError};
+use wharf_domain::secret;
+use wharf_ports::ApplyError;
+
+use super::{CredentialsError, binding};
+use crate::error::apply_failed;
+use crate::{Caller, Engine, EngineError};
+
+/// How often a change is tried again when somebody else changes the connection at the same moment.
+const ATTEMPTS: usize = 3;
+
+/// A change of a connection as a request describes it. `None` leaves a field as it is.
+#[derive(Debug, Default)]
+pub struct UpdateConnection {
+    /// A new name.
+    pub name: Option<ConnectionName>,
+    /// A new description; empty clears it.
+    pub description: Option<String>,
+    /// New key-value pairs, replacing all.
+    pub metadata: Option<Metadata>,
+    /// A new permission to write.
+    pub write_enabled: Option<bool>,
+    /// The wanted status.
+    pub status: Option<PublicStatus>,
+    /// The wanted activity; must agree with the status.
+    pub is_active: Option<bool>,
+    /// A new configuration as it was sent; may hold secrets.
+    pub provider_config: Option<ConfigFields>,
+}
+
+/// The raw fields of a new configuration, wiped when dropped.
+pub struct ConfigFields(Map<String, Value>);
+
+impl ConfigFields {
+    /// Takes ownership of the fields.
+    pub fn new(fields: Map<String, Value>) -> Self {
+        Self(fields)
+    }
+}
+
+impl From<Map<String, Value>> for ConfigFields {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self::new(fields)
+    }
+}
+
+impl std::fmt::Debug for ConfigFields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ConfigFields(redacted)")
+    }
+}
+
+impl Drop for ConfigFields {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(secret::wipe);
+    }
+}
+
+/// What a person wants of the connection, from `status` and `is_active` together.
+fn wanted_intent(status: Option<PublicStatus>, is_active: Option<bool>) -> Result<Option<Intent>, InvalidInput> {
+    let from_status = match status {
+        None => None,
+        Some(PublicStatus::Active) => Some(Intent::Enabled),
+        Some(PublicStatus::Suspended) => Some(Intent::Suspended),
+        Some(PublicStatus::Archived) => Some(Intent::Archived),
+        Some(PublicStatus::Failed) => {
+            let message = "FAILED is set by health checks only; set ACTIVE, SUSPENDED or ARCHIVED";
+            return Err(InvalidInput::one("status", "enum", message));
+        }
+    };
+    match (from_status, is_active) {
+        (wanted, None) => Ok(wanted),
+        (None, Some(true)) => Ok(Some(Intent::Enabled)),
+        (None, Some(false)) => Ok(Some(Intent::Suspended)),
+        (Some(wanted), Some(active)) if (wanted == Intent::Enabled) == active => Ok(Some(wanted)),
+        (Some(_), Some(_)) => {
+            let message = "disagrees with status; leave it out, since it follows from status";
+            Err(InvalidInput::one("is_active", "contradiction", message))
+        }
+    }
+}
+
+impl Engine {
+    /// Changes a connection. A new configuration, and a return to ACTIVE, must pass a test first; nothing is saved
+    /// otherwise. Omitted secrets are kept only while credential type and audience stay the same.
+    pub async fn update_connection(
+        &self,
+        caller: &Caller,
+        identifier: &str,
+        update: UpdateConnection,
+    ) -> Result<Connection, EngineError> {
+        let intent = wanted_intent(update.status, update.is_active)?;
+        let mut attempt = 1;
+        loop {
+            let connection = self.connection(caller, identifier).await?;
+            let result = self.try_update(caller, &connection, &update, intent).await;
+            match result {
+                Err(UpdateError::Apply(ApplyError::RevisionConflict)) if attempt < ATTEMPTS => attempt += 1,
+                Err(UpdateError::Apply(error)) => return Err(apply_failed(error, identifier)),
+                Err(UpdateError::Engine(error)) => return Err(error),
+                Ok(connection) => return Ok(connection),
+            }
+        }
+    }
+
+    async fn try_update(
+        &self,
+        caller: &Caller,
+        connection: &Connection,
+        update: &UpdateConnection,
+        intent: Option<Intent>,
+    ) -> Result<Connection, UpdateError> {
+        if connection.intent == Intent::Archived {
+            return Err(EngineError::from(TransitionError::Archived).into());
+        }
+        let supported = self.parts.providers.supports(connection.provider());
+        let mut edit = Edit {
+            name: update.name.clone(),
+            description: update.description.as_ref().map(|text| (!text.is_empty()).then(|| text.clone())),
+            metadata: update.metadata.clone(),
+            write_enabled: update.write_enabled,
+            ..Edit::default()
+        };
+        let reactivates = intent == Some(Intent::Enabled) && !connection.is_active();
+        if let Some(fields) = &update.provider_config {
+            let NewProviderConfig { config, credentials } = self.complete_config(connection, fields).await?;
+            let credential_type = credentials.credential_type();
+            let plaintext = credentials.to_secret_bytes();
+            if supported {
+                self.parts.providers.vet(&config).map_err(EngineError::from)?;
+                self.check_before_saving(&config, credentials).await?;
+                edit.tested = true;
+            }
+            let version = connection.credential_version + 1;
+            let binding = binding(&connection.organization, &connection.id, &config, credential_type, version);
+            let sealed = self.envelope.seal(&binding, &plaintext).await.map_err(EngineError::from)?;
+            edit.config = Some((config, credential_type, sealed));
+        } else if reactivates && supported {
+            let credentials = self.stored_credentials(connection).await?;
+            self.check_before_saving(&connection.config, credentials).await?;
+        }
+        let mut events = Vec::new();
+        if edit != Edit::default() {
+            events.push(Event::Edit(Box::new(edit)));
+        }
+        match intent {
+            Some(Intent::Enabled) if reactivates => events.push(Event::Activate { tested: supported }),
+            Some(Intent::Suspended) => events.push(Event::Suspend),
+            Some(Intent::Archived) => events.push(Event::Archive),
+            _ => {}
+        }
+        let action = if intent == Some(Intent::Archived) { Action::ConnectionDeleted } else { Action::ConnectionUpdated };
+        let resource = (ResourceType::Connection, connection.id.as_str());
+        let audit = caller.audit(self.ids(), action, resource, changed_fields(update, intent));
+        // The test and the kept secrets belong to the revision that was read; plain fields do not depend on it.
+        let guarded = update.provider_config.is_some() || reactivates;
+        let transition = self
+            .repositories()
+            .connections
+            .apply(
+                caller.organization(),
+                &connection.id,
+                guarded.then_some(connection.revision),
+                events,
+                vec![audit],
+            )
+            .await
+            .map_err(UpdateError::Apply)?;
+        Ok(transition.connection)
+    }
+
+    /// The new configuration with its credentials, completed from the stored ones where that is allowed.
+    async fn complete_config(
+        &self,
+        connection: &Connection,
+        fields: &ConfigFields,
+    ) -> Result<NewProviderConfig, EngineError> {
+        let patch = provider::parse_patch(connection.provider(), fields.0.clone(), "provider_config")?;
+        let kept = if patch.needs_kept() { Some(self.stored_credentials(connection).await?) } else { None };
+        let audience = connection.config.audience();
+        patch.complete(connection.credential_type, &audience, kept.as_ref()).map_err(|error| match error {
+            PatchError::Invalid(invalid) => invalid.into(),
+            PatchError::ReentryRequired { fields, why } => EngineError::CredentialsReentryRequired { fields, why },
+        })
+    }
+
+    async fn stored_credentials(&self, connection: &Connection) -> Result<Credentials, EngineError> {
+        self.open_credentials(connection).await.map_err(|error| match error {
+            CredentialsError::Integrity => EngineError::CredentialsReentryRequired {
+                fields: vec!["provider_config.credentials".to_owned()],
+                why: "The stored credentials do not open any more; enter them again.".to_owned(),
+            },
+            CredentialsError::Engine(error) => error,
+        })
+    }
+}
+
+enum UpdateError {
+    Apply(ApplyError),
+    Engine(EngineError),
+}
+
+impl From<EngineError> for UpdateError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// Which fields a change touches; plain values are told, configurations and credentials only named.
+fn changed_fields(update: &UpdateConnection, intent: Option<Intent>) -> Value {
+    let mut changes = Map::new();
+    if let Some(name) = &update.name {
+        changes.insert("name".to_owned(), json!(name.as_str()));
+    }
+    if let Some(intent) = intent {
+        changes.insert("intent".to_owned(), json!(intent.as_str()));
+    }
+    if let Some(write_enabled) = update.write_enabled {
+        changes.insert("write_enabled".to_owned(), json!(write_enabled));
+    }
+    let named = [
+        ("description", update.description.is_some()),
+        ("metadata", update.metadata.is_some()),
+        ("provider_config", update.provider_config.is_some()),
+    ];
+    for (field, touched) in named {
+        if touched {
+            changes.insert(field.to_owned(), json!("changed"));
+        }
+    }
+    Value::Object(changes)
+}

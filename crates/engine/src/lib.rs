@@ -1,0 +1,109 @@
+//! The use cases of Wharf: connect, check, sync, and what stands around them.
+//!
+//! The engine talks to the outside through ports only. It knows no SQL, no HTTP and no provider's SDK; what is invalid in
+//! a request's form never reaches it.
+
+mod access;
+mod buckets;
+mod caller;
+mod connections;
+mod error;
+mod health;
+mod namespaces;
+mod objects;
+mod run;
+mod sweep;
+mod syncs;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use wharf_envelope::Envelope;
+use wharf_ports::{BlobStore, IdSource, KeyRing, ProviderFactory, Repositories};
+
+pub use access::{ApiKeyGrant, BOOTSTRAP_KEY_NAME, IssuedApiKey, new_api_key};
+pub use caller::Caller;
+pub use connections::{ConfigFields, CreateConnection, TestedConnection, UpdateConnection};
+pub use error::EngineError;
+pub use health::{ComponentHealth, SchedulerBeat};
+pub use objects::ObjectContent;
+pub use run::Worker;
+pub use syncs::{CreateSync, Triggered};
+
+/// What the operator decides about the engine's work.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a test of a connection may take.
+    pub check_timeout: Duration,
+    /// For how long a worker leases a sync; renewed at a third of it.
+    pub lease_ttl: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { check_timeout: Duration::from_secs(10), lease_ttl: Duration::from_secs(30) }
+    }
+}
+
+/// Everything that the engine works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The database.
+    pub repositories: Repositories,
+    /// The key-encryption keys.
+    pub key_ring: Arc<dyn KeyRing>,
+    /// Storage providers.
+    pub providers: Arc<dyn ProviderFactory>,
+    /// Where bytes go.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Identifiers and randomness.
+    pub ids: Arc<dyn IdSource>,
+    /// The operator's settings.
+    pub settings: Settings,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The use cases, on one set of ports. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    parts: Parts,
+    envelope: Arc<Envelope>,
+    /// Rung when a run was asked for, so that idle workers need not wait for their next look.
+    work_arrived: Arc<Notify>,
+    beat: Arc<SchedulerBeat>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("parts", &self.parts).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine on these ports.
+    pub fn new(parts: Parts) -> Self {
+        let envelope =
+            Envelope::new(parts.key_ring.clone(), parts.repositories.keys.clone(), parts.ids.clone());
+        Self {
+            parts,
+            envelope: Arc::new(envelope),
+            work_arrived: Arc::new(Notify::new()),
+            beat: Arc::new(SchedulerBeat::default()),
+        }
+    }
+
+    fn repositories(&self) -> &Repositories {
+        &self.parts.repositories
+    }
+
+    fn ids(&self) -> &dyn IdSource {
+        &*self.parts.ids
+    }
+}

@@ -1,0 +1,247 @@
+//! One attempt at a sync: from the fresh lease to its release, with the lease kept alive meanwhile.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wharf_domain::audit::{Action, Origin, ResourceType};
+use wharf_domain::connection::{AttemptOutcome, AttemptResult, Connection, ConnectionIdentifier, Event, Health};
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::ids::OrganizationId;
+use wharf_domain::job::{JobEnd, JobStatus};
+use wharf_domain::sync::{Lease, Sync};
+use wharf_ports::{ProviderError, Retry, RunError};
+
+use super::pass::{Pass, PassEnd};
+use crate::caller::audit_row;
+use crate::connections::CredentialsError;
+use crate::{Engine, EngineError};
+
+/// The longest that a provider's wish to be left alone postpones the next run.
+const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+
+/// Why a pass stopped before its end.
+pub(super) enum Stop {
+    /// Another worker has the sync, or the sync is gone: leave everything as it is.
+    LeaseLost,
+    /// The connection was suspended, archived or changed.
+    ConnectionChanged,
+    /// The provider failed in a way that concerns the whole run.
+    Provider(ProviderError),
+    /// Our own database, blob store or key ring failed.
+    Ours(EngineError),
+}
+
+impl From<RunError> for Stop {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::LeaseLost => Self::LeaseLost,
+            RunError::ConnectionChanged => Self::ConnectionChanged,
+            RunError::Repository(error) => Self::Ours(error.into()),
+        }
+    }
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        Self::Ours(error)
+    }
+}
+
+pub(super) struct Attempt<'a> {
+    engine: &'a Engine,
+    organization: OrganizationId,
+    lease: Lease,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(engine: &'a Engine, organization: OrganizationId, lease: Lease) -> Self {
+        Self { engine, organization, lease }
+    }
+
+    /// Runs the sync and releases it. What goes wrong is told by the job; if even that cannot be stored, the lease runs
+    /// out and another worker goes on.
+    pub(super) async fn carry_through(self, stop: &CancellationToken) {
+        let started = Instant::now();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                self.release(JobEnd::interrupted("shutdown"), Duration::ZERO).await;
+            }
+            () = self.keep_lease() => {
+                tracing::warn!(sync = %self.lease.sync, job = %self.lease.job, "lost the lease; the run stops");
+            }
+            () = self.run() => {}
+        }
+        metrics::histogram!("wharf_job_seconds").record(started.elapsed().as_secs_f64());
+    }
+
+    /// Extends the lease at a third of its time; returns when it is lost, or when two thirds have passed without an
+    /// extension, since then another worker may soon be at work.
+    async fn keep_lease(&self) {
+        let ttl = self.engine.parts.settings.lease_ttl;
+        let mut confirmed = Instant::now();
+        loop {
+            tokio::time::sleep(ttl / 6).await;
+            if confirmed.elapsed() < ttl / 3 {
+                continue;
+            }
+            let asked = Instant::now();
+            let deadline = confirmed + ttl * 2 / 3;
+            let extension = self.engine.repositories().runs.extend(&self.organization, &self.lease, ttl);
+            match tokio::time::timeout_at(deadline, extension).await {
+                Ok(Ok(())) => confirmed = asked,
+                Ok(Err(RunError::LeaseLost)) | Err(_) => return,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, sync = %self.lease.sync, "could not extend the lease");
+                    if Instant::now() >= deadline {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn run(&self) {
+        let runs = &self.engine.repositories().runs;
+        let sync = match runs.load(&self.organization, &self.lease).await {
+            Ok(sync) => sync,
+            Err(error) => return self.give_up(&error),
+        };
+        let polling = Duration::from_secs(u64::from(sync.settings.polling_interval_seconds));
+        let connection = match self.connection(&sync).await {
+            Ok(Some(connection)) => connection,
+            Ok(None) => return self.release(JobEnd::skipped("connection_inactive"), polling).await,
+            Err(error) => return self.end_with(&Stop::Ours(error), polling, None).await,
+        };
+        match self.pass(sync, &connection).await {
+            Ok(PassEnd { incomplete: None }) => {
+                self.release(JobEnd::complete(), polling).await;
+                self.tell_connection(&connection, AttemptResult::Success { used: true }).await;
+            }
+            Ok(PassEnd { incomplete: Some(reason) }) => {
+                self.release(JobEnd::incomplete(reason), polling).await;
+                self.tell_connection(&connection, AttemptResult::Success { used: true }).await;
+            }
+            Err(stop) => self.end_with(&stop, polling, Some(&connection)).await,
+        }
+    }
+
+    async fn connection(&self, sync: &Sync) -> Result<Option<Connection>, EngineError> {
+        let identifier = ConnectionIdentifier::Id(sync.connection.clone());
+        let found = self.engine.repositories().connections.find(&self.organization, &identifier).await?;
+        Ok(found.filter(Connection::is_active))
+    }
+
+    async fn pass(&self, sync: Sync, connection: &Connection) -> Result<PassEnd, Stop> {
+        let credentials = self.engine.open_credentials(connection).await.map_err(|error| {
+            let code = error.code();
+            match error {
+                CredentialsError::Integrity => Stop::Provider(ProviderError::permanent(code, code.remedy())),
+                CredentialsError::Engine(error) => Stop::Ours(error),
+            }
+        })?;
+        let provider =
+            self.engine.parts.providers.open(&connection.config, credentials).map_err(Stop::Provider)?;
+        Pass::new(self.engine, &self.organization, &self.lease, sync, connection, provider).run().await
+    }
+
+    async fn end_with(&self, stop: &Stop, polling: Duration, connection: Option<&Connection>) {
+        match stop {
+            Stop::LeaseLost => self.give_up(&RunError::LeaseLost),
+            Stop::ConnectionChanged => self.release(JobEnd::interrupted("connection_changed"), polling).await,
+            Stop::Ours(error) => {
+                tracing::error!(error = error as &dyn std::error::Error, sync = %self.lease.sync, "a run failed by our own fault");
+                self.release(JobEnd::failed("internal", format!("{error}.")), polling).await;
+            }
+            Stop::Provider(error) => {
+                tracing::info!(code = %error.code, sync = %self.lease.sync, job = %self.lease.job, "a run failed at the provider");
+                let message: String = format!("{}: {}", error.code, error.message).chars().take(1000).collect();
+                let delay = match error.retry {
+                    Retry::Later { after: Some(after) } => after.min(LONGEST_DELAY).max(polling),
+                    _ => polling,
+                };
+                let end = if error.code == ErrorCode::QuotaRateLimited {
+                    JobEnd { error: Some(message.clone()), ..JobEnd::incomplete(error.code.as_str()) }
+                } else {
+                    JobEnd::failed(error.code.as_str(), message.clone())
+                };
+                self.release(end, delay).await;
+                if let Some(connection) = connection.filter(|_| concerns_connection(error.code)) {
+                    self.tell_connection(connection, AttemptResult::Failure { code: error.code, message }).await;
+                }
+            }
+        }
+    }
+
+    fn give_up(&self, error: &RunError) {
+        tracing::warn!(%error, sync = %self.lease.sync, job = %self.lease.job, "a run stops without releasing its lease");
+    }
+
+    /// Ends the job and releases the lease.
+    async fn release(&self, end: JobEnd, delay: Duration) {
+        let label = match end.status {
+            JobStatus::Completed if end.incomplete_reason.is_none() => "complete",
+            status => status.as_str(),
+        };
+        metrics::counter!("wharf_jobs_total", "end" => label).increment(1);
+        let changes = json!({
+            "sync_config_id": self.lease.sync.as_str(),
+            "status": end.status.as_str(),
+            "incomplete_reason": end.incomplete_reason,
+        });
+        let resource = (ResourceType::Job, self.lease.job.as_str());
+        let audit = audit_row(self.engine.ids(), &Origin::system(), Action::JobFinished, resource, changes);
+        let finished =
+            self.engine.repositories().runs.finish(&self.organization, &self.lease, end, delay, audit).await;
+        if let Err(error) = finished {
+            self.give_up(&error);
+        }
+    }
+
+    /// Applies the attempt's outcome to the connection. A late or stale one changes nothing.
+    async fn tell_connection(&self, connection: &Connection, result: AttemptResult) {
+        let failed = matches!(result, AttemptResult::Failure { .. });
+        let heals = !failed && connection.health != Health::Healthy;
+        let audit = (failed || heals).then(|| {
+            let action = if failed { Action::ConnectionFailed } else { Action::ConnectionUpdated };
+            let changes = json!({"sync_job_id": self.lease.job.as_str(), "success": !failed});
+            let resource = (ResourceType::Connection, connection.id.as_str());
+            audit_row(self.engine.ids(), &Origin::system(), action, resource, changes)
+        });
+        let outcome = AttemptOutcome {
+            epoch: connection.epoch,
+            credential_version: connection.credential_version,
+            result,
+        };
+        let applied = self
+            .engine
+            .repositories()
+            .connections
+            .apply(
+                &self.organization,
+                &connection.id,
+                None,
+                vec![Event::Outcome(outcome)],
+                audit.into_iter().collect(),
+            )
+            .await;
+        if let Err(error) = applied {
+            tracing::warn!(%error, connection = %connection.id, "could not store the outcome of a run");
+        }
+    }
+}
+
+/// Whether a run's failure speaks about its connection; what is wrong with a path concerns the sync alone.
+fn concerns_connection(code: ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::PermDenied
+            | ErrorCode::ConfigWrongRegion
+            | ErrorCode::ResourceNotFound
+            | ErrorCode::ResourceArchived
+            | ErrorCode::ResourceChanged
+            | ErrorCode::IntegrityMismatch
+    )
+}

@@ -1,0 +1,241 @@
+//! One pass over a source: list, plan, fetch, commit, page by page from the checkpoint on; then let go of what vanished.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
+use wharf_domain::connection::Connection;
+use wharf_domain::ids::OrganizationId;
+use wharf_domain::job::{Counters, JobPhase};
+use wharf_domain::object::SourceId;
+use wharf_domain::plan::{PagePlan, plan_page};
+use wharf_domain::sync::{Checkpoint, Lease, Sync};
+use wharf_ports::{Commit, ListingPage, OpenProvider, Put, Retry};
+
+use super::attempt::Stop;
+use super::fetch::{Copied, Copier};
+use super::retry::with_retries;
+use crate::caller::audit_row;
+use crate::{Engine, EngineError};
+
+/// Most entries asked for at once.
+const PAGE: u32 = 1000;
+/// Copied files are published when this many wait …
+const BATCH: usize = 100;
+/// … or when the last commit is this long ago.
+const BATCH_AGE: Duration = Duration::from_secs(2);
+/// Vanished files let go in one step.
+const LET_GO: u32 = 500;
+
+/// How a pass ended, when nothing went wrong.
+pub(super) struct PassEnd {
+    /// Why it is not complete; `None` when it is.
+    pub(super) incomplete: Option<&'static str>,
+}
+
+pub(super) struct Pass<'a> {
+    engine: &'a Engine,
+    organization: &'a OrganizationId,
+    lease: &'a Lease,
+    sync: Sync,
+    epoch: u64,
+    credential_version: u64,
+    copier: Copier,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        organization: &'a OrganizationId,
+        lease: &'a Lease,
+        sync: Sync,
+        connection: &Connection,
+        provider: OpenProvider,
+    ) -> Self {
+        let copier = Copier {
+            engine: engine.clone(),
+            organization: organization.clone(),
+            bucket: sync.bucket.clone(),
+            provider_type: connection.provider(),
+            provider,
+        };
+        Self {
+            engine,
+            organization,
+            lease,
+            sync,
+            epoch: connection.epoch,
+            credential_version: connection.credential_version,
+            copier,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<PassEnd, Stop> {
+        let mut checkpoint = match self.sync.checkpoint.take() {
+            Some(checkpoint) => checkpoint,
+            None => self.begin(self.sync.last_pass).await?,
+        };
+        let mut restarted = false;
+        let mut budget = self.sync.settings.max_objects_per_run;
+        loop {
+            let limit = u32::try_from(budget).unwrap_or(PAGE).min(PAGE);
+            let page = match self.list(&checkpoint, limit).await {
+                Ok(page) => page,
+                Err(Stop::Provider(error)) if error.retry == Retry::Restart && !restarted => {
+                    restarted = true;
+                    self.engine.repositories().runs.restart_pass(self.organization, self.lease).await?;
+                    checkpoint = self.begin(checkpoint.pass).await?;
+                    continue;
+                }
+                Err(stop) => return Err(stop),
+            };
+            budget = budget.saturating_sub(page.entries.len() as u64);
+            let last = page.next.is_none();
+            checkpoint = self.deal_with(page, checkpoint).await?;
+            if last {
+                break;
+            }
+            if budget == 0 {
+                return Ok(PassEnd { incomplete: Some("max_objects_per_run") });
+            }
+        }
+        if self.sync.settings.reconcile.on_delete {
+            self.let_go_of_vanished(checkpoint.pass).await?;
+        }
+        Ok(PassEnd { incomplete: None })
+    }
+
+    /// Starts a new pass. Its number is stored before anything is listed, so that a pass which begins again after a
+    /// crash never shares the marks of an earlier listing.
+    async fn begin(&self, last_pass: u64) -> Result<Checkpoint, Stop> {
+        let checkpoint = Checkpoint::start(last_pass);
+        self.commit(checkpoint.pass, Batch { checkpoint: Some(checkpoint.clone()), ..Batch::default() }).await?;
+        Ok(checkpoint)
+    }
+
+    async fn list(&self, checkpoint: &Checkpoint, limit: u32) -> Result<ListingPage, Stop> {
+        let path = &self.sync.settings.source_path;
+        let provider = &self.copier.provider;
+        let page = with_retries(self.engine.ids(), async || {
+            provider.list(path, checkpoint.cursor.as_ref(), limit).await
+        });
+        page.await.map_err(Stop::Provider)
+    }
+
+    /// Plans and carries out one page; returns the checkpoint behind it, which is stored by then.
+    async fn deal_with(&self, page: ListingPage, checkpoint: Checkpoint) -> Result<Checkpoint, Stop> {
+        let listed = page.entries.len() as u64;
+        let sources: Vec<SourceId> =
+            page.entries.iter().map(|entry| self.copier.source_id(entry.object.clone())).collect();
+        let known = self.engine.repositories().runs.known(self.organization, self.lease, &sources).await?;
+        drop(sources);
+        let PagePlan { fetch, verified, skipped } = plan_page(page.entries, known, &self.sync.settings.reconcile);
+
+        let mut batch = Batch::default();
+        for object in verified {
+            batch.counters.verified += 1;
+            batch.seen.push(self.copier.source_id(object));
+        }
+        for (object, reason) in skipped {
+            batch.counters.skip(reason);
+            batch.seen.push(self.copier.source_id(object));
+        }
+
+        // Each copy is a task of its own, so that hashing and writing use every core; dropping the stream, by an error
+        // or a shutdown, ends the tasks.
+        let copies = stream::iter(fetch)
+            .map(|entry| AbortOnDropHandle::new(tokio::spawn(self.copier.clone().copy(entry))))
+            .buffer_unordered(usize::try_from(self.sync.settings.sync_concurrency).unwrap_or(1));
+        let mut copies = std::pin::pin!(copies);
+        let mut committed = Instant::now();
+        while let Some(copied) = copies.next().await {
+            batch.note(copied.map_err(|panic| EngineError::Internal(panic.into()))??);
+            if batch.puts.len() >= BATCH || (!batch.puts.is_empty() && committed.elapsed() > BATCH_AGE) {
+                self.commit(checkpoint.pass, std::mem::take(&mut batch)).await?;
+                committed = Instant::now();
+            }
+        }
+
+        let next = Checkpoint {
+            pass: checkpoint.pass,
+            cursor: page.next,
+            objects_processed: checkpoint.objects_processed + listed,
+        };
+        batch.checkpoint = Some(next.clone());
+        self.commit(checkpoint.pass, batch).await?;
+        Ok(next)
+    }
+
+    async fn commit(&self, pass: u64, batch: Batch) -> Result<(), Stop> {
+        let Batch { puts, seen, mut counters, checkpoint } = batch;
+        counters.discovered = counters.synced + counters.verified + counters.skipped + counters.failed;
+        let phase = if counters.discovered == 0 { JobPhase::Discovering } else { JobPhase::Downloading };
+        let audit = (!puts.is_empty()).then(|| {
+            self.audit(json!({"objects": puts.len(), "bytes": counters.bytes}))
+        });
+        let published = puts.len() as u64;
+        let commit = Commit {
+            epoch: self.epoch,
+            credential_version: self.credential_version,
+            pass,
+            puts,
+            seen,
+            counters,
+            checkpoint,
+            phase,
+            audit,
+        };
+        self.engine.repositories().runs.commit(self.organization, self.lease, commit).await?;
+        metrics::counter!("wharf_objects_published_total").increment(published);
+        Ok(())
+    }
+
+    async fn let_go_of_vanished(&self, pass: u64) -> Result<(), Stop> {
+        let runs = &self.engine.repositories().runs;
+        loop {
+            let audit = self.audit(json!({}));
+            let gone = runs.let_go(self.organization, self.lease, self.epoch, pass, LET_GO, audit).await?;
+            if gone == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn audit(&self, changes: serde_json::Value) -> NewAuditRow {
+        let resource = (ResourceType::Job, self.lease.job.as_str());
+        audit_row(self.engine.ids(), &Origin::system(), Action::ObjectsCommitted, resource, changes)
+    }
+}
+
+/// What waits to be committed together.
+#[derive(Default)]
+struct Batch {
+    puts: Vec<Put>,
+    seen: Vec<SourceId>,
+    counters: Counters,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Batch {
+    fn note(&mut self, copied: Copied) {
+        match copied {
+            Copied::Stored(put) => {
+                self.counters.synced += 1;
+                self.counters.bytes += put.content.size_bytes;
+                self.puts.push(*put);
+            }
+            Copied::Moved(source, code) => {
+                self.counters.skip(code.as_str());
+                self.seen.push(source);
+            }
+            Copied::Failed(source, code) => {
+                tracing::warn!(%code, "a file could not be copied");
+                self.counters.failed += 1;
+                self.seen.push(source);
+            }
+        }
+    }
+}

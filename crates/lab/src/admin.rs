@@ -1,0 +1,87 @@
+//! The admin surface under `/__admin/`: what tests in another process do to the lab. It is not part of
+//! any simulated provider, needs no signature and does not appear in the journal.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::fault::FaultRule;
+use crate::s3::seed::Seed;
+use crate::world::World;
+
+/// No bucket can be named so.
+pub(crate) const PREFIX: &str = "/__admin/";
+
+pub(crate) fn router(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/__admin/reset", post(reset))
+        .route("/__admin/seed", post(seed))
+        .route("/__admin/faults", post(faults))
+        .route("/__admin/journal", get(journal).delete(clear_journal))
+        .route("/__admin/objects", get(objects).delete(delete_object))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(world)
+}
+
+async fn reset(State(world): State<Arc<World>>) -> StatusCode {
+    world.reset();
+    StatusCode::NO_CONTENT
+}
+
+async fn seed(State(world): State<Arc<World>>, Json(seed): Json<Seed>) -> Response {
+    match world.store.seed(seed) {
+        Ok(objects) => Json(json!({ "objects": objects })).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+/// The rules given replace those in force, and counting starts anew.
+async fn faults(State(world): State<Arc<World>>, Json(rules): Json<Vec<FaultRule>>) -> StatusCode {
+    world.faults().replace(rules);
+    StatusCode::NO_CONTENT
+}
+
+async fn journal(State(world): State<Arc<World>>) -> Response {
+    let entries = world.journal().entries();
+    Json(entries).into_response()
+}
+
+async fn clear_journal(State(world): State<Arc<World>>) -> StatusCode {
+    world.journal().clear();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct InBucket {
+    bucket: String,
+}
+
+async fn objects(State(world): State<Arc<World>>, Query(query): Query<InBucket>) -> Response {
+    match world.store.summaries(&query.bucket) {
+        Some(summaries) => Json(summaries).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct OneObject {
+    bucket: String,
+    key: String,
+}
+
+async fn delete_object(
+    State(world): State<Arc<World>>,
+    Query(query): Query<OneObject>,
+) -> StatusCode {
+    if world.store.delete(&query.bucket, &query.key) {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    }
+}

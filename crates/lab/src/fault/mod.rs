@@ -1,0 +1,322 @@
+//! Fault rules: which requests are treated how. Data only; [`effect`] carries them out.
+
+pub(crate) mod effect;
+mod wire;
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+
+use crate::operation::Operation;
+
+/// One rule. Rules stand in order; of those that are due for a request, the first acts.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRule {
+    /// The requests it is about.
+    #[serde(default, rename = "match")]
+    pub matching: Match,
+    /// What happens to them.
+    pub action: Action,
+}
+
+impl FaultRule {
+    /// A rule of these two parts.
+    pub fn new(matching: Match, action: Action) -> Self {
+        Self { matching, action }
+    }
+}
+
+/// Which requests a rule is about. What is not said matches everything.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Match {
+    /// The HTTP method, in any letter case.
+    pub method: Option<String>,
+    /// The operation.
+    pub operation: Option<Operation>,
+    /// A part of the percent-decoded path.
+    pub path_contains: Option<String>,
+    /// A part of the query as sent.
+    pub query_contains: Option<String>,
+    /// The first matching request the rule acts on, counted from 1.
+    pub nth: Option<u64>,
+    /// On how many matching requests it acts from there; on all when not said.
+    pub times: Option<u64>,
+}
+
+impl Match {
+    /// Every request.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Requests for this operation.
+    pub fn operation(operation: Operation) -> Self {
+        Self {
+            operation: Some(operation),
+            ..Self::default()
+        }
+    }
+
+    /// Requests with this HTTP method.
+    pub fn method(method: impl Into<String>) -> Self {
+        Self {
+            method: Some(method.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Only where the decoded path contains this.
+    #[must_use]
+    pub fn path_contains(mut self, part: impl Into<String>) -> Self {
+        self.path_contains = Some(part.into());
+        self
+    }
+
+    /// Only where the query, as sent, contains this.
+    #[must_use]
+    pub fn query_contains(mut self, part: impl Into<String>) -> Self {
+        self.query_contains = Some(part.into());
+        self
+    }
+
+    /// From the `n`th matching request, counted from 1.
+    #[must_use]
+    pub fn nth(mut self, n: u64) -> Self {
+        self.nth = Some(n);
+        self
+    }
+
+    /// On this many matching requests.
+    #[must_use]
+    pub fn times(mut self, times: u64) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    fn is_about(&self, request: &Sighting<'_>) -> bool {
+        self.method
+            .as_ref()
+            .is_none_or(|method| method.eq_ignore_ascii_case(request.method))
+            && self
+                .operation
+                .is_none_or(|operation| operation == request.operation)
+            && self
+                .path_contains
+                .as_ref()
+                .is_none_or(|part| request.path.contains(part.as_str()))
+            && self
+                .query_contains
+                .as_ref()
+                .is_none_or(|part| request.query.contains(part.as_str()))
+    }
+
+    fn is_due(&self, count: u64) -> bool {
+        let first = self.nth.unwrap_or(1);
+        count >= first && self.times.is_none_or(|times| count - first < times)
+    }
+}
+
+/// What happens to a request. The parts combine: wait, then close the connection, or answer in the
+/// provider's place, or let the provider answer and spoil what it said.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Action {
+    /// Waits this long first.
+    #[serde(rename = "delay_ms", deserialize_with = "wire::delay")]
+    pub delay: Option<Duration>,
+    /// Closes the connection without an answer.
+    pub close: bool,
+    /// Answers with this status in the provider's place.
+    #[serde(deserialize_with = "wire::status")]
+    pub status: Option<StatusCode>,
+    /// Answers with an S3 error document of this code in the provider's place; the status is the
+    /// code's own unless `status` says another.
+    pub code: Option<String>,
+    /// The message of that document.
+    pub message: Option<String>,
+    /// The region that document and the `x-amz-bucket-region` header name.
+    pub region: Option<String>,
+    /// Answers with this body in the provider's place; status 200 unless `status` says another.
+    pub body: Option<String>,
+    /// Sets headers of the answer; without a value, removes them.
+    #[serde(deserialize_with = "wire::headers")]
+    pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
+    /// Stops the body after this many bytes, though `Content-Length` promised all.
+    pub truncate_at: Option<usize>,
+    /// Flips the bits of the body's byte at this offset.
+    pub corrupt_byte_at: Option<usize>,
+    /// Spoils a listing.
+    pub listing: Option<ListingFault>,
+}
+
+impl Action {
+    /// Answers with an S3 error document of this code, such as `SlowDown`.
+    pub fn s3_error(code: impl Into<String>) -> Self {
+        Self {
+            code: Some(code.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Answers with this status and no body.
+    pub fn status(status: StatusCode) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::default()
+        }
+    }
+
+    /// Answers 200 with a page for people, as a captive portal or a wrong endpoint does.
+    pub fn html() -> Self {
+        let page = Self {
+            body: Some(
+                "<!DOCTYPE html><html><head><title>Welcome<body>Sign in to continue".to_owned(),
+            ),
+            ..Self::default()
+        };
+        page.header("content-type", "text/html; charset=utf-8")
+    }
+
+    /// Closes the connection without an answer.
+    pub fn close() -> Self {
+        Self {
+            close: true,
+            ..Self::default()
+        }
+    }
+
+    /// Waits, then lets the provider answer.
+    pub fn delay(delay: Duration) -> Self {
+        Self {
+            delay: Some(delay),
+            ..Self::default()
+        }
+    }
+
+    /// Stops the body after this many bytes and closes the connection.
+    pub fn truncate_at(bytes: usize) -> Self {
+        Self {
+            truncate_at: Some(bytes),
+            ..Self::default()
+        }
+    }
+
+    /// Flips the bits of one byte of the body.
+    pub fn corrupt_byte_at(offset: usize) -> Self {
+        Self {
+            corrupt_byte_at: Some(offset),
+            ..Self::default()
+        }
+    }
+
+    /// Spoils a listing.
+    pub fn listing(fault: ListingFault) -> Self {
+        Self {
+            listing: Some(fault),
+            ..Self::default()
+        }
+    }
+
+    /// With this status instead of the code's own.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// With this region in the error document and the `x-amz-bucket-region` header.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// After this long.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// With this header on the answer.
+    ///
+    /// # Panics
+    /// When name or value cannot stand in a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push((
+            HeaderName::from_static(name),
+            Some(HeaderValue::from_static(value)),
+        ));
+        self
+    }
+
+    /// Without this header on the answer.
+    ///
+    /// # Panics
+    /// When the name cannot stand in a header.
+    #[must_use]
+    pub fn without_header(mut self, name: &'static str) -> Self {
+        self.headers.push((HeaderName::from_static(name), None));
+        self
+    }
+}
+
+/// What can be wrong with a listing that is otherwise well-formed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListingFault {
+    /// Says that more follows, and gives no token to ask for it.
+    TruncatedWithoutToken,
+    /// Gives the token it was asked with as the next one.
+    RepeatedToken,
+    /// Lists at most this many keys a page, whatever was asked; tokens are right.
+    ShortPages(usize),
+    /// Lists nothing, says that more follows and gives a token; asked with that token, lists a page.
+    EmptyPage,
+    /// Leaves the quotes of the `ETag`s away.
+    UnquotedEtag,
+    /// Leaves `LastModified` away.
+    MissingLastModified,
+}
+
+/// What of a request the rules look at.
+pub(crate) struct Sighting<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) operation: Operation,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+}
+
+/// The rules in force, with the count of matching requests of each.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    rules: Vec<(FaultRule, u64)>,
+}
+
+impl Faults {
+    pub(crate) fn replace(&mut self, rules: Vec<FaultRule>) {
+        self.rules = rules.into_iter().map(|rule| (rule, 0)).collect();
+    }
+
+    pub(crate) fn add(&mut self, rule: FaultRule) {
+        self.rules.push((rule, 0));
+    }
+
+    /// Counts the request with every rule it matches; the first rule due acts.
+    pub(crate) fn next(&mut self, request: &Sighting<'_>) -> Option<(usize, Action)> {
+        let mut acting = None;
+        for (position, (rule, count)) in self.rules.iter_mut().enumerate() {
+            if rule.matching.is_about(request) {
+                *count += 1;
+                if acting.is_none() && rule.matching.is_due(*count) {
+                    acting = Some((position, rule.action.clone()));
+                }
+            }
+        }
+        acting
+    }
+}

@@ -1,0 +1,183 @@
+//! The handle of a running lab.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::config::{KeyPair, LabConfig};
+use crate::fault::FaultRule;
+use crate::front::Front;
+use crate::journal::JournalEntry;
+use crate::s3::sample;
+use crate::s3::seed::{Seed, SeedError};
+use crate::s3::store::{NewObject, ObjectSummary};
+use crate::world::World;
+
+/// A running lab. It stops, with every connection to it, when dropped.
+#[derive(Debug)]
+pub struct Lab {
+    address: SocketAddr,
+    key: KeyPair,
+    world: Arc<World>,
+    server: JoinHandle<()>,
+}
+
+impl Lab {
+    /// Starts a lab on the current Tokio runtime; it is ready when this returns.
+    pub async fn start(config: LabConfig) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.listen).await?;
+        let address = listener.local_addr()?;
+        let key = config.keys.first().cloned().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a lab needs at least one key pair",
+            )
+        })?;
+        let world = Arc::new(World::new(config.keys, config.bucket_domains));
+        let server = tokio::spawn(serve(listener, Front::new(Arc::clone(&world))));
+        Ok(Self {
+            address,
+            key,
+            world,
+            server,
+        })
+    }
+
+    /// The base URL, for path-style addressing.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The access key id of the first configured key pair.
+    pub fn access_key_id(&self) -> &str {
+        &self.key.access_key_id
+    }
+
+    /// The secret access key of the first configured key pair.
+    pub fn secret_access_key(&self) -> &str {
+        &self.key.secret_access_key
+    }
+
+    /// Makes an empty bucket, unless it exists.
+    pub fn create_bucket(&self, bucket: &str) {
+        self.world.store.create_bucket(bucket);
+    }
+
+    /// Puts an object, making its bucket if need be.
+    pub fn put_object(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
+        self.world
+            .store
+            .put(bucket, key, NewObject::of(bytes.into()));
+    }
+
+    /// Deletes an object; whether it was there.
+    pub fn delete_object(&self, bucket: &str, key: &str) -> bool {
+        self.world.store.delete(bucket, key)
+    }
+
+    /// The objects of a bucket in order of their keys; none when there is no such bucket.
+    pub fn objects(&self, bucket: &str) -> Vec<ObjectSummary> {
+        self.world.store.summaries(bucket).unwrap_or_default()
+    }
+
+    /// The bytes of an object.
+    pub fn object_bytes(&self, bucket: &str, key: &str) -> Option<Bytes> {
+        self.world
+            .store
+            .object(bucket, key)
+            .map(|object| object.bytes.clone())
+    }
+
+    /// Puts many objects; how many.
+    pub fn seed(&self, seed: Seed) -> Result<usize, SeedError> {
+        self.world.store.seed(seed)
+    }
+
+    /// Puts the small sample buckets `demo-media` and `demo-tigris`.
+    pub fn seed_samples(&self) {
+        sample::put_into(&self.world.store);
+    }
+
+    /// Back to an empty lab: no buckets, no fault rules, no journal.
+    pub fn reset(&self) {
+        self.world.reset();
+    }
+
+    /// Puts these rules in force in place of the earlier ones.
+    pub fn set_faults(&self, rules: impl IntoIterator<Item = FaultRule>) {
+        self.world.faults().replace(rules.into_iter().collect());
+    }
+
+    /// Adds a rule after those in force.
+    pub fn add_fault(&self, rule: FaultRule) {
+        self.world.faults().add(rule);
+    }
+
+    /// Behaves well again.
+    pub fn clear_faults(&self) {
+        self.set_faults([]);
+    }
+
+    /// Every request so far, in order of arrival.
+    pub fn journal(&self) -> Vec<JournalEntry> {
+        self.world.journal().entries()
+    }
+
+    /// Starts the journal anew.
+    pub fn clear_journal(&self) {
+        self.world.journal().clear();
+    }
+
+    /// Stops, and returns when the port is free.
+    pub async fn shutdown(mut self) {
+        self.server.abort();
+        // It ends as cancelled, which is what was asked.
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Owns the connections, so that ending this task ends them.
+async fn serve(listener: TcpListener, front: Front) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(stream, front.clone()));
+                }
+                // Out of descriptors, most likely: give them time to come back.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, front: Front) {
+    // Answers are written in parts; waiting to fill packets would cost 40 ms a request.
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |request| front.clone().answer(request));
+    // A connection ends in error when its client leaves or a rule breaks it: both are the client's story.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
+}

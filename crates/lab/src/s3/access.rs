@@ -1,0 +1,91 @@
+//! Who may do what: keys, session tokens and restrictions to buckets. Signatures themselves are
+//! verified by the protocol crate, with the secret found here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderMap, Uri};
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{Credentials, S3Auth, SecretKey};
+use s3s::{S3Result, s3_error};
+use url::form_urlencoded;
+
+use crate::config::KeyPair;
+use crate::world::World;
+
+const TOKEN_HEADER: &str = "x-amz-security-token";
+const TOKEN_PARAMETER: &str = "X-Amz-Security-Token";
+
+pub(crate) struct Gate(pub(crate) Arc<World>);
+
+#[async_trait]
+impl S3Auth for Gate {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        Ok(key(&self.0, access_key)?.secret_access_key.as_str().into())
+    }
+}
+
+#[async_trait]
+impl S3Access for Gate {
+    async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let bucket = request.s3_path().get_bucket_name();
+        authorize(
+            &self.0,
+            request.credentials(),
+            request.headers(),
+            request.uri(),
+            bucket,
+        )
+    }
+}
+
+/// Refuses a request whose signature is right but whose key may not make it.
+pub(crate) fn authorize(
+    world: &World,
+    credentials: Option<&Credentials>,
+    headers: &HeaderMap,
+    uri: &Uri,
+    bucket: Option<&str>,
+) -> S3Result<()> {
+    let Some(credentials) = credentials else {
+        return Err(s3_error!(
+            AccessDenied,
+            "Anonymous requests are not allowed."
+        ));
+    };
+    let key = key(world, &credentials.access_key)?;
+    if key.session_token != token(headers, uri) {
+        return Err(s3_error!(
+            InvalidToken,
+            "The provided token is malformed or otherwise invalid."
+        ));
+    }
+    match (&key.buckets, bucket) {
+        (None, _) => Ok(()),
+        (Some(allowed), Some(bucket)) if allowed.iter().any(|name| name == bucket) => Ok(()),
+        (Some(_), _) => Err(s3_error!(AccessDenied, "Access Denied")),
+    }
+}
+
+fn key<'a>(world: &'a World, access_key: &str) -> S3Result<&'a KeyPair> {
+    world
+        .keys
+        .iter()
+        .find(|key| key.access_key_id == access_key)
+        .ok_or_else(|| {
+            s3_error!(
+                InvalidAccessKeyId,
+                "The access key id you provided does not exist in our records."
+            )
+        })
+}
+
+/// Signed requests carry the token in a header, presigned URLs in the query.
+fn token(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    if let Some(value) = headers.get(TOKEN_HEADER) {
+        return Some(String::from_utf8_lossy(value.as_bytes()).into_owned());
+    }
+    form_urlencoded::parse(uri.query()?.as_bytes())
+        .find(|(name, _)| name == TOKEN_PARAMETER)
+        .map(|(_, value)| value.into_owned())
+}

@@ -1,0 +1,50 @@
+//! Everything a running lab remembers, shared by its connections, its admin surface and its handle.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::config::KeyPair;
+use crate::fault::Faults;
+use crate::journal::Journal;
+use crate::s3::store::Store;
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) keys: Vec<KeyPair>,
+    pub(crate) bucket_domains: Vec<String>,
+    pub(crate) store: Store,
+    faults: Mutex<Faults>,
+    journal: Mutex<Journal>,
+}
+
+impl World {
+    pub(crate) fn new(keys: Vec<KeyPair>, bucket_domains: Vec<String>) -> Self {
+        Self {
+            keys,
+            bucket_domains,
+            store: Store::default(),
+            faults: Mutex::default(),
+            journal: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.journal)
+    }
+
+    /// Back to an empty lab: no buckets, no fault rules, no journal. Keys stay.
+    pub(crate) fn reset(&self) {
+        self.store.clear();
+        self.faults().replace(Vec::new());
+        self.journal().clear();
+    }
+}
+
+/// Takes a lock whether or not an earlier holder panicked: what the lab keeps is valid between any two
+/// statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use wharf_domain::Timestamp;
+use wharf_domain::access::{ApiKeyHash, Organization, Principal};
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::{JobId, OrganizationId};
+use wharf_domain::object::BlobKey;
+use wharf_domain::sync::Lease;
+
+use crate::{InsertError, NewApiKey, NewOrganization, RepositoryError};
+
+/// What an API key stands for, and whether it may be used now by the database's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Who makes the request.
+    pub principal: Principal,
+    /// Neither revoked nor expired.
+    pub valid: bool,
+}
+
+/// A sync that a worker has just leased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueSync {
+    /// Whose sync it is.
+    pub organization: OrganizationId,
+    /// The right to run it.
+    pub lease: Lease,
+}
+
+/// The few questions that cannot be asked within one organization.
+#[async_trait]
+pub trait AcrossOrganizations: Send + Sync {
+    /// Creates the very first organization with an admin key, if the database holds none. Returns whether it did; of
+    /// several callers at once exactly one does.
+    async fn bootstrap(
+        &self,
+        organization: NewOrganization,
+        key: NewApiKey,
+        audit: NewAuditRow,
+    ) -> Result<bool, RepositoryError>;
+
+    /// Creates a further organization with its admin user and namespace `default`. `NameTaken` when the name is.
+    async fn insert_organization(
+        &self,
+        organization: NewOrganization,
+        audit: NewAuditRow,
+    ) -> Result<Organization, InsertError>;
+
+    /// All organizations, oldest first.
+    async fn list_organizations(&self) -> Result<Vec<Organization>, RepositoryError>;
+
+    /// The key with this hash, if there is one.
+    async fn find_api_key(&self, hash: &ApiKeyHash) -> Result<Option<Credential>, RepositoryError>;
+
+    /// Leases the sync that has been due longest, or one whose lease has expired: its connection is active, its
+    /// `next_run_at` has come (an expired lease counts as due), and nobody holds it. The fence grows by one.
+    ///
+    /// The run is the sync's queued job if it has one, else a new job `new_job` (trigger `scheduled`). Where the lease of
+    /// a job had expired, that job becomes `interrupted` in the same step (`incomplete_reason` `lease_expired`) and the
+    /// new job is a `resume` of it, unless a queued job takes over. The job's `started_at` is set, its phase is
+    /// `discovering`.
+    ///
+    /// Of several callers at once, no two lease the same sync. When nothing is due: `None`.
+    async fn lease_due_sync(
+        &self,
+        worker: &str,
+        ttl: Duration,
+        new_job: &JobId,
+    ) -> Result<Option<DueSync>, RepositoryError>;
+
+    /// When the next sync becomes due or the next lease expires, if anything is planned: until then
+    /// [`lease_due_sync`](Self::lease_due_sync) finds nothing unless something new is asked for.
+    async fn next_due_at(&self) -> Result<Option<Timestamp>, RepositoryError>;
+
+    /// Which of these blobs some object, live or tombstone, points at.
+    async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError>;
+
+    /// The database's clock.
+    async fn now(&self) -> Result<Timestamp, RepositoryError>;
+}

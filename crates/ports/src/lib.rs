@@ -1,0 +1,52 @@
+//! The traits through which Wharf meets the outside: one per subject, held as `Arc<dyn _>`.
+//!
+//! Rules that hold for every repository port here:
+//! - Every method takes the organization and touches nothing of another one. What must look across organizations
+//!   stands in [`AcrossOrganizations`] alone.
+//! - Every method is atomic by itself: it happens wholly or not at all, whenever the process ends.
+//! - Look-ups return `Option`; an identifier of another organization is `None`, as an unknown one is.
+//! - Times are stamped by the database's clock. Stored times have microsecond precision.
+//! - Audit rows go in with the change that they record, in the same transaction. A call that changes nothing stores none.
+//! - [`RepositoryError::Unavailable`] means that the call may be tried again; whether it took effect is unknown only
+//!   where the method says so.
+//!
+//! This crate knows the model and nothing else: no SQL, no HTTP, no runtime.
+#![warn(missing_docs)]
+
+mod access;
+mod across_organizations;
+mod audit;
+mod blobs;
+mod buckets;
+mod clock;
+mod connections;
+mod error;
+mod ids;
+mod jobs;
+mod keys;
+mod namespaces;
+mod objects;
+mod provider;
+mod repositories;
+mod runs;
+mod syncs;
+
+pub use access::{AccessRepository, NewApiKey, NewOrganization, NewUser};
+pub use across_organizations::{AcrossOrganizations, Credential, DueSync};
+pub use audit::AuditRepository;
+pub use blobs::{BlobError, BlobPlace, BlobStore, StoredBlob};
+pub use buckets::BucketRepository;
+pub use clock::Clock;
+pub use connections::{ApplyError, ConnectionRepository};
+pub use error::{InsertError, RepositoryError, Source};
+pub use ids::IdSource;
+pub use jobs::JobRepository;
+pub use keys::{KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository, WrappedKey};
+pub use namespaces::NamespaceRepository;
+pub use objects::ObjectRepository;
+pub use provider::{
+    ByteStream, Capabilities, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory, Retry, StorageProvider,
+};
+pub use repositories::Repositories;
+pub use runs::{Commit, Put, RunError, RunRepository};
+pub use syncs::{SyncRepository, TriggerOutcome};

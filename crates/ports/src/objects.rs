@@ -1,0 +1,37 @@
+use async_trait::async_trait;
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
+use wharf_domain::object::{Object, ObjectFilter};
+use wharf_domain::page::{Page, PageRequest};
+
+use crate::RepositoryError;
+
+/// Objects of a bucket.
+#[async_trait]
+pub trait ObjectRepository: Send + Sync {
+    /// An object of the bucket, tombstones included.
+    async fn find(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+    ) -> Result<Option<Object>, RepositoryError>;
+
+    /// The bucket's objects that match, newest first.
+    async fn list(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        filter: &ObjectFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Object>, RepositoryError>;
+
+    /// Makes an object a tombstone by a person's wish. Whether there was a live one.
+    async fn remove(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: NewAuditRow,
+    ) -> Result<bool, RepositoryError>;
+}

@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use thiserror::Error;
+use wharf_domain::Metadata;
+use wharf_domain::check::CheckReport;
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::input::InvalidInput;
+use wharf_domain::plan::Entry;
+use wharf_domain::provider::{Credentials, Provider, ProviderConfig};
+use wharf_domain::sync::Cursor;
+
+use crate::Source;
+
+/// A stream of bytes that ends with an error unless every byte arrived and was verified.
+pub type ByteStream = BoxStream<'static, Result<Bytes, ProviderError>>;
+
+/// Whether and when trying again makes sense; decided once, in the adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same call fails again until a person acts.
+    Never,
+    /// The same call may succeed later, not before `after` if the provider named a time.
+    Later {
+        /// The provider's own wish.
+        after: Option<Duration>,
+    },
+    /// The cursor is no longer valid: the listing must start over.
+    Restart,
+}
+
+/// Why a provider could not do what it was asked. The message is ours; the provider's text never gets in.
+#[derive(Debug, Error)]
+#[error("{code}: {message}")]
+pub struct ProviderError {
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// Whether to try again.
+    pub retry: Retry,
+    /// What happened, for a person: names actions, hosts and paths, never a secret.
+    pub message: String,
+    /// The cause, for logs at debug level.
+    #[source]
+    pub source: Option<Source>,
+}
+
+impl ProviderError {
+    /// An error that stays until a person acts.
+    pub fn permanent(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, retry: Retry::Never, message: message.into(), source: None }
+    }
+
+    /// An error that may pass.
+    pub fn transient(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, retry: Retry::Later { after: None }, message: message.into(), source: None }
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+/// What a provider can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Folders and files can be browsed over the API.
+    pub browse: bool,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingPage {
+    /// What the page holds; may be empty although more follow.
+    pub entries: Vec<Entry>,
+    /// Where the listing goes on. `None` is the provider's positive word that this was the last page.
+    pub next: Option<Cursor>,
+}
+
+/// A file whose bytes are on their way.
+pub struct Fetched {
+    /// The bytes. The stream ends with an error if they are cut short or do not match the provider's checksum.
+    pub bytes: ByteStream,
+    /// Their type, if the provider knows it.
+    pub content_type: Option<String>,
+    /// The provider's metadata of the file.
+    pub metadata: Metadata,
+}
+
+impl std::fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetched").field("content_type", &self.content_type).finish_non_exhaustive()
+    }
+}
+
+/// One account at a storage provider, opened with credentials.
+#[async_trait]
+pub trait StorageProvider: Send + Sync {
+    /// What this provider can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The account or endpoint that files are identified under; the same for equal configurations.
+    fn authority(&self) -> String;
+
+    /// Tests claim by claim that the connection works. Never fails: failures are outcomes in the report.
+    async fn check(&self) -> CheckReport;
+
+    /// One page of the files under `source_path`, from the start or from a cursor of an earlier page: at most `limit`
+    /// entries, and never more than 1000. A page that cannot be trusted (cut short, without a mark of continuation, repeating itself) is an error,
+    /// never a last page. `Retry::Restart` when the cursor is no longer valid.
+    async fn list(
+        &self,
+        source_path: &str,
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<ListingPage, ProviderError>;
+
+    /// The bytes of an entry, in the version that the listing told of; `resource.changed` when it has changed since,
+    /// `resource.not_found` when it is gone. Opening errors come from the call, later ones through the stream.
+    async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError>;
+}
+
+/// A provider that was opened.
+pub type OpenProvider = Arc<dyn StorageProvider>;
+
+/// Opens providers. One factory stands for all providers that this server has adapters for.
+pub trait ProviderFactory: Send + Sync {
+    /// Whether there is an adapter.
+    fn supports(&self, provider: Provider) -> bool;
+
+    /// Refuses a configuration that this server will never connect to, such as an endpoint that the operator has not
+    /// opened, without dialling anything. Paths in the errors start at `provider_config`.
+    fn vet(&self, config: &ProviderConfig) -> Result<(), InvalidInput>;
+
+    /// Reads a sync's source path for this provider; the path in the error is `source_path`.
+    fn vet_source_path(&self, provider: Provider, source_path: &str) -> Result<(), InvalidInput>;
+
+    /// Opens an account. Dials nothing yet. `config.invalid` when the parts do not fit together.
+    fn open(&self, config: &ProviderConfig, credentials: Credentials) -> Result<OpenProvider, ProviderError>;
+}

@@ -1,0 +1,40 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{
+    AccessRepository, AcrossOrganizations, AuditRepository, BucketRepository, ConnectionRepository, JobRepository,
+    NamespaceRepository, ObjectRepository, OrganizationKeyRepository, RunRepository, SyncRepository,
+};
+
+/// All repositories of one database, as an adapter opens them.
+#[derive(Clone)]
+pub struct Repositories {
+    /// Users and API keys.
+    pub access: Arc<dyn AccessRepository>,
+    /// What looks across organizations.
+    pub across: Arc<dyn AcrossOrganizations>,
+    /// The audit trail.
+    pub audit: Arc<dyn AuditRepository>,
+    /// Buckets.
+    pub buckets: Arc<dyn BucketRepository>,
+    /// Connections.
+    pub connections: Arc<dyn ConnectionRepository>,
+    /// Jobs.
+    pub jobs: Arc<dyn JobRepository>,
+    /// Organization keys.
+    pub keys: Arc<dyn OrganizationKeyRepository>,
+    /// Namespaces.
+    pub namespaces: Arc<dyn NamespaceRepository>,
+    /// Objects.
+    pub objects: Arc<dyn ObjectRepository>,
+    /// Writes of runs.
+    pub runs: Arc<dyn RunRepository>,
+    /// Syncs.
+    pub syncs: Arc<dyn SyncRepository>,
+}
+
+impl fmt::Debug for Repositories {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Repositories")
+    }
+}

@@ -1,0 +1,253 @@
+//! Sound values with nothing special about them. Change the public fields that a test is about.
+
+use serde_json::{Map, Value, json};
+use wharf_domain::access::{ApiKeyHash, Email, Permission, Role};
+use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
+use wharf_domain::bucket::{BucketName, NewBucket};
+use wharf_domain::connection::{
+    AttemptOutcome, AttemptResult, Connection, ConnectionName, Event, NewConnection, SealedCredentials,
+};
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, UserId};
+use wharf_domain::job::{Counters, JobPhase};
+use wharf_domain::namespace::{NamespaceName, NewNamespace};
+use wharf_domain::object::{BlobKey, Content, SourceFacts, SourceId};
+use wharf_domain::provider::{CredentialType, NewProviderConfig, Provider, ProviderConfig, parse_new};
+use wharf_domain::sync::{NewSync, Pipeline, Reconcile, SyncSettings};
+use wharf_domain::{Metadata, Timestamp};
+use wharf_ports::{Commit, IdSource, NewApiKey, NewOrganization, NewUser, Put};
+
+use crate::SeededIds;
+
+/// The authority that [`source`] names.
+pub const AUTHORITY: &str = "s3.example.test";
+
+/// An organization with its admin and namespace `default`.
+pub fn organization(ids: &SeededIds, name: &str) -> NewOrganization {
+    NewOrganization {
+        id: ids.id(),
+        name: name.to_owned(),
+        admin: user(ids, "admin@example.test", Role::Admin),
+        default_namespace: ids.id(),
+    }
+}
+
+/// A user.
+pub fn user(ids: &SeededIds, email: &str, role: Role) -> NewUser {
+    NewUser { id: ids.id(), email: address(email), role }
+}
+
+/// An e-mail address.
+pub fn address(text: &str) -> Email {
+    Email::parse(text).expect("a good address")
+}
+
+/// An admin key without an end.
+pub fn api_key(ids: &SeededIds, user: &UserId, name: &str) -> NewApiKey {
+    let mut hash = [0; 32];
+    ids.fill(&mut hash);
+    NewApiKey {
+        id: ids.id(),
+        user: user.clone(),
+        name: name.to_owned(),
+        prefix: "whk_abcdef".to_owned(),
+        hash: ApiKeyHash(hash),
+        permission: Permission::Admin,
+        expires_at: None,
+    }
+}
+
+/// A namespace.
+pub fn namespace(ids: &SeededIds, name: &str) -> NewNamespace {
+    NewNamespace {
+        id: ids.id(),
+        name: NamespaceName::parse(name).expect("a good name"),
+        description: Some("What a test needs.".to_owned()),
+    }
+}
+
+/// A bucket.
+pub fn bucket(ids: &SeededIds, namespace: &NamespaceId, name: &str) -> NewBucket {
+    NewBucket {
+        id: ids.id(),
+        namespace: namespace.clone(),
+        name: BucketName::parse(name).expect("a good name"),
+        description: Some("What a test needs.".to_owned()),
+        schema: json!({"properties": {"title": {"type": "string"}}}),
+        metadata: metadata(),
+    }
+}
+
+/// A connection to S3.
+pub fn connection(ids: &SeededIds, organization: &OrganizationId, user: &UserId, name: &str) -> NewConnection {
+    NewConnection {
+        id: ids.id(),
+        organization: organization.clone(),
+        name: connection_name(name),
+        description: Some("What a test needs.".to_owned()),
+        config: provider_config(),
+        credential_type: CredentialType::AccessKey,
+        sealed: SealedCredentials(vec![0, 1, 2, 253, 254, 255]),
+        write_enabled: false,
+        metadata: metadata(),
+        created_by: user.clone(),
+    }
+}
+
+/// A connection's name.
+pub fn connection_name(text: &str) -> ConnectionName {
+    ConnectionName::parse(text).expect("a good name")
+}
+
+/// Settings of a connection to S3.
+pub fn provider_config() -> ProviderConfig {
+    s3().config
+}
+
+/// Settings of a connection to S3 with an access key; opens a [`FakeProviderFactory`](crate::provider::FakeProviderFactory).
+pub fn s3() -> NewProviderConfig {
+    let fields = object(json!({
+        "region": "eu-central-1",
+        "credentials": {
+            "type": "access_key",
+            "access_key_id": "AKIAEXAMPLEEXAMPLE00",
+            "secret_access_key": "example-secret-that-opens-nothing",
+        },
+    }));
+    parse_new(Provider::S3, fields, "provider_config").expect("a good configuration")
+}
+
+/// Settings of a connection to Tigris.
+pub fn tigris_config() -> ProviderConfig {
+    let fields = object(json!({
+        "credentials": { "type": "access_key", "access_key_id": "tid_example", "secret_access_key": "tsec_example" },
+    }));
+    parse_new(Provider::Tigris, fields, "provider_config").expect("a good configuration").config
+}
+
+/// A sync of everything under `media`, every five minutes.
+pub fn sync(
+    ids: &SeededIds,
+    namespace: &NamespaceId,
+    bucket: &BucketId,
+    connection: &Connection,
+    user: &UserId,
+) -> NewSync {
+    NewSync {
+        id: ids.id(),
+        bucket: bucket.clone(),
+        namespace: namespace.clone(),
+        connection: connection.id.clone(),
+        settings: sync_settings(),
+        created_by: user.clone(),
+        first_job: ids.id(),
+    }
+}
+
+/// Everything under `media`, every five minutes.
+pub fn sync_settings() -> SyncSettings {
+    SyncSettings {
+        source_path: "media/".to_owned(),
+        polling_interval_seconds: 300,
+        max_objects_per_run: 100_000,
+        sync_concurrency: 8,
+        reconcile: Reconcile::default(),
+        description: Some("What a test needs.".to_owned()),
+        metadata: metadata(),
+        pipeline: Pipeline {
+            batch_size: 50,
+            skip_batch_submission: false,
+            batch_collection_ids: Some(vec!["col_example".to_owned()]),
+            ingest_filter: Some(json!({"AND": []})),
+            skip_duplicates: true,
+        },
+    }
+}
+
+/// A file of the provider S3 under the authority [`AUTHORITY`].
+pub fn source(object: &str) -> SourceId {
+    SourceId { provider: Provider::S3, authority: AUTHORITY.to_owned(), object: object.to_owned() }
+}
+
+/// What is published when a file was copied in that version.
+pub fn put(ids: &SeededIds, organization: &OrganizationId, bucket: &BucketId, object: &str, version: &str) -> Put {
+    Put {
+        new_id: ids.id(),
+        source: source(object),
+        facts: SourceFacts {
+            path: object.to_owned(),
+            version: version.to_owned(),
+            modified_at: Some(instant(1_700_000_000_123_456)),
+            metadata: metadata(),
+        },
+        content: Content {
+            blob: blob_key(ids, organization, bucket),
+            size_bytes: 5,
+            content_type: Some("text/plain".to_owned()),
+            sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".to_owned(),
+        },
+    }
+}
+
+/// A fresh key of a blob.
+pub fn blob_key(ids: &SeededIds, organization: &OrganizationId, bucket: &BucketId) -> BlobKey {
+    BlobKey::new(organization, bucket, &ids.token(wharf_domain::ids::Alphabet::Hex, 32))
+}
+
+/// A step of a run over a connection as it is now, that publishes nothing.
+pub fn commit(connection: &Connection, pass: u64) -> Commit {
+    Commit {
+        epoch: connection.epoch,
+        credential_version: connection.credential_version,
+        pass,
+        puts: Vec::new(),
+        seen: Vec::new(),
+        counters: Counters::default(),
+        checkpoint: None,
+        phase: JobPhase::Downloading,
+        audit: None,
+    }
+}
+
+/// An audit row by the server itself.
+pub fn audit(ids: &SeededIds, action: Action) -> NewAuditRow {
+    NewAuditRow {
+        id: ids.id(),
+        action,
+        resource_type: ResourceType::Organization,
+        resource_id: "any".to_owned(),
+        origin: Origin::system(),
+        changes: json!({}),
+    }
+}
+
+/// The outcome of an attempt over a connection as it is now: a network failure.
+pub fn network_failure(connection: &Connection) -> Event {
+    outcome(
+        connection,
+        AttemptResult::Failure { code: ErrorCode::NetworkTimeout, message: "no answer in time".to_owned() },
+    )
+}
+
+/// The outcome of an attempt over a connection as it is now.
+pub fn outcome(connection: &Connection, result: AttemptResult) -> Event {
+    let (epoch, credential_version) = (connection.epoch, connection.credential_version);
+    Event::Outcome(AttemptOutcome { epoch, credential_version, result })
+}
+
+/// Key-value pairs of every JSON kind, nested and in several scripts.
+pub fn metadata() -> Metadata {
+    object(json!({"team": "média", "n": 7, "ratio": 0.5, "deep": {"list": [true, null, "x"]}, "": "empty key"}))
+}
+
+/// An instant by its microseconds since 1970.
+pub fn instant(micros: i64) -> Timestamp {
+    Timestamp::from_timestamp_micros(micros).expect("within chrono's range")
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,126 @@
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wharf_ports::{BlobStore, Repositories};
+
+use crate::{FakeClock, SeededIds};
+
+/// How time passes for what is under test.
+enum Time {
+    Fake(Arc<FakeClock>),
+    Real,
+}
+
+impl Time {
+    async fn pass(&self, duration: Duration) {
+        match self {
+            Self::Fake(clock) => clock.advance(duration),
+            Self::Real => tokio::time::sleep(duration).await,
+        }
+    }
+}
+
+/// Repositories on an empty database of their own, for one promise.
+pub struct Harness {
+    /// What is under test.
+    pub repositories: Repositories,
+    /// Where the promise takes its identifiers from.
+    pub ids: Arc<SeededIds>,
+    time: Time,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl Harness {
+    /// For repositories whose time is a fake clock's.
+    pub fn with_clock(repositories: Repositories, clock: Arc<FakeClock>) -> Self {
+        Self::new(repositories, Time::Fake(clock))
+    }
+
+    /// For repositories with a clock of their own: letting time pass is waiting.
+    pub fn in_real_time(repositories: Repositories) -> Self {
+        Self::new(repositories, Time::Real)
+    }
+
+    fn new(repositories: Repositories, time: Time) -> Self {
+        Self { repositories, ids: Arc::new(SeededIds::new(1)), time, kept: Vec::new() }
+    }
+
+    /// Keeps something alive until the promise has been looked at, such as the folder of a database.
+    #[must_use]
+    pub fn keeping(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.kept.push(Box::new(guard));
+        self
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, duration: Duration) {
+        self.time.pass(duration).await;
+    }
+}
+
+impl fmt::Debug for Harness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Harness")
+    }
+}
+
+/// An empty blob store, for one promise.
+pub struct BlobHarness {
+    /// What is under test.
+    pub store: Arc<dyn BlobStore>,
+    /// Where the promise takes its identifiers from.
+    pub ids: Arc<SeededIds>,
+    time: Time,
+    kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl BlobHarness {
+    /// For a store whose time is a fake clock's.
+    pub fn with_clock(store: Arc<dyn BlobStore>, clock: Arc<FakeClock>) -> Self {
+        Self::new(store, Time::Fake(clock))
+    }
+
+    /// For a store with a clock of its own: letting time pass is waiting.
+    pub fn in_real_time(store: Arc<dyn BlobStore>) -> Self {
+        Self::new(store, Time::Real)
+    }
+
+    fn new(store: Arc<dyn BlobStore>, time: Time) -> Self {
+        Self { store, ids: Arc::new(SeededIds::new(1)), time, kept: Vec::new() }
+    }
+
+    /// Keeps something alive until the promise has been looked at.
+    #[must_use]
+    pub fn keeping(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.kept.push(Box::new(guard));
+        self
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, duration: Duration) {
+        self.time.pass(duration).await;
+    }
+}
+
+impl fmt::Debug for BlobHarness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlobHarness")
+    }
+}
+
+/// Runs one promise of a repository on a runtime of several threads.
+pub fn keep(harness: impl AsyncFnOnce() -> Harness, promise: impl AsyncFnOnce(Harness)) {
+    runtime().block_on(async { promise(harness().await).await });
+}
+
+/// Runs one promise of a blob store on a runtime of several threads.
+pub fn keep_blobs(harness: impl AsyncFnOnce() -> BlobHarness, promise: impl AsyncFnOnce(BlobHarness)) {
+    runtime().block_on(async { promise(harness().await).await });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(4).enable_all().build().expect("a runtime can be started")
+}

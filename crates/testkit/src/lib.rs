@@ -1,0 +1,26 @@
+//! Contract suites, builders and fakes for Wharf's ports.
+//!
+//! Each port has a suite: one named, public test function per promise of its documentation. An adapter runs all of
+//! them with one line, [`repository_suites!`] or [`blob_store_suite!`], against implementations that it opens afresh for
+//! every promise.
+//!
+//! This crate knows ports and model only. It must never know an adapter; its own tests use the one in memory.
+#![warn(missing_docs)]
+#![expect(clippy::missing_panics_doc, reason = "everything here exists to panic when something is not as promised")]
+
+pub mod broken;
+pub mod build;
+mod clock;
+mod harness;
+mod ids;
+mod paging;
+mod promises;
+pub mod provider;
+pub mod suites;
+mod tenant;
+
+pub use clock::FakeClock;
+pub use harness::{BlobHarness, Harness, keep, keep_blobs};
+pub use ids::SeededIds;
+pub use promises::{BoxedPromise, NamedPromise, repository_promises};
+pub use tenant::{LONG, Run, SHORT, Tenant};

@@ -1,0 +1,14 @@
+//! What each port promises: one function per promise, named after it.
+
+pub mod access;
+pub mod across_organizations;
+pub mod audit;
+pub mod blobs;
+pub mod buckets;
+pub mod connections;
+pub mod jobs;
+pub mod keys;
+pub mod namespaces;
+pub mod objects;
+pub mod runs;
+pub mod syncs;

@@ -1,0 +1,243 @@
+use std::time::Duration;
+
+use wharf_domain::audit::{Action, NewAuditRow};
+use wharf_domain::bucket::Bucket;
+use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
+use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, SyncId, UserId};
+use wharf_domain::job::Job;
+use wharf_domain::object::{Object, ObjectFilter};
+use wharf_domain::page::PageRequest;
+use wharf_domain::sync::{Lease, NewSync, Sync, SyncMode};
+use wharf_ports::{Commit, Put};
+
+use crate::{Harness, build};
+
+/// How long a lease lasts that must not expire within a test.
+pub const LONG: Duration = Duration::from_secs(600);
+/// How long a lease lasts that a test lets expire.
+pub const SHORT: Duration = Duration::from_millis(200);
+
+/// A stored organization and the steps that promises take with it.
+#[derive(Debug)]
+pub struct Tenant<'a> {
+    harness: &'a Harness,
+    /// The organization.
+    pub organization: OrganizationId,
+    /// Its admin.
+    pub admin: UserId,
+    /// Its namespace `default`.
+    pub namespace: NamespaceId,
+}
+
+impl Harness {
+    /// Stores an organization of that name.
+    pub async fn tenant(&self, name: &str) -> Tenant<'_> {
+        let new = build::organization(&self.ids, name);
+        let tenant = Tenant {
+            harness: self,
+            organization: new.id.clone(),
+            admin: new.admin.id.clone(),
+            namespace: new.default_namespace.clone(),
+        };
+        let audit = self.audit(Action::OrganizationCreated);
+        self.repositories.across.insert_organization(new, audit).await.expect("the organization is stored");
+        tenant
+    }
+
+    /// An audit row.
+    pub fn audit(&self, action: Action) -> NewAuditRow {
+        build::audit(&self.ids, action)
+    }
+
+    /// Leases what is due, if anything is.
+    pub async fn try_lease(&self, ttl: Duration) -> Option<Lease> {
+        let due = self.repositories.across.lease_due_sync("a worker", ttl, &self.ids.id()).await;
+        due.expect("the database answers").map(|due| due.lease)
+    }
+
+    /// Leases what is due; something must be.
+    pub async fn lease(&self, ttl: Duration) -> Lease {
+        self.try_lease(ttl).await.expect("a sync is due")
+    }
+
+    /// Lets a lease of [`SHORT`] expire.
+    pub async fn outlive(&self, ttl: Duration) {
+        self.pass(ttl + Duration::from_millis(100)).await;
+    }
+
+    /// Lets a moment pass, so that what comes next is newer.
+    pub async fn moment(&self) {
+        self.pass(Duration::from_millis(5)).await;
+    }
+}
+
+impl Tenant<'_> {
+    /// Stores a bucket in the namespace `default`.
+    pub async fn bucket(&self, name: &str) -> Bucket {
+        let new = build::bucket(&self.harness.ids, &self.namespace, name);
+        let audit = self.harness.audit(Action::BucketCreated);
+        let stored = self.harness.repositories.buckets.insert(&self.organization, new, audit).await;
+        stored.expect("the bucket is stored")
+    }
+
+    /// Stores a connection.
+    pub async fn connection(&self, name: &str) -> Connection {
+        let new = build::connection(&self.harness.ids, &self.organization, &self.admin, name);
+        let audit = self.harness.audit(Action::ConnectionCreated);
+        self.harness.repositories.connections.insert(new, audit).await.expect("the connection is stored")
+    }
+
+    /// A sync that is not stored yet.
+    pub fn new_sync(&self, bucket: &Bucket, connection: &Connection) -> NewSync {
+        build::sync(&self.harness.ids, &self.namespace, &bucket.id, connection, &self.admin)
+    }
+
+    /// Stores a continuous sync.
+    pub async fn sync(&self, bucket: &Bucket, connection: &Connection) -> Sync {
+        self.sync_in_mode(bucket, connection, SyncMode::Continuous).await
+    }
+
+    /// Stores a sync.
+    pub async fn sync_in_mode(&self, bucket: &Bucket, connection: &Connection, mode: SyncMode) -> Sync {
+        let audit = self.harness.audit(Action::SyncCreated);
+        let new = self.new_sync(bucket, connection);
+        let stored = self.harness.repositories.syncs.insert(&self.organization, new, mode, audit).await;
+        stored.expect("the sync is stored")
+    }
+
+    /// A bucket, a connection and a continuous sync between them, leased for [`LONG`].
+    pub async fn run(&self) -> Run<'_> {
+        self.run_in_mode(SyncMode::Continuous).await
+    }
+
+    /// The same in the given mode.
+    pub async fn run_in_mode(&self, mode: SyncMode) -> Run<'_> {
+        let bucket = self.bucket("media").await;
+        let connection = self.connection("store").await;
+        let sync = self.sync_in_mode(&bucket, &connection, mode).await;
+        let lease = self.harness.lease(LONG).await;
+        assert_eq!(lease.sync, sync.id, "the only sync is the one that is due");
+        Run { tenant: self, bucket, connection, sync, lease }
+    }
+
+    /// Another sync between the same bucket and connection, leased for [`LONG`].
+    pub async fn second_run(&self, first: &Run<'_>) -> Run<'_> {
+        let sync = self.sync(&first.bucket, &first.connection).await;
+        let lease = self.harness.lease(LONG).await;
+        assert_eq!(lease.sync, sync.id, "the only sync that nobody holds is the one that is due");
+        Run { tenant: self, bucket: first.bucket.clone(), connection: first.connection.clone(), sync, lease }
+    }
+
+    /// Applies events to a connection.
+    pub async fn apply(&self, connection: &Connection, events: Vec<Event>) -> Transition {
+        let audit = vec![self.harness.audit(Action::ConnectionUpdated)];
+        let connections = &self.harness.repositories.connections;
+        let applied = connections.apply(&self.organization, &connection.id, None, events, audit).await;
+        applied.expect("the events apply")
+    }
+
+    /// The connection as it is stored.
+    pub async fn stored_connection(&self, connection: &Connection) -> Connection {
+        let identifier = ConnectionIdentifier::Id(connection.id.clone());
+        let found = self.harness.repositories.connections.find(&self.organization, &identifier).await;
+        found.expect("the database answers").expect("the connection is there")
+    }
+
+    /// The sync as it is stored.
+    pub async fn stored_sync(&self, sync: &Sync) -> Sync {
+        let found = self.harness.repositories.syncs.find(&self.organization, &sync.bucket, &sync.id).await;
+        found.expect("the database answers").expect("the sync is there")
+    }
+
+    /// The sync's jobs, newest first.
+    pub async fn jobs(&self, sync: &SyncId) -> Vec<Job> {
+        let page = PageRequest::first(1000);
+        let listed = self.harness.repositories.jobs.list(&self.organization, sync, None, &page).await;
+        listed.expect("the database answers").items
+    }
+
+    /// The bucket's objects by source object, tombstones included.
+    pub async fn objects(&self, bucket: &BucketId) -> Vec<Object> {
+        let filter = ObjectFilter { search: None, include_deleted: true };
+        let page = PageRequest::first(1000);
+        let listed = self.harness.repositories.objects.list(&self.organization, bucket, &filter, &page).await;
+        let mut objects = listed.expect("the database answers").items;
+        objects.sort_by(|a, b| a.source.cmp(&b.source));
+        objects
+    }
+
+    /// What is in the audit trail, newest first.
+    pub async fn trail(&self) -> Vec<NewAuditRow> {
+        let listed = self.harness.repositories.audit.list(&self.organization, &PageRequest::first(1000)).await;
+        listed.expect("the database answers").items.into_iter().map(|stored| stored.row).collect()
+    }
+
+    /// How many rows of an action the audit trail holds.
+    pub async fn audited(&self, action: Action) -> usize {
+        self.trail().await.iter().filter(|row| row.action == action).count()
+    }
+}
+
+/// A leased sync with all that belongs to it.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Whose it is.
+    pub tenant: &'a Tenant<'a>,
+    /// Where the objects go.
+    pub bucket: Bucket,
+    /// Where they come from.
+    pub connection: Connection,
+    /// The sync as it was when it was stored.
+    pub sync: Sync,
+    /// The right to run it.
+    pub lease: Lease,
+}
+
+impl Run<'_> {
+    /// What is published when a file was copied in that version.
+    pub fn put(&self, object: &str, version: &str) -> Put {
+        build::put(&self.tenant.harness.ids, &self.tenant.organization, &self.bucket.id, object, version)
+    }
+
+    /// A step that publishes those files, each in that version.
+    pub fn step(&self, pass: u64, objects: &[&str], version: &str) -> Commit {
+        let puts = objects.iter().map(|object| self.put(object, version)).collect();
+        Commit { puts, ..build::commit(&self.connection, pass) }
+    }
+
+    /// Publishes those files, each in that version.
+    pub async fn publish(&self, pass: u64, objects: &[&str], version: &str) {
+        self.commit(self.step(pass, objects, version)).await;
+    }
+
+    /// Publishes a step.
+    pub async fn commit(&self, commit: Commit) {
+        let runs = &self.tenant.harness.repositories.runs;
+        runs.commit(&self.tenant.organization, &self.lease, commit).await.expect("the step is published");
+    }
+
+    /// Lets go of up to `limit` entries not seen from `pass` on; how many.
+    pub async fn let_go(&self, pass: u64, limit: u32) -> u64 {
+        let audit = self.tenant.harness.audit(Action::ObjectsCommitted);
+        let runs = &self.tenant.harness.repositories.runs;
+        let let_go = runs.let_go(&self.tenant.organization, &self.lease, self.connection.epoch, pass, limit, audit);
+        let_go.await.expect("the entries are let go")
+    }
+
+    /// The objects of the bucket, tombstones included, by source object.
+    pub async fn objects(&self) -> Vec<Object> {
+        self.tenant.objects(&self.bucket.id).await
+    }
+
+    /// The job of this run as it is stored.
+    pub async fn job(&self) -> Job {
+        let jobs = &self.tenant.harness.repositories.jobs;
+        let found = jobs.find(&self.tenant.organization, &self.sync.id, &self.lease.job).await;
+        found.expect("the database answers").expect("the job is there")
+    }
+
+    /// The sync as it is stored.
+    pub async fn stored(&self) -> Sync {
+        self.tenant.stored_sync(&self.sync).await
+    }
+}

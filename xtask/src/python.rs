@@ -1,0 +1,63 @@
+//! A Python environment with the published SDK, made once per pinned version.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::machine;
+use crate::process;
+use crate::workspace::Workspace;
+
+/// What the SDK suite runs against, by name and exact version.
+const SDK: &str = "mixpeek==1.3.783";
+const SUITABLE: &str = "import sys, venv, ensurepip; assert sys.version_info >= (3, 9)";
+const MISSING: &str = "Python 3.9 or newer with its venv module is missing. Install it (Debian: \
+    `apt-get install python3 python3-venv`; macOS: `brew install python`)";
+
+/// The interpreter of an environment that has the SDK, making the environment when needed.
+pub(crate) fn with_sdk(workspace: &Workspace) -> Result<PathBuf> {
+    let environment = workspace.target.join("python").join(SDK.replace("==", "-"));
+    let interpreter = environment.join("bin/python");
+    if process::output(Command::new(&interpreter).args(["-c", "import mixpeek"])).is_ok() {
+        return Ok(interpreter);
+    }
+    let python = find()?;
+    println!("making a Python environment with {SDK}");
+    if environment.exists() {
+        fs::remove_dir_all(&environment)?;
+    }
+    process::output(Command::new(python).args(["-m", "venv"]).arg(&environment))
+        .context(MISSING)?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        SDK,
+    ];
+    process::run(Command::new(&interpreter).args(pip))
+        .with_context(|| format!("{SDK} could not be installed from the package index"))?;
+    Ok(interpreter)
+}
+
+fn find() -> Result<PathBuf> {
+    let look = || {
+        let on_path = machine::find_program("python3");
+        let candidates = on_path
+            .into_iter()
+            .chain([PathBuf::from("/usr/bin/python3")]);
+        candidates.into_iter().find(|python| is_suitable(python))
+    };
+    if let Some(python) = look() {
+        return Ok(python);
+    }
+    machine::apt_install(&["python3", "python3-venv"]).context(MISSING)?;
+    look().context(MISSING)
+}
+
+fn is_suitable(python: &Path) -> bool {
+    process::output(Command::new(python).args(["-c", SUITABLE])).is_ok()
+}
