@@ -51,7 +51,13 @@ impl FromStr for Permission {
         Self::ALL
             .into_iter()
             .find(|permission| permission.as_str() == text)
-            .ok_or_else(|| InvalidInput::one("permissions", "enum", "must be one of read, write, delete, admin"))
+            .ok_or_else(|| {
+                InvalidInput::one(
+                    "permissions",
+                    "enum",
+                    "must be one of read, write, delete, admin",
+                )
+            })
     }
 }
 
@@ -108,7 +114,9 @@ impl FromStr for Role {
         Self::ALL
             .into_iter()
             .find(|role| role.as_str() == text)
-            .ok_or_else(|| InvalidInput::one("role", "enum", "must be one of admin, member, viewer"))
+            .ok_or_else(|| {
+                InvalidInput::one("role", "enum", "must be one of admin, member, viewer")
+            })
     }
 }
 
@@ -120,11 +128,18 @@ impl Email {
     /// Reads an address; the field named in the error is `email`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let text = text.trim().to_lowercase();
-        let shaped = text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'));
-        if shaped && text.len() <= 254 && !text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        let shaped = text.split_once('@').is_some_and(|(local, host)| {
+            !local.is_empty() && !host.is_empty() && !host.contains('@')
+        });
+        if shaped && text.len() <= 254 && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+        {
             Ok(Self(text))
         } else {
-            Err(FieldError::new("email", "email", "must be an e-mail address of at most 254 characters"))
+            Err(FieldError::new(
+                "email",
+                "email",
+                "must be an e-mail address of at most 254 characters",
+            ))
         }
     }
 

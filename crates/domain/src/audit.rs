@@ -135,12 +135,22 @@ pub struct Origin {
 impl Origin {
     /// The server itself.
     pub fn system() -> Self {
-        Self { actor: Actor::System, reason: None, ip_address: None, user_agent: None }
+        Self {
+            actor: Actor::System,
+            reason: None,
+            ip_address: None,
+            user_agent: None,
+        }
     }
 
     /// An operator at the command line.
     pub fn operator() -> Self {
-        Self { actor: Actor::Operator, reason: None, ip_address: None, user_agent: None }
+        Self {
+            actor: Actor::Operator,
+            reason: None,
+            ip_address: None,
+            user_agent: None,
+        }
     }
 }
 

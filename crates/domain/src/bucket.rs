@@ -14,10 +14,14 @@ impl BucketName {
     /// Reads a name; the field named in the error is `bucket_name`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let text = text.trim();
-        if (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) && !text.starts_with("bkt_") {
+        if (1..=100).contains(&text.chars().count())
+            && !text.chars().any(char::is_control)
+            && !text.starts_with("bkt_")
+        {
             Ok(Self(text.to_owned()))
         } else {
-            let message = "must have 1 to 100 characters, no control characters, and not start with bkt_";
+            let message =
+                "must have 1 to 100 characters, no control characters, and not start with bkt_";
             Err(FieldError::new("bucket_name", "string_pattern", message))
         }
     }
@@ -84,6 +88,7 @@ pub enum BucketIdentifier {
 impl BucketIdentifier {
     /// What parses as an identifier is one, anything else a name.
     pub fn parse(text: &str) -> Self {
-        text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Id)
+        text.parse()
+            .map_or_else(|_| Self::Name(text.to_owned()), Self::Id)
     }
 }

@@ -38,22 +38,54 @@ pub struct Check {
 impl Check {
     /// A check that passed.
     pub fn passed(name: &str, ms: u64) -> Self {
-        Self { name: name.to_owned(), outcome: Outcome::Passed, error_code: None, action: None, remedy: None, ms }
+        Self {
+            name: name.to_owned(),
+            outcome: Outcome::Passed,
+            error_code: None,
+            action: None,
+            remedy: None,
+            ms,
+        }
     }
 
     /// A check that failed.
-    pub fn failed(name: &str, code: ErrorCode, action: Option<String>, remedy: impl Into<String>, ms: u64) -> Self {
-        Self { name: name.to_owned(), outcome: Outcome::Failed, error_code: Some(code), action, remedy: Some(remedy.into()), ms }
+    pub fn failed(
+        name: &str,
+        code: ErrorCode,
+        action: Option<String>,
+        remedy: impl Into<String>,
+        ms: u64,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            outcome: Outcome::Failed,
+            error_code: Some(code),
+            action,
+            remedy: Some(remedy.into()),
+            ms,
+        }
     }
 
     /// A check that could not be decided.
-    pub fn inconclusive(name: &str, code: ErrorCode, action: Option<String>, remedy: impl Into<String>, ms: u64) -> Self {
-        Self { outcome: Outcome::Inconclusive, ..Self::failed(name, code, action, remedy, ms) }
+    pub fn inconclusive(
+        name: &str,
+        code: ErrorCode,
+        action: Option<String>,
+        remedy: impl Into<String>,
+        ms: u64,
+    ) -> Self {
+        Self {
+            outcome: Outcome::Inconclusive,
+            ..Self::failed(name, code, action, remedy, ms)
+        }
     }
 
     /// A check that was not tried.
     pub fn skipped(name: &str) -> Self {
-        Self { outcome: Outcome::Skipped, ..Self::passed(name, 0) }
+        Self {
+            outcome: Outcome::Skipped,
+            ..Self::passed(name, 0)
+        }
     }
 }
 
@@ -72,12 +104,15 @@ impl CheckReport {
 
     /// The first check that failed.
     pub fn first_failure(&self) -> Option<&Check> {
-        self.checks.iter().find(|check| check.outcome == Outcome::Failed)
+        self.checks
+            .iter()
+            .find(|check| check.outcome == Outcome::Failed)
     }
 
     /// The failure's code, if there is one.
     pub fn error_code(&self) -> Option<ErrorCode> {
-        self.first_failure().map(|check| check.error_code.unwrap_or(ErrorCode::Internal))
+        self.first_failure()
+            .map(|check| check.error_code.unwrap_or(ErrorCode::Internal))
     }
 
     /// What the failure means for the connection's health, if there is one.
@@ -91,7 +126,11 @@ impl CheckReport {
             return "The connection works.".to_owned();
         };
         let code = failure.error_code.unwrap_or(ErrorCode::Internal);
-        let action = failure.action.as_deref().map(|action| format!(" ({action})")).unwrap_or_default();
+        let action = failure
+            .action
+            .as_deref()
+            .map(|action| format!(" ({action})"))
+            .unwrap_or_default();
         let remedy = failure.remedy.as_deref().unwrap_or_else(|| code.remedy());
         let message = format!("Check {} failed{action}: {code}. {remedy}", failure.name);
         message.chars().take(1000).collect()

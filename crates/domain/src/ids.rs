@@ -163,9 +163,19 @@ mod tests {
 
     #[test]
     fn malformed_identifiers_are_refused() {
-        for text in ["", "conn_", "conn_short", "conn_abc123DEF456gh!", "conn_abc123DEF456ghiX", "bkt_0123456789abcdef"] {
+        for text in [
+            "",
+            "conn_",
+            "conn_short",
+            "conn_abc123DEF456gh!",
+            "conn_abc123DEF456ghiX",
+            "bkt_0123456789abcdef",
+        ] {
             assert!(text.parse::<ConnectionId>().is_err(), "{text}");
         }
-        assert!("bkt_0123456789ABCDEF".parse::<BucketId>().is_err(), "hex is lower case");
+        assert!(
+            "bkt_0123456789ABCDEF".parse::<BucketId>().is_err(),
+            "hex is lower case"
+        );
     }
 }

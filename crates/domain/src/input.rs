@@ -21,8 +21,16 @@ pub struct FieldError {
 impl FieldError {
     /// An error at a dotted path.
     pub fn new(path: &str, kind: &'static str, message: impl Into<String>) -> Self {
-        let location = path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        Self { location, kind, message: message.into() }
+        let location = path
+            .split('.')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect();
+        Self {
+            location,
+            kind,
+            message: message.into(),
+        }
     }
 
     /// The location as one dotted text.
@@ -104,12 +112,21 @@ impl Drop for Reader {
 impl Reader {
     /// A reader of `fields`, which stand at `path` (empty for the root).
     pub fn new(path: &str, fields: Map<String, Value>) -> Self {
-        Self { path: path.to_owned(), fields, accepted: BTreeSet::new(), errors: Vec::new() }
+        Self {
+            path: path.to_owned(),
+            fields,
+            accepted: BTreeSet::new(),
+            errors: Vec::new(),
+        }
     }
 
     /// The full path of one of this object's fields.
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     /// Notes a mistake in one of this object's fields.
@@ -137,11 +154,19 @@ impl Reader {
         };
         let count = text.chars().count();
         if count < length.min {
-            self.reject(key, "string_too_short", format!("must have at least {} character(s)", length.min));
+            self.reject(
+                key,
+                "string_too_short",
+                format!("must have at least {} character(s)", length.min),
+            );
             return None;
         }
         if count > length.max {
-            self.reject(key, "string_too_long", format!("must have at most {} characters", length.max));
+            self.reject(
+                key,
+                "string_too_long",
+                format!("must have at most {} characters", length.max),
+            );
             return None;
         }
         Some(text)
@@ -149,7 +174,9 @@ impl Reader {
 
     /// A text within bounds that must be there.
     pub fn required_string(&mut self, key: &'static str, length: Length) -> Option<String> {
-        self.require(key).then(|| self.string(key, length)).flatten()
+        self.require(key)
+            .then(|| self.string(key, length))
+            .flatten()
     }
 
     /// An optional secret text.
@@ -174,7 +201,10 @@ impl Reader {
     pub fn integer(&mut self, key: &'static str, min: u64, max: u64) -> Option<u64> {
         let value = self.value(key)?;
         let number = match &value {
-            Value::Number(number) => number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)),
+            Value::Number(number) => number
+                .as_i64()
+                .map(i128::from)
+                .or_else(|| number.as_u64().map(i128::from)),
             _ => None,
         };
         let Some(number) = number else {
@@ -198,7 +228,12 @@ impl Reader {
     }
 
     /// An optional list of texts, each within bounds.
-    pub fn strings(&mut self, key: &'static str, length: Length, most: usize) -> Option<Vec<String>> {
+    pub fn strings(
+        &mut self,
+        key: &'static str,
+        length: Length,
+        most: usize,
+    ) -> Option<Vec<String>> {
         let items = match self.value(key)? {
             Value::Array(items) => items,
             other => return self.wrong_type(key, "array of strings", other),
@@ -210,7 +245,11 @@ impl Reader {
         let mut texts = Vec::with_capacity(items.len());
         for (i, item) in items.into_iter().enumerate() {
             match item {
-                Value::String(text) if (length.min..=length.max).contains(&text.chars().count()) => texts.push(text),
+                Value::String(text)
+                    if (length.min..=length.max).contains(&text.chars().count()) =>
+                {
+                    texts.push(text);
+                }
                 Value::String(_) => {
                     let message = format!("must have {} to {} characters", length.min, length.max);
                     self.reject(&format!("{key}.{i}"), "string_length", message);
@@ -241,13 +280,26 @@ impl Reader {
     /// # Errors
     /// All mistakes noted so far, in the order of their discovery.
     pub fn finish(mut self) -> Result<(), InvalidInput> {
-        let unknown: Vec<String> = self.fields.keys().filter(|key| !self.accepted.contains(key.as_str())).cloned().collect();
+        let unknown: Vec<String> = self
+            .fields
+            .keys()
+            .filter(|key| !self.accepted.contains(key.as_str()))
+            .cloned()
+            .collect();
         let accepted = self.accepted.iter().copied().collect::<Vec<_>>().join(", ");
         for key in unknown {
-            self.reject(&key, "extra_forbidden", format!("is not accepted here; accepted keys: {accepted}"));
+            self.reject(
+                &key,
+                "extra_forbidden",
+                format!("is not accepted here; accepted keys: {accepted}"),
+            );
         }
         let errors = std::mem::take(&mut self.errors);
-        if errors.is_empty() { Ok(()) } else { Err(InvalidInput(errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(InvalidInput(errors))
+        }
     }
 
     fn wrong_type<T>(&mut self, key: &str, expected: &str, found: Value) -> Option<T> {
@@ -259,7 +311,11 @@ impl Reader {
             Value::Array(_) => "an array",
             Value::Object(_) => "an object",
         };
-        self.reject(key, "wrong_type", format!("must be of type {expected}, not {kind}"));
+        self.reject(
+            key,
+            "wrong_type",
+            format!("must be of type {expected}, not {kind}"),
+        );
         secret_wipe_owned(found);
         None
     }
@@ -276,7 +332,9 @@ mod tests {
     use super::*;
 
     fn reader(value: Value) -> Reader {
-        let Value::Object(fields) = value else { panic!("an object") };
+        let Value::Object(fields) = value else {
+            panic!("an object")
+        };
         Reader::new("body", fields)
     }
 

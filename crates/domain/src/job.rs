@@ -130,7 +130,12 @@ impl Counters {
     /// Whether every discovered file is accounted for.
     pub fn conserved(&self) -> bool {
         self.discovered
-            == self.synced + self.verified + self.filtered + self.skipped + self.failed + self.not_reached
+            == self.synced
+                + self.verified
+                + self.filtered
+                + self.skipped
+                + self.failed
+                + self.not_reached
     }
 }
 
@@ -185,26 +190,46 @@ pub struct JobEnd {
 impl JobEnd {
     /// The whole source was seen.
     pub fn complete() -> Self {
-        Self { status: JobStatus::Completed, incomplete_reason: None, error: None }
+        Self {
+            status: JobStatus::Completed,
+            incomplete_reason: None,
+            error: None,
+        }
     }
 
     /// The run ended in good order before the whole source was seen.
     pub fn incomplete(reason: impl Into<String>) -> Self {
-        Self { status: JobStatus::Completed, incomplete_reason: Some(reason.into()), error: None }
+        Self {
+            status: JobStatus::Completed,
+            incomplete_reason: Some(reason.into()),
+            error: None,
+        }
     }
 
     /// The run ended by an error.
     pub fn failed(reason: impl Into<String>, error: String) -> Self {
-        Self { status: JobStatus::Failed, incomplete_reason: Some(reason.into()), error: Some(error) }
+        Self {
+            status: JobStatus::Failed,
+            incomplete_reason: Some(reason.into()),
+            error: Some(error),
+        }
     }
 
     /// The run was stopped and goes on later.
     pub fn interrupted(reason: impl Into<String>) -> Self {
-        Self { status: JobStatus::Interrupted, incomplete_reason: Some(reason.into()), error: None }
+        Self {
+            status: JobStatus::Interrupted,
+            incomplete_reason: Some(reason.into()),
+            error: None,
+        }
     }
 
     /// The run never started.
     pub fn skipped(reason: impl Into<String>) -> Self {
-        Self { status: JobStatus::Skipped, incomplete_reason: Some(reason.into()), error: None }
+        Self {
+            status: JobStatus::Skipped,
+            incomplete_reason: Some(reason.into()),
+            error: None,
+        }
     }
 }

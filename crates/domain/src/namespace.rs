@@ -14,11 +14,14 @@ pub struct NamespaceName(String);
 impl NamespaceName {
     /// Reads a name; the field named in the error is `namespace_name`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
-        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let plain = text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if (3..=64).contains(&text.len()) && plain && !text.starts_with("ns_") {
             Ok(Self(text.to_owned()))
         } else {
-            let message = "must have 3 to 64 characters of a-z, A-Z, 0-9, _ and -, and not start with ns_";
+            let message =
+                "must have 3 to 64 characters of a-z, A-Z, 0-9, _ and -, and not start with ns_";
             Err(FieldError::new("namespace_name", "string_pattern", message))
         }
     }
@@ -65,6 +68,7 @@ pub enum NamespaceIdentifier {
 impl NamespaceIdentifier {
     /// What parses as an identifier is one, anything else a name.
     pub fn parse(text: &str) -> Self {
-        text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Id)
+        text.parse()
+            .map_or_else(|_| Self::Name(text.to_owned()), Self::Id)
     }
 }

@@ -20,7 +20,9 @@ impl BlobKey {
         let organization = parts.next()?.parse::<OrganizationId>().ok()?;
         let bucket = parts.next()?.parse::<BucketId>().ok()?;
         let token = parts.next()?;
-        let sound = parts.next().is_none() && token.len() == 32 && token.bytes().all(|b| b.is_ascii_hexdigit());
+        let sound = parts.next().is_none()
+            && token.len() == 32
+            && token.bytes().all(|b| b.is_ascii_hexdigit());
         sound.then(|| Self::new(&organization, &bucket, token))
     }
 

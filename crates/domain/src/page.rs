@@ -25,7 +25,11 @@ impl PageRequest {
 
     /// The first `limit` items.
     pub fn first(limit: u32) -> Self {
-        Self { limit, start: PageStart::Offset(0), include_total: false }
+        Self {
+            limit,
+            start: PageStart::Offset(0),
+            include_total: false,
+        }
     }
 }
 
@@ -52,8 +56,13 @@ impl PageCursor {
     pub fn parse(text: &str) -> Option<Self> {
         let (micros, id) = text.split_once('-')?;
         let created_at = Timestamp::from_timestamp_micros(micros.parse().ok()?)?;
-        let sound = !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        sound.then(|| Self { created_at, id: id.to_owned() })
+        let sound = !id.is_empty()
+            && id.len() <= 64
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        sound.then(|| Self {
+            created_at,
+            id: id.to_owned(),
+        })
     }
 }
 
@@ -77,7 +86,11 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// The same page with every item turned into something else.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(f).collect(), next: self.next, total: self.total }
+        Page {
+            items: self.items.into_iter().map(f).collect(),
+            next: self.next,
+            total: self.total,
+        }
     }
 }
 
@@ -88,13 +101,24 @@ mod tests {
     #[test]
     fn a_cursor_survives_its_text_form() {
         let created_at = Timestamp::from_timestamp_micros(1_700_000_000_123_456).expect("in range");
-        let cursor = PageCursor { created_at, id: "conn_abc123DEF456ghi".into() };
+        let cursor = PageCursor {
+            created_at,
+            id: "conn_abc123DEF456ghi".into(),
+        };
         assert_eq!(PageCursor::parse(&cursor.to_string()), Some(cursor));
     }
 
     #[test]
     fn forged_cursors_are_refused() {
-        for text in ["", "-", "x-conn_1", "1-", "1-a b", "9223372036854775807-conn_1", "1-'; drop"] {
+        for text in [
+            "",
+            "-",
+            "x-conn_1",
+            "1-",
+            "1-a b",
+            "9223372036854775807-conn_1",
+            "1-'; drop",
+        ] {
             assert_eq!(PageCursor::parse(text), None, "{text}");
         }
     }

@@ -50,7 +50,10 @@ pub struct PagePlan {
 
 /// Decides about each entry of a page. Entries that the page names twice are decided once, by the last mention.
 pub fn plan_page(entries: Vec<Entry>, known: Vec<Known>, reconcile: &Reconcile) -> PagePlan {
-    let known: HashMap<String, Known> = known.into_iter().map(|known| (known.object.clone(), known)).collect();
+    let known: HashMap<String, Known> = known
+        .into_iter()
+        .map(|known| (known.object.clone(), known))
+        .collect();
     let mut plan = PagePlan::default();
     for entry in last_mentions(entries) {
         if let Some(reason) = entry.unreadable {
@@ -103,16 +106,29 @@ mod tests {
     }
 
     fn known(object: &str, version: &str, deleted: Option<DeletedBy>) -> Known {
-        Known { object: object.into(), id: "obj_0123456789abcdef".parse().expect("an id"), version: version.into(), deleted }
+        Known {
+            object: object.into(),
+            id: "obj_0123456789abcdef".parse().expect("an id"),
+            version: version.into(),
+            deleted,
+        }
     }
 
     fn fetched(plan: &PagePlan) -> Vec<&str> {
-        plan.fetch.iter().map(|entry| entry.object.as_str()).collect()
+        plan.fetch
+            .iter()
+            .map(|entry| entry.object.as_str())
+            .collect()
     }
 
     #[test]
     fn new_changed_and_returned_files_are_fetched_and_unchanged_ones_verified() {
-        let entries = vec![entry("new", "1"), entry("same", "1"), entry("changed", "2"), entry("back", "1")];
+        let entries = vec![
+            entry("new", "1"),
+            entry("same", "1"),
+            entry("changed", "2"),
+            entry("back", "1"),
+        ];
         let known = vec![
             known("same", "1", None),
             known("changed", "1", None),
@@ -125,28 +141,49 @@ mod tests {
 
     #[test]
     fn what_a_person_deleted_stays_deleted_until_the_source_changes() {
-        let known = vec![known("a", "1", Some(DeletedBy::Person)), known("b", "1", Some(DeletedBy::Person))];
-        let plan = plan_page(vec![entry("a", "1"), entry("b", "2")], known, &Reconcile::default());
+        let known = vec![
+            known("a", "1", Some(DeletedBy::Person)),
+            known("b", "1", Some(DeletedBy::Person)),
+        ];
+        let plan = plan_page(
+            vec![entry("a", "1"), entry("b", "2")],
+            known,
+            &Reconcile::default(),
+        );
         assert_eq!(fetched(&plan), ["b"]);
         assert_eq!(plan.skipped, [("a".to_owned(), "deleted_by_person")]);
     }
 
     #[test]
     fn updates_can_be_turned_off() {
-        let reconcile = Reconcile { on_update: false, ..Reconcile::default() };
-        let plan = plan_page(vec![entry("a", "2")], vec![known("a", "1", None)], &reconcile);
+        let reconcile = Reconcile {
+            on_update: false,
+            ..Reconcile::default()
+        };
+        let plan = plan_page(
+            vec![entry("a", "2")],
+            vec![known("a", "1", None)],
+            &reconcile,
+        );
         assert_eq!(plan.skipped, [("a".to_owned(), "updates_off")]);
     }
 
     #[test]
     fn an_entry_named_twice_is_decided_once() {
-        let plan = plan_page(vec![entry("a", "1"), entry("a", "2")], vec![], &Reconcile::default());
+        let plan = plan_page(
+            vec![entry("a", "1"), entry("a", "2")],
+            vec![],
+            &Reconcile::default(),
+        );
         assert_eq!(plan.fetch, [entry("a", "2")]);
     }
 
     #[test]
     fn unreadable_files_are_skipped_with_the_reason() {
-        let archived = Entry { unreadable: Some("resource.archived"), ..entry("a", "1") };
+        let archived = Entry {
+            unreadable: Some("resource.archived"),
+            ..entry("a", "1")
+        };
         let plan = plan_page(vec![archived], vec![], &Reconcile::default());
         assert_eq!(plan.skipped, [("a".to_owned(), "resource.archived")]);
     }

@@ -37,7 +37,10 @@ impl SyncMode {
 
 /// What a run does about changes at the source. Everything is on unless turned off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the contract's four independent switches")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are the contract's four independent switches"
+)]
 pub struct Reconcile {
     /// Vanished files become tombstones.
     pub on_delete: bool,
@@ -53,7 +56,13 @@ pub struct Reconcile {
 
 impl Default for Reconcile {
     fn default() -> Self {
-        Self { on_delete: true, on_update: true, on_filter_drift: true, re_extract_on_update: true, re_extract_fields: None }
+        Self {
+            on_delete: true,
+            on_update: true,
+            on_filter_drift: true,
+            re_extract_on_update: true,
+            re_extract_fields: None,
+        }
     }
 }
 
@@ -135,7 +144,9 @@ impl SyncState {
 
     /// Reads the word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Completed, Self::ConnectionArchived].into_iter().find(|state| state.as_str() == text)
+        [Self::Active, Self::Completed, Self::ConnectionArchived]
+            .into_iter()
+            .find(|state| state.as_str() == text)
     }
 
     /// The status on the wire.
@@ -167,7 +178,11 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The start of the pass after `last_pass`.
     pub fn start(last_pass: u64) -> Self {
-        Self { pass: last_pass + 1, cursor: None, objects_processed: 0 }
+        Self {
+            pass: last_pass + 1,
+            cursor: None,
+            objects_processed: 0,
+        }
     }
 }
 

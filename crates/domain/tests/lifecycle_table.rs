@@ -2,7 +2,8 @@
 
 use wharf_domain::Timestamp;
 use wharf_domain::connection::{
-    AttemptOutcome, AttemptResult, Connection, ConnectionName, Edit, Event, NewConnection, SealedCredentials,
+    AttemptOutcome, AttemptResult, Connection, ConnectionName, Edit, Event, NewConnection,
+    SealedCredentials,
 };
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::provider::{self, Provider};
@@ -13,8 +14,11 @@ fn at(second: i64) -> Timestamp {
 
 fn fresh() -> Connection {
     let fields = serde_json::json!({"credentials": {"type": "access_key", "access_key_id": "a", "secret_access_key": "b"}});
-    let serde_json::Value::Object(fields) = fields else { unreachable!() };
-    let parsed = provider::parse_new(Provider::S3, fields, "provider_config").expect("a good configuration");
+    let serde_json::Value::Object(fields) = fields else {
+        unreachable!()
+    };
+    let parsed =
+        provider::parse_new(Provider::S3, fields, "provider_config").expect("a good configuration");
     let new = NewConnection {
         id: "conn_abc123DEF456ghi".parse().expect("an id"),
         organization: "int_abcdefghijklmnopqrstuvwx".parse().expect("an id"),
@@ -31,13 +35,24 @@ fn fresh() -> Connection {
 }
 
 fn failure(connection: &Connection, code: ErrorCode) -> AttemptOutcome {
-    let result = AttemptResult::Failure { code, message: code.to_string() };
-    AttemptOutcome { epoch: connection.epoch, credential_version: connection.credential_version, result }
+    let result = AttemptResult::Failure {
+        code,
+        message: code.to_string(),
+    };
+    AttemptOutcome {
+        epoch: connection.epoch,
+        credential_version: connection.credential_version,
+        result,
+    }
 }
 
 fn success(connection: &Connection) -> AttemptOutcome {
     let result = AttemptResult::Success { used: true };
-    AttemptOutcome { epoch: connection.epoch, credential_version: connection.credential_version, result }
+    AttemptOutcome {
+        epoch: connection.epoch,
+        credential_version: connection.credential_version,
+        result,
+    }
 }
 
 fn after(connection: Connection, event: Event) -> Connection {
@@ -52,14 +67,29 @@ fn failed_times(n: u32, code: ErrorCode) -> Connection {
 }
 
 fn edit(connection: &Connection, tested: bool) -> Event {
-    let config = (connection.config.clone(), connection.credential_type, SealedCredentials(vec![2]));
-    Event::Edit(Box::new(Edit { config: Some(config), tested, ..Edit::default() }))
+    let config = (
+        connection.config.clone(),
+        connection.credential_type,
+        SealedCredentials(vec![2]),
+    );
+    Event::Edit(Box::new(Edit {
+        config: Some(config),
+        tested,
+        ..Edit::default()
+    }))
 }
 
 /// `STATUS/failures`, with the reason where there is one.
 fn shown(connection: &Connection) -> String {
-    let reason = connection.status_reason().map(|reason| format!(" {}", reason.as_str())).unwrap_or_default();
-    format!("{}/{}{reason}", connection.status(), connection.health.consecutive_failures())
+    let reason = connection
+        .status_reason()
+        .map(|reason| format!(" {}", reason.as_str()))
+        .unwrap_or_default();
+    format!(
+        "{}/{}{reason}",
+        connection.status(),
+        connection.health.consecutive_failures()
+    )
 }
 
 #[test]
@@ -67,23 +97,51 @@ fn the_whole_state_by_event_table() {
     let states: Vec<(&str, Connection)> = vec![
         ("healthy", fresh()),
         ("transient 4", failed_times(4, ErrorCode::NetworkConnect)),
-        ("definite 1", failed_times(1, ErrorCode::AuthInvalidCredentials)),
-        ("definite 4", failed_times(4, ErrorCode::AuthInvalidCredentials)),
-        ("tripped", failed_times(5, ErrorCode::AuthInvalidCredentials)),
+        (
+            "definite 1",
+            failed_times(1, ErrorCode::AuthInvalidCredentials),
+        ),
+        (
+            "definite 4",
+            failed_times(4, ErrorCode::AuthInvalidCredentials),
+        ),
+        (
+            "tripped",
+            failed_times(5, ErrorCode::AuthInvalidCredentials),
+        ),
         ("suspended", after(fresh(), Event::Suspend)),
-        ("suspended, definite 1", after(failed_times(1, ErrorCode::PermDenied), Event::Suspend)),
-        ("suspended, tripped", after(failed_times(5, ErrorCode::PermDenied), Event::Suspend)),
+        (
+            "suspended, definite 1",
+            after(failed_times(1, ErrorCode::PermDenied), Event::Suspend),
+        ),
+        (
+            "suspended, tripped",
+            after(failed_times(5, ErrorCode::PermDenied), Event::Suspend),
+        ),
         ("archived", after(fresh(), Event::Archive)),
     ];
     type MakeEvent = fn(&Connection) -> Event;
     let events: Vec<(&str, MakeEvent)> = vec![
         ("success", |c| Event::Outcome(success(c))),
-        ("definite failure", |c| Event::Outcome(failure(c, ErrorCode::AuthInvalidCredentials))),
-        ("transient failure", |c| Event::Outcome(failure(c, ErrorCode::NetworkConnect))),
-        ("uncounted failure", |c| Event::Outcome(failure(c, ErrorCode::QuotaRateLimited))),
-        ("stale failure", |c| Event::Outcome(AttemptOutcome { epoch: c.epoch + 1, ..failure(c, ErrorCode::PermDenied) })),
+        ("definite failure", |c| {
+            Event::Outcome(failure(c, ErrorCode::AuthInvalidCredentials))
+        }),
+        ("transient failure", |c| {
+            Event::Outcome(failure(c, ErrorCode::NetworkConnect))
+        }),
+        ("uncounted failure", |c| {
+            Event::Outcome(failure(c, ErrorCode::QuotaRateLimited))
+        }),
+        ("stale failure", |c| {
+            Event::Outcome(AttemptOutcome {
+                epoch: c.epoch + 1,
+                ..failure(c, ErrorCode::PermDenied)
+            })
+        }),
         ("person's test passes", |c| Event::PersonTested(success(c))),
-        ("person's test fails", |c| Event::PersonTested(failure(c, ErrorCode::AuthInvalidCredentials))),
+        ("person's test fails", |c| {
+            Event::PersonTested(failure(c, ErrorCode::AuthInvalidCredentials))
+        }),
         ("suspend", |_| Event::Suspend),
         ("activate, tested", |_| Event::Activate { tested: true }),
         ("activate, untested", |_| Event::Activate { tested: false }),
@@ -124,7 +182,10 @@ fn five_failures_in_a_row_trip_however_they_mix_with_uncounted_ones() {
         assert_eq!(shown(&connection).split('/').next(), Some("ACTIVE"));
     }
     let outcome = failure(&connection, ErrorCode::NetworkConnect);
-    assert_eq!(shown(&after(connection, Event::Outcome(outcome))), "SUSPENDED/5 consecutive_failures");
+    assert_eq!(
+        shown(&after(connection, Event::Outcome(outcome))),
+        "SUSPENDED/5 consecutive_failures"
+    );
 }
 
 #[test]
@@ -144,7 +205,9 @@ fn a_result_from_before_a_credential_change_is_dropped() {
     let stale = failure(&connection, ErrorCode::AuthInvalidCredentials);
     let event = edit(&connection, true);
     let changed = after(connection, event);
-    let transition = changed.apply(Event::Outcome(stale), at(3)).expect("allowed");
+    let transition = changed
+        .apply(Event::Outcome(stale), at(3))
+        .expect("allowed");
     assert!(!transition.changed);
 }
 

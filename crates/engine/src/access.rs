@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKey, ApiKeyHash, Email, Organization, Permission, Principal, Role, User};
+use wharf_domain::access::{
+    ApiKey, ApiKeyHash, Email, Organization, Permission, Principal, Role, User,
+};
 use wharf_domain::audit::{Action, Origin, ResourceType};
 use wharf_domain::ids::{Alphabet, ApiKeyId, OrganizationId};
 use wharf_domain::input::InvalidInput;
@@ -60,20 +62,38 @@ impl Engine {
         let ids = self.ids();
         let email = Email::parse("admin@wharf.local").map_err(InvalidInput::from)?;
         let organization = self.new_organization("default", email);
-        let key = self.new_key_row(&organization.admin.id, admin_key, ApiKeyGrant {
-            name: BOOTSTRAP_KEY_NAME.to_owned(),
-            permission: Permission::Admin,
-            expires_at: None,
-        });
+        let key = self.new_key_row(
+            &organization.admin.id,
+            admin_key,
+            ApiKeyGrant {
+                name: BOOTSTRAP_KEY_NAME.to_owned(),
+                permission: Permission::Admin,
+                expires_at: None,
+            },
+        );
         let key = key.await?;
         let resource = (ResourceType::Organization, organization.id.as_str());
         let changes = json!({"name": organization.name, "admin": organization.admin.email.as_str(), "key": key.name});
-        let audit = audit_row(ids, &Origin::system(), Action::OrganizationCreated, resource, changes);
-        Ok(self.repositories().across.bootstrap(organization, key, audit).await?)
+        let audit = audit_row(
+            ids,
+            &Origin::system(),
+            Action::OrganizationCreated,
+            resource,
+            changes,
+        );
+        Ok(self
+            .repositories()
+            .across
+            .bootstrap(organization, key, audit)
+            .await?)
     }
 
     /// Adds an organization with its admin user and the namespace `default`.
-    pub async fn create_organization(&self, name: &str, admin: Email) -> Result<(Organization, User), EngineError> {
+    pub async fn create_organization(
+        &self,
+        name: &str,
+        admin: Email,
+    ) -> Result<(Organization, User), EngineError> {
         let name = name.trim();
         if !(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control) {
             let message = "must have 1 to 100 characters and no control characters";
@@ -84,11 +104,25 @@ impl Engine {
         let email = new.admin.email.clone();
         let changes = json!({"name": new.name, "admin": email.as_str()});
         let resource = (ResourceType::Organization, id.as_str());
-        let audit = audit_row(self.ids(), &Origin::operator(), Action::OrganizationCreated, resource, changes);
-        let organization = self.repositories().across.insert_organization(new, audit).await.map_err(|error| {
-            let taken = EngineError::conflict("organization_name_taken", "Another organization has this name.");
-            insert_failed(error, taken, EngineError::not_found("organization", name))
-        })?;
+        let audit = audit_row(
+            self.ids(),
+            &Origin::operator(),
+            Action::OrganizationCreated,
+            resource,
+            changes,
+        );
+        let organization = self
+            .repositories()
+            .across
+            .insert_organization(new, audit)
+            .await
+            .map_err(|error| {
+                let taken = EngineError::conflict(
+                    "organization_name_taken",
+                    "Another organization has this name.",
+                );
+                insert_failed(error, taken, EngineError::not_found("organization", name))
+            })?;
         let admin = self.user(&id, &email).await?;
         Ok((organization, admin))
     }
@@ -105,18 +139,42 @@ impl Engine {
         email: Email,
         role: Role,
     ) -> Result<User, EngineError> {
-        let new = NewUser { id: self.ids().id(), email, role };
+        let new = NewUser {
+            id: self.ids().id(),
+            email,
+            role,
+        };
         let changes = json!({"email": new.email.as_str(), "role": role.as_str()});
         let resource = (ResourceType::User, new.id.as_str());
-        let audit = audit_row(self.ids(), &Origin::operator(), Action::UserCreated, resource, changes);
-        self.repositories().access.insert_user(organization, new, audit).await.map_err(|error| {
-            let taken = EngineError::conflict("user_exists", "The organization has a user with this e-mail address.");
-            insert_failed(error, taken, EngineError::not_found("organization", organization.as_str()))
-        })
+        let audit = audit_row(
+            self.ids(),
+            &Origin::operator(),
+            Action::UserCreated,
+            resource,
+            changes,
+        );
+        self.repositories()
+            .access
+            .insert_user(organization, new, audit)
+            .await
+            .map_err(|error| {
+                let taken = EngineError::conflict(
+                    "user_exists",
+                    "The organization has a user with this e-mail address.",
+                );
+                insert_failed(
+                    error,
+                    taken,
+                    EngineError::not_found("organization", organization.as_str()),
+                )
+            })
     }
 
     /// All users of an organization.
-    pub async fn list_users(&self, organization: &OrganizationId) -> Result<Vec<User>, EngineError> {
+    pub async fn list_users(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Vec<User>, EngineError> {
         Ok(self.repositories().access.list_users(organization).await?)
     }
 
@@ -128,7 +186,12 @@ impl Engine {
         grant: ApiKeyGrant,
     ) -> Result<IssuedApiKey, EngineError> {
         if !(1..=100).contains(&grant.name.chars().count()) {
-            return Err(InvalidInput::one("name", "string_length", "must have 1 to 100 characters").into());
+            return Err(InvalidInput::one(
+                "name",
+                "string_length",
+                "must have 1 to 100 characters",
+            )
+            .into());
         }
         let user = self.user(organization, email).await?;
         if grant.permission > user.role.ceiling() {
@@ -143,10 +206,23 @@ impl Engine {
         let new = self.new_key_row(&user.id, &secret, grant).await?;
         let changes = json!({"name": new.name, "user": email.as_str(), "permission": new.permission.as_str()});
         let resource = (ResourceType::ApiKey, new.id.as_str());
-        let audit = audit_row(self.ids(), &Origin::operator(), Action::ApiKeyCreated, resource, changes);
-        let inserted = self.repositories().access.insert_api_key(organization, new, audit).await;
+        let audit = audit_row(
+            self.ids(),
+            &Origin::operator(),
+            Action::ApiKeyCreated,
+            resource,
+            changes,
+        );
+        let inserted = self
+            .repositories()
+            .access
+            .insert_api_key(organization, new, audit)
+            .await;
         let key = inserted.map_err(|error: InsertError| {
-            let taken = EngineError::conflict("api_key_name_taken", "The user has an API key of this name.");
+            let taken = EngineError::conflict(
+                "api_key_name_taken",
+                "The user has an API key of this name.",
+            );
             insert_failed(error, taken, EngineError::not_found("user", email.as_str()))
         })?;
         Ok(IssuedApiKey { key, secret })
@@ -159,19 +235,45 @@ impl Engine {
         email: &Email,
     ) -> Result<Vec<ApiKey>, EngineError> {
         let user = self.user(organization, email).await?;
-        Ok(self.repositories().access.list_api_keys(organization, &user.id).await?)
+        Ok(self
+            .repositories()
+            .access
+            .list_api_keys(organization, &user.id)
+            .await?)
     }
 
     /// Revokes an API key for good.
-    pub async fn revoke_api_key(&self, organization: &OrganizationId, key: &ApiKeyId) -> Result<ApiKey, EngineError> {
+    pub async fn revoke_api_key(
+        &self,
+        organization: &OrganizationId,
+        key: &ApiKeyId,
+    ) -> Result<ApiKey, EngineError> {
         let resource = (ResourceType::ApiKey, key.as_str());
-        let audit = audit_row(self.ids(), &Origin::operator(), Action::ApiKeyRevoked, resource, json!({}));
-        let revoked = self.repositories().access.revoke_api_key(organization, key, audit).await?;
+        let audit = audit_row(
+            self.ids(),
+            &Origin::operator(),
+            Action::ApiKeyRevoked,
+            resource,
+            json!({}),
+        );
+        let revoked = self
+            .repositories()
+            .access
+            .revoke_api_key(organization, key, audit)
+            .await?;
         revoked.ok_or_else(|| EngineError::not_found("API key", key.as_str()))
     }
 
-    async fn user(&self, organization: &OrganizationId, email: &Email) -> Result<User, EngineError> {
-        let user = self.repositories().access.find_user(organization, email).await?;
+    async fn user(
+        &self,
+        organization: &OrganizationId,
+        email: &Email,
+    ) -> Result<User, EngineError> {
+        let user = self
+            .repositories()
+            .access
+            .find_user(organization, email)
+            .await?;
         user.ok_or_else(|| EngineError::not_found("user", email.as_str()))
     }
 
@@ -180,7 +282,11 @@ impl Engine {
         NewOrganization {
             id: ids.id(),
             name: name.to_owned(),
-            admin: NewUser { id: ids.id(), email: admin, role: Role::Admin },
+            admin: NewUser {
+                id: ids.id(),
+                email: admin,
+                role: Role::Admin,
+            },
             default_namespace: ids.id(),
         }
     }
@@ -191,7 +297,11 @@ impl Engine {
         secret: &SecretString,
         grant: ApiKeyGrant,
     ) -> Result<NewApiKey, EngineError> {
-        let hash = self.parts.key_ring.hash_api_key(secret.expose().as_bytes()).await?;
+        let hash = self
+            .parts
+            .key_ring
+            .hash_api_key(secret.expose().as_bytes())
+            .await?;
         Ok(NewApiKey {
             id: self.ids().id(),
             user: user.clone(),

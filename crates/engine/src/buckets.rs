@@ -21,14 +21,36 @@ impl Engine {
         schema: Value,
         metadata: Metadata,
     ) -> Result<Bucket, EngineError> {
-        let new =
-            NewBucket { id: self.ids().id(), namespace: namespace.id.clone(), name, description, schema, metadata };
+        let new = NewBucket {
+            id: self.ids().id(),
+            namespace: namespace.id.clone(),
+            name,
+            description,
+            schema,
+            metadata,
+        };
         let resource = (ResourceType::Bucket, new.id.as_str());
-        let audit = caller.audit(self.ids(), Action::BucketCreated, resource, json!({"bucket_name": new.name.as_str()}));
-        let inserted = self.repositories().buckets.insert(caller.organization(), new, audit).await;
+        let audit = caller.audit(
+            self.ids(),
+            Action::BucketCreated,
+            resource,
+            json!({"bucket_name": new.name.as_str()}),
+        );
+        let inserted = self
+            .repositories()
+            .buckets
+            .insert(caller.organization(), new, audit)
+            .await;
         inserted.map_err(|error| {
-            let taken = EngineError::conflict("bucket_name_taken", "The namespace has a bucket of this name.");
-            insert_failed(error, taken, EngineError::not_found("namespace", namespace.id.as_str()))
+            let taken = EngineError::conflict(
+                "bucket_name_taken",
+                "The namespace has a bucket of this name.",
+            );
+            insert_failed(
+                error,
+                taken,
+                EngineError::not_found("namespace", namespace.id.as_str()),
+            )
         })
     }
 
@@ -40,7 +62,11 @@ impl Engine {
         identifier: &str,
     ) -> Result<Bucket, EngineError> {
         let parsed = BucketIdentifier::parse(identifier);
-        let found = self.repositories().buckets.find(caller.organization(), &namespace.id, &parsed).await?;
+        let found = self
+            .repositories()
+            .buckets
+            .find(caller.organization(), &namespace.id, &parsed)
+            .await?;
         found.ok_or_else(|| EngineError::not_found("bucket", identifier))
     }
 
@@ -52,7 +78,11 @@ impl Engine {
         search: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<Bucket>, EngineError> {
-        Ok(self.repositories().buckets.list(caller.organization(), &namespace.id, search, page).await?)
+        Ok(self
+            .repositories()
+            .buckets
+            .list(caller.organization(), &namespace.id, search, page)
+            .await?)
     }
 
     /// Removes a bucket with its syncs, jobs and objects.
@@ -66,7 +96,15 @@ impl Engine {
         let resource = (ResourceType::Bucket, bucket.id.as_str());
         let changes = json!({"bucket_name": bucket.name.as_str(), "objects": bucket.object_count});
         let audit = caller.audit(self.ids(), Action::BucketDeleted, resource, changes);
-        let removed = self.repositories().buckets.remove(caller.organization(), &bucket.id, audit).await?;
-        if removed { Ok(bucket) } else { Err(EngineError::not_found("bucket", identifier)) }
+        let removed = self
+            .repositories()
+            .buckets
+            .remove(caller.organization(), &bucket.id, audit)
+            .await?;
+        if removed {
+            Ok(bucket)
+        } else {
+            Err(EngineError::not_found("bucket", identifier))
+        }
     }
 }

@@ -65,18 +65,27 @@ pub enum EngineError {
 
 impl EngineError {
     pub(crate) fn not_found(resource: &'static str, id: impl Into<String>) -> Self {
-        Self::NotFound { resource, id: id.into() }
+        Self::NotFound {
+            resource,
+            id: id.into(),
+        }
     }
 
     pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Conflict { code, message: message.into() }
+        Self::Conflict {
+            code,
+            message: message.into(),
+        }
     }
 }
 
 impl From<RepositoryError> for EngineError {
     fn from(error: RepositoryError) -> Self {
         match error {
-            RepositoryError::Unavailable(source) => Self::Unavailable { what: "the database", source: Some(source) },
+            RepositoryError::Unavailable(source) => Self::Unavailable {
+                what: "the database",
+                source: Some(source),
+            },
             error @ RepositoryError::Corrupt(_) => Self::Internal(error.into()),
         }
     }
@@ -85,7 +94,10 @@ impl From<RepositoryError> for EngineError {
 impl From<KeyRingError> for EngineError {
     fn from(error: KeyRingError) -> Self {
         match error {
-            KeyRingError::Unavailable(source) => Self::Unavailable { what: "the key ring", source: Some(source) },
+            KeyRingError::Unavailable(source) => Self::Unavailable {
+                what: "the key ring",
+                source: Some(source),
+            },
             error @ KeyRingError::Refused => Self::Internal(error.into()),
         }
     }
@@ -114,7 +126,10 @@ impl From<OpenError> for EngineError {
 impl From<BlobError> for EngineError {
     fn from(error: BlobError) -> Self {
         match error {
-            BlobError::Unavailable(source) => Self::Unavailable { what: "the blob store", source: Some(source) },
+            BlobError::Unavailable(source) => Self::Unavailable {
+                what: "the blob store",
+                source: Some(source),
+            },
             error => Self::Internal(error.into()),
         }
     }
@@ -131,7 +146,11 @@ impl From<TransitionError> for EngineError {
 }
 
 /// An insert's failure: `taken` says what a clash of names means, `parent` what a missing parent is.
-pub(crate) fn insert_failed(error: InsertError, taken: EngineError, parent: EngineError) -> EngineError {
+pub(crate) fn insert_failed(
+    error: InsertError,
+    taken: EngineError,
+    parent: EngineError,
+) -> EngineError {
     match error {
         InsertError::NameTaken => taken,
         InsertError::ParentMissing => parent,

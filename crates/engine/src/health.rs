@@ -7,6 +7,10 @@ use crate::Engine;
 
 /// Whether the parts that Wharf stands on answer now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one independent fact per part"
+)]
 pub struct ComponentHealth {
     /// The database answers.
     pub database: bool,
@@ -31,15 +35,21 @@ pub struct SchedulerBeat(Mutex<Option<Instant>>);
 
 impl SchedulerBeat {
     /// A scheduler that has not looked for this long is stuck.
-    pub const STALE_AFTER: Duration = Duration::from_secs(60);
+    pub const STALE_AFTER: Duration = Duration::from_mins(1);
 
     pub(crate) fn beat(&self) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// How long ago the scheduler looked; `None` in a process without one.
     pub fn age(&self) -> Option<Duration> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).map(|at| at.elapsed())
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .map(|at| at.elapsed())
     }
 }
 
@@ -47,13 +57,19 @@ impl Engine {
     /// Asks every part that Wharf stands on.
     pub async fn component_health(&self) -> ComponentHealth {
         let across = self.repositories().across.clone();
-        let (database, blob_store, key_ring) =
-            tokio::join!(across.now(), self.parts.blobs.check(), self.parts.key_ring.check());
+        let (database, blob_store, key_ring) = tokio::join!(
+            across.now(),
+            self.parts.blobs.check(),
+            self.parts.key_ring.check()
+        );
         ComponentHealth {
             database: database.is_ok(),
             blob_store: blob_store.is_ok(),
             key_ring: key_ring.is_ok(),
-            scheduler: self.beat.age().is_none_or(|age| age < SchedulerBeat::STALE_AFTER),
+            scheduler: self
+                .beat
+                .age()
+                .is_none_or(|age| age < SchedulerBeat::STALE_AFTER),
         }
     }
 

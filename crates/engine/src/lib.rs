@@ -43,7 +43,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { check_timeout: Duration::from_secs(10), lease_ttl: Duration::from_secs(30) }
+        Self {
+            check_timeout: Duration::from_secs(10),
+            lease_ttl: Duration::from_secs(30),
+        }
     }
 }
 
@@ -66,7 +69,9 @@ pub struct Parts {
 
 impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Parts")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,15 +87,20 @@ pub struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("parts", &self.parts).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("parts", &self.parts)
+            .finish_non_exhaustive()
     }
 }
 
 impl Engine {
     /// An engine on these ports.
     pub fn new(parts: Parts) -> Self {
-        let envelope =
-            Envelope::new(parts.key_ring.clone(), parts.repositories.keys.clone(), parts.ids.clone());
+        let envelope = Envelope::new(
+            parts.key_ring.clone(),
+            parts.repositories.keys.clone(),
+            parts.ids.clone(),
+        );
         Self {
             parts,
             envelope: Arc::new(envelope),

@@ -21,16 +21,27 @@ pub struct ObjectContent {
 
 impl fmt::Debug for ObjectContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectContent").field("object", &self.object.id).finish_non_exhaustive()
+        f.debug_struct("ObjectContent")
+            .field("object", &self.object.id)
+            .finish_non_exhaustive()
     }
 }
 
 impl Engine {
     /// An object of a bucket, tombstones included.
-    pub async fn object(&self, caller: &Caller, bucket: &Bucket, id: &str) -> Result<Object, EngineError> {
+    pub async fn object(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        id: &str,
+    ) -> Result<Object, EngineError> {
         let missing = || EngineError::not_found("object", id);
         let parsed = id.parse().map_err(|_| missing())?;
-        let found = self.repositories().objects.find(caller.organization(), &bucket.id, &parsed).await?;
+        let found = self
+            .repositories()
+            .objects
+            .find(caller.organization(), &bucket.id, &parsed)
+            .await?;
         found.ok_or_else(missing)
     }
 
@@ -42,16 +53,34 @@ impl Engine {
         filter: &ObjectFilter,
         page: &PageRequest,
     ) -> Result<Page<Object>, EngineError> {
-        Ok(self.repositories().objects.list(caller.organization(), &bucket.id, filter, page).await?)
+        Ok(self
+            .repositories()
+            .objects
+            .list(caller.organization(), &bucket.id, filter, page)
+            .await?)
     }
 
     /// Makes an object a tombstone. It stays one until its source changes.
-    pub async fn delete_object(&self, caller: &Caller, bucket: &Bucket, id: &str) -> Result<(), EngineError> {
+    pub async fn delete_object(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        id: &str,
+    ) -> Result<(), EngineError> {
         let missing = || EngineError::not_found("object", id);
         let parsed = id.parse().map_err(|_| missing())?;
         let changes = json!({"bucket_id": bucket.id.as_str()});
-        let audit = caller.audit(self.ids(), Action::ObjectDeleted, (ResourceType::Object, id), changes);
-        let removed = self.repositories().objects.remove(caller.organization(), &bucket.id, &parsed, audit).await?;
+        let audit = caller.audit(
+            self.ids(),
+            Action::ObjectDeleted,
+            (ResourceType::Object, id),
+            changes,
+        );
+        let removed = self
+            .repositories()
+            .objects
+            .remove(caller.organization(), &bucket.id, &parsed, audit)
+            .await?;
         if removed { Ok(()) } else { Err(missing()) }
     }
 
@@ -66,11 +95,17 @@ impl Engine {
         if object.deleted.is_some() {
             return Err(missing);
         }
-        match self.parts.blobs.open(&object.content.blob, offset, length).await {
+        match self
+            .parts
+            .blobs
+            .open(&object.content.blob, offset, length)
+            .await
+        {
             Ok(bytes) => Ok(ObjectContent { object, bytes }),
-            Err(BlobError::Unavailable(source)) => {
-                Err(EngineError::Unavailable { what: "the blob store", source: Some(source) })
-            }
+            Err(BlobError::Unavailable(source)) => Err(EngineError::Unavailable {
+                what: "the blob store",
+                source: Some(source),
+            }),
             // The object was replaced or removed, and its blob swept, since it was read.
             Err(BlobError::NotFound) => Err(missing),
             Err(error) => Err(error.into()),

@@ -7,7 +7,7 @@ use wharf_domain::object::BlobKey;
 use crate::{Engine, EngineError};
 
 /// Blobs younger than this are left alone: the commit that publishes them may still be on its way.
-const GRACE: Duration = Duration::from_secs(24 * 3600);
+const GRACE: Duration = Duration::from_hours(24);
 /// Blobs looked at in one step.
 const STEP: usize = 1000;
 
@@ -23,8 +23,11 @@ impl Engine {
                 return Ok(removed);
             };
             after = Some(last.key.clone());
-            let old: Vec<BlobKey> =
-                places.into_iter().filter(|place| place.age >= GRACE).map(|place| place.key).collect();
+            let old: Vec<BlobKey> = places
+                .into_iter()
+                .filter(|place| place.age >= GRACE)
+                .map(|place| place.key)
+                .collect();
             if old.is_empty() {
                 continue;
             }

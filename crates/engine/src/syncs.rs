@@ -36,14 +36,24 @@ pub struct Triggered {
 
 impl Engine {
     /// Adds a sync; its first run starts at once.
-    pub async fn create_sync(&self, caller: &Caller, bucket: &Bucket, new: CreateSync) -> Result<Sync, EngineError> {
+    pub async fn create_sync(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        new: CreateSync,
+    ) -> Result<Sync, EngineError> {
         let connection = self.connection_of_sync(caller, &new.connection).await?;
         let provider = connection.provider();
         if !self.parts.providers.supports(provider) {
-            let message = format!("this server has no adapter for {} connections", provider.as_str());
+            let message = format!(
+                "this server has no adapter for {} connections",
+                provider.as_str()
+            );
             return Err(InvalidInput::one("connection_id", "adapter_missing", message).into());
         }
-        self.parts.providers.vet_source_path(provider, &new.settings.source_path)?;
+        self.parts
+            .providers
+            .vet_source_path(provider, &new.settings.source_path)?;
         let row = NewSync {
             id: self.ids().id(),
             bucket: bucket.id.clone(),
@@ -59,8 +69,17 @@ impl Engine {
             "source_path": row.settings.source_path,
             "sync_mode": new.mode.as_str(),
         });
-        let audit = caller.audit(self.ids(), Action::SyncCreated, (ResourceType::Sync, row.id.as_str()), changes);
-        let inserted = self.repositories().syncs.insert(caller.organization(), row, new.mode, audit).await;
+        let audit = caller.audit(
+            self.ids(),
+            Action::SyncCreated,
+            (ResourceType::Sync, row.id.as_str()),
+            changes,
+        );
+        let inserted = self
+            .repositories()
+            .syncs
+            .insert(caller.organization(), row, new.mode, audit)
+            .await;
         let sync = inserted.map_err(|error| {
             let missing = || EngineError::not_found("bucket", bucket.id.as_str());
             insert_failed(error, missing(), missing())
@@ -70,10 +89,19 @@ impl Engine {
     }
 
     /// A sync of a bucket.
-    pub async fn sync(&self, caller: &Caller, bucket: &Bucket, id: &str) -> Result<Sync, EngineError> {
+    pub async fn sync(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        id: &str,
+    ) -> Result<Sync, EngineError> {
         let missing = || EngineError::not_found("sync", id);
         let parsed = id.parse().map_err(|_| missing())?;
-        let found = self.repositories().syncs.find(caller.organization(), &bucket.id, &parsed).await?;
+        let found = self
+            .repositories()
+            .syncs
+            .find(caller.organization(), &bucket.id, &parsed)
+            .await?;
         found.ok_or_else(missing)
     }
 
@@ -85,16 +113,34 @@ impl Engine {
         filter: &SyncFilter,
         page: &PageRequest,
     ) -> Result<Page<Sync>, EngineError> {
-        Ok(self.repositories().syncs.list(caller.organization(), &bucket.id, filter, page).await?)
+        Ok(self
+            .repositories()
+            .syncs
+            .list(caller.organization(), &bucket.id, filter, page)
+            .await?)
     }
 
     /// Removes a sync with its jobs; the bucket's objects stay.
-    pub async fn delete_sync(&self, caller: &Caller, bucket: &Bucket, id: &str) -> Result<(), EngineError> {
+    pub async fn delete_sync(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        id: &str,
+    ) -> Result<(), EngineError> {
         let missing = || EngineError::not_found("sync", id);
         let parsed = id.parse().map_err(|_| missing())?;
         let changes = json!({"bucket_id": bucket.id.as_str()});
-        let audit = caller.audit(self.ids(), Action::SyncDeleted, (ResourceType::Sync, id), changes);
-        let removed = self.repositories().syncs.remove(caller.organization(), &bucket.id, &parsed, audit).await?;
+        let audit = caller.audit(
+            self.ids(),
+            Action::SyncDeleted,
+            (ResourceType::Sync, id),
+            changes,
+        );
+        let removed = self
+            .repositories()
+            .syncs
+            .remove(caller.organization(), &bucket.id, &parsed, audit)
+            .await?;
         if removed { Ok(()) } else { Err(missing()) }
     }
 
@@ -122,17 +168,35 @@ impl Engine {
         }
         let job: JobId = self.ids().id();
         let changes = json!({"sync_job_id": job.as_str(), "full_sync": full});
-        let audit = caller.audit(self.ids(), Action::SyncTriggered, (ResourceType::Sync, id), changes);
+        let audit = caller.audit(
+            self.ids(),
+            Action::SyncTriggered,
+            (ResourceType::Sync, id),
+            changes,
+        );
         let outcome = self
             .repositories()
             .syncs
-            .trigger(caller.organization(), &bucket.id, &sync.id, &job, full, audit)
+            .trigger(
+                caller.organization(),
+                &bucket.id,
+                &sync.id,
+                &job,
+                full,
+                audit,
+            )
             .await?
             .ok_or_else(|| EngineError::not_found("sync", id))?;
         self.work_arrived.notify_one();
         Ok(match outcome {
-            TriggerOutcome::Queued(job) => Triggered { job, already_running: false },
-            TriggerOutcome::AlreadyRunning(job) => Triggered { job, already_running: true },
+            TriggerOutcome::Queued(job) => Triggered {
+                job,
+                already_running: false,
+            },
+            TriggerOutcome::AlreadyRunning(job) => Triggered {
+                job,
+                already_running: true,
+            },
         })
     }
 
@@ -140,7 +204,11 @@ impl Engine {
     pub async fn job(&self, caller: &Caller, sync: &Sync, id: &str) -> Result<Job, EngineError> {
         let missing = || EngineError::not_found("sync job", id);
         let parsed = id.parse().map_err(|_| missing())?;
-        let found = self.repositories().jobs.find(caller.organization(), &sync.id, &parsed).await?;
+        let found = self
+            .repositories()
+            .jobs
+            .find(caller.organization(), &sync.id, &parsed)
+            .await?;
         found.ok_or_else(missing)
     }
 
@@ -152,12 +220,24 @@ impl Engine {
         status: Option<JobStatus>,
         page: &PageRequest,
     ) -> Result<Page<Job>, EngineError> {
-        Ok(self.repositories().jobs.list(caller.organization(), &sync.id, status, page).await?)
+        Ok(self
+            .repositories()
+            .jobs
+            .list(caller.organization(), &sync.id, status, page)
+            .await?)
     }
 
-    async fn connection_of_sync(&self, caller: &Caller, id: &ConnectionId) -> Result<Connection, EngineError> {
+    async fn connection_of_sync(
+        &self,
+        caller: &Caller,
+        id: &ConnectionId,
+    ) -> Result<Connection, EngineError> {
         let identifier = ConnectionIdentifier::Id(id.clone());
-        let found = self.repositories().connections.find(caller.organization(), &identifier).await?;
+        let found = self
+            .repositories()
+            .connections
+            .find(caller.organization(), &identifier)
+            .await?;
         let connection = found.ok_or_else(|| EngineError::not_found("connection", id.as_str()))?;
         if connection.sealed.is_none() {
             let message = "The connection is archived; create a new one.";

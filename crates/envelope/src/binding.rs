@@ -9,7 +9,7 @@ use wharf_domain::provider::{Audience, CredentialType, Provider};
 const SCHEMA: u8 = 1;
 const PURPOSE: &str = "credentials";
 const TABLE: &str = "connections";
-const COLUMN: &str = "sealed_credentials";
+const COLUMN: &str = "sealed";
 
 /// The one row, version and audience that sealed credentials belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ mod tests {
             b"\0\0\0\x01\x01".as_slice(),
             b"\0\0\0\x0bcredentials",
             b"\0\0\0\x0bconnections",
-            b"\0\0\0\x12sealed_credentials",
+            b"\0\0\0\x06sealed",
             b"\0\0\0\x1cint_aaaaaaaaaaaaaaaaaaaaaaaa",
             b"\0\0\0\x14conn_bbbbbbbbbbbbbbb",
             b"\0\0\0\x0cgoogle_drive",
@@ -127,8 +127,14 @@ mod tests {
 
     #[test]
     fn a_binding_without_a_version_is_refused() {
-        let unbound = Binding { credential_version: 0, ..binding() };
-        assert_eq!(unbound.associated_data().err(), Some(IncompleteBinding("credential version")));
+        let unbound = Binding {
+            credential_version: 0,
+            ..binding()
+        };
+        assert_eq!(
+            unbound.associated_data().err(),
+            Some(IncompleteBinding("credential version"))
+        );
     }
 
     #[test]

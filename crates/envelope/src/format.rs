@@ -46,7 +46,15 @@ impl<'a> Sealed<'a> {
             && organization_key_version != 0
             && text > 0
             && text.is_multiple_of(padding::BLOCK);
-        sound.then_some(Self { organization_key_version, wrap_nonce, wrapped_dek, salt, commitment, nonce, body })
+        sound.then_some(Self {
+            organization_key_version,
+            wrap_nonce,
+            wrapped_dek,
+            salt,
+            commitment,
+            nonce,
+            body,
+        })
     }
 
     pub(crate) fn print(&self) -> Vec<u8> {
@@ -99,7 +107,13 @@ mod tests {
 
     #[test]
     fn another_format_suite_or_a_zero_version_is_refused() {
-        let sound = [MAGIC.as_slice(), &[SUITE], &1u32.to_be_bytes(), &[7; HEAD - 9 + 256 + TAG]].concat();
+        let sound = [
+            MAGIC.as_slice(),
+            &[SUITE],
+            &1u32.to_be_bytes(),
+            &[7; HEAD - 9 + 256 + TAG],
+        ]
+        .concat();
         assert!(Sealed::parse(&sound).is_some());
         for (at, byte) in [(0, b's'), (3, b'2'), (4, 0), (4, 2), (8, 0)] {
             let mut other = sound.clone();

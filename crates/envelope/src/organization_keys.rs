@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::secret::SecretKey;
 use wharf_ports::{
-    IdSource, KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository, RepositoryError,
+    IdSource, KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository,
+    RepositoryError,
 };
 use zeroize::Zeroizing;
 
@@ -56,11 +57,19 @@ impl OrganizationKeys {
         repository: Arc<dyn OrganizationKeyRepository>,
         ids: Arc<dyn IdSource>,
     ) -> Self {
-        Self { key_ring, repository, ids, kept: Mutex::default() }
+        Self {
+            key_ring,
+            repository,
+            ids,
+            kept: Mutex::default(),
+        }
     }
 
     /// The key that seals now, made if there is none yet; `None` when the organization is unknown.
-    pub(crate) async fn newest(&self, organization: &OrganizationId) -> Result<Option<OpenedKey>, KeyError> {
+    pub(crate) async fn newest(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<OpenedKey>, KeyError> {
         let stored = match self.repository.newest(organization).await? {
             Some(stored) => Some(stored),
             None => self.create(organization).await?,
@@ -77,7 +86,10 @@ impl OrganizationKeys {
         organization: &OrganizationId,
         version: u32,
     ) -> Result<Option<OpenedKey>, KeyError> {
-        if let Some(key) = self.kept().get(&(organization.clone(), version), Instant::now()) {
+        if let Some(key) = self
+            .kept()
+            .get(&(organization.clone(), version), Instant::now())
+        {
             return Ok(Some(OpenedKey { version, key }));
         }
         match self.repository.find(organization, version).await? {
@@ -87,22 +99,47 @@ impl OrganizationKeys {
     }
 
     /// Stores a first key. Of several callers at once one wins, and all use what it stored.
-    async fn create(&self, organization: &OrganizationId) -> Result<Option<OrganizationKey>, KeyError> {
+    async fn create(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<OrganizationKey>, KeyError> {
         let mut bytes = Zeroizing::new([0; KEY]);
         self.ids.fill(bytes.as_mut_slice());
-        let context = KeyContext { organization: organization.clone(), version: 1 };
-        let wrapped = self.key_ring.wrap(&context, &SecretKey::new(*bytes)).await?;
-        Ok(self.repository.insert_if_absent(organization, OrganizationKey { version: 1, wrapped }).await?)
+        let context = KeyContext {
+            organization: organization.clone(),
+            version: 1,
+        };
+        let wrapped = self
+            .key_ring
+            .wrap(&context, &SecretKey::new(*bytes))
+            .await?;
+        Ok(self
+            .repository
+            .insert_if_absent(
+                organization,
+                OrganizationKey {
+                    version: 1,
+                    wrapped,
+                },
+            )
+            .await?)
     }
 
-    async fn opened(&self, organization: &OrganizationId, stored: OrganizationKey) -> Result<OpenedKey, KeyError> {
+    async fn opened(
+        &self,
+        organization: &OrganizationId,
+        stored: OrganizationKey,
+    ) -> Result<OpenedKey, KeyError> {
         let version = stored.version;
         let slot = (organization.clone(), version);
         let kept = self.kept().get(&slot, Instant::now());
         let key = if let Some(key) = kept {
             key
         } else {
-            let context = KeyContext { organization: organization.clone(), version };
+            let context = KeyContext {
+                organization: organization.clone(),
+                version,
+            };
             let key = Arc::new(self.key_ring.unwrap(&context, &stored.wrapped).await?);
             self.kept().insert(slot, Arc::clone(&key), Instant::now());
             key
@@ -175,7 +212,11 @@ mod tests {
         let later = start + Duration::from_secs(599);
         assert!(kept.get(&slot(1), later).is_some());
         kept.insert(slot(1), key(1), later);
-        assert!(kept.get(&slot(1), start + Duration::from_secs(600)).is_none(), "using it again must not prolong it");
+        assert!(
+            kept.get(&slot(1), start + Duration::from_secs(600))
+                .is_none(),
+            "using it again must not prolong it"
+        );
         assert!(kept.keys.is_empty() && kept.ends.is_empty());
     }
 
@@ -185,9 +226,14 @@ mod tests {
         for number in 0..=KEPT_AT_MOST {
             kept.insert(slot(number), key(1), start);
         }
-        assert_eq!((kept.keys.len(), kept.ends.len()), (KEPT_AT_MOST, KEPT_AT_MOST));
+        assert_eq!(
+            (kept.keys.len(), kept.ends.len()),
+            (KEPT_AT_MOST, KEPT_AT_MOST)
+        );
         assert!(kept.get(&slot(0), start).is_none());
-        assert!(kept.get(&slot(1), start).is_some() && kept.get(&slot(KEPT_AT_MOST), start).is_some());
+        assert!(
+            kept.get(&slot(1), start).is_some() && kept.get(&slot(KEPT_AT_MOST), start).is_some()
+        );
     }
 
     #[test]

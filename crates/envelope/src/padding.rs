@@ -14,7 +14,9 @@ const LENGTH: usize = size_of::<u32>();
 /// The text after its length, filled up with zeros; `None` if it is longer than any credentials. There is room for a
 /// tag behind it, so that encrypting in place leaves no copy behind.
 pub(crate) fn pad(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let length = u32::try_from(text.len()).ok().filter(|_| text.len() <= LONGEST)?;
+    let length = u32::try_from(text.len())
+        .ok()
+        .filter(|_| text.len() <= LONGEST)?;
     let size = (LENGTH + text.len()).next_multiple_of(BLOCK);
     let mut padded = Zeroizing::new(Vec::with_capacity(size + TAG));
     padded.extend_from_slice(&length.to_be_bytes());

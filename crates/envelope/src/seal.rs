@@ -30,16 +30,30 @@ pub struct Envelope {
 
 impl Envelope {
     /// An envelope over a key ring and the repository of organization keys.
-    pub fn new(key_ring: Arc<dyn KeyRing>, keys: Arc<dyn OrganizationKeyRepository>, ids: Arc<dyn IdSource>) -> Self {
-        Self { organization_keys: OrganizationKeys::new(key_ring, keys, Arc::clone(&ids)), ids }
+    pub fn new(
+        key_ring: Arc<dyn KeyRing>,
+        keys: Arc<dyn OrganizationKeyRepository>,
+        ids: Arc<dyn IdSource>,
+    ) -> Self {
+        Self {
+            organization_keys: OrganizationKeys::new(key_ring, keys, Arc::clone(&ids)),
+            ids,
+        }
     }
 
     /// Seals a text under a data key of its own. The organization's key is made if it has none.
-    pub async fn seal(&self, binding: &Binding, plaintext: &SecretBytes) -> Result<SealedCredentials, SealError> {
+    pub async fn seal(
+        &self,
+        binding: &Binding,
+        plaintext: &SecretBytes,
+    ) -> Result<SealedCredentials, SealError> {
         let body_data = binding.associated_data()?;
         let padded = pad(plaintext.expose()).ok_or(SealError::TooLong)?;
-        let organization_key =
-            self.organization_keys.newest(&binding.organization).await?.ok_or(SealError::UnknownOrganization)?;
+        let organization_key = self
+            .organization_keys
+            .newest(&binding.organization)
+            .await?
+            .ok_or(SealError::UnknownOrganization)?;
 
         let dek = Zeroizing::new(self.random::<KEY>());
         let salt = self.random();
@@ -51,12 +65,19 @@ impl Envelope {
         let wrap_data = wrap_data(body_data, organization_key.version);
         let mut dek_with_room = Zeroizing::new(Vec::with_capacity(KEY + TAG));
         dek_with_room.extend_from_slice(dek.as_slice());
-        let wrapped_dek = encrypt(&organization_key.key, &wrap_nonce, &wrap_data, dek_with_room);
+        let wrapped_dek = encrypt(
+            &organization_key.key,
+            &wrap_nonce,
+            &wrap_data,
+            dek_with_room,
+        );
 
         let sealed = Sealed {
             organization_key_version: organization_key.version,
             wrap_nonce: &wrap_nonce,
-            wrapped_dek: wrapped_dek.first_chunk().expect("a wrapped key is as long as the key and its tag"),
+            wrapped_dek: wrapped_dek
+                .first_chunk()
+                .expect("a wrapped key is as long as the key and its tag"),
             salt: &salt,
             commitment: &body_keys.commitment,
             nonce: &nonce,
@@ -66,7 +87,11 @@ impl Envelope {
     }
 
     /// Opens what [`seal`](Self::seal) made for an equal binding. Only the key that the sealed bytes name is tried.
-    pub async fn open(&self, binding: &Binding, sealed: &SealedCredentials) -> Result<SecretBytes, OpenError> {
+    pub async fn open(
+        &self,
+        binding: &Binding,
+        sealed: &SealedCredentials,
+    ) -> Result<SecretBytes, OpenError> {
         let body_data = binding.associated_data()?;
         let sealed = Sealed::parse(&sealed.0).ok_or(OpenError::Malformed)?;
         let organization_key = self
@@ -90,15 +115,29 @@ impl fmt::Debug for Envelope {
     }
 }
 
-fn open_with(organization_key: &SecretKey, sealed: &Sealed<'_>, body_data: AssociatedData) -> Option<SecretBytes> {
+fn open_with(
+    organization_key: &SecretKey,
+    sealed: &Sealed<'_>,
+    body_data: AssociatedData,
+) -> Option<SecretBytes> {
     let wrap_data = wrap_data(body_data.clone(), sealed.organization_key_version);
-    let dek = decrypt(organization_key, sealed.wrap_nonce, &wrap_data, sealed.wrapped_dek)?;
+    let dek = decrypt(
+        organization_key,
+        sealed.wrap_nonce,
+        &wrap_data,
+        sealed.wrapped_dek,
+    )?;
     let body_keys = BodyKeys::derive(dek.first_chunk()?, sealed.salt, &body_data);
     // The cipher alone would open one ciphertext under many keys: only the key that was committed to may try.
     if !bool::from(body_keys.commitment.ct_eq(sealed.commitment)) {
         return None;
     }
-    unpad(&decrypt(&body_keys.key, sealed.nonce, &body_data, sealed.body)?)
+    unpad(&decrypt(
+        &body_keys.key,
+        sealed.nonce,
+        &body_data,
+        sealed.body,
+    )?)
 }
 
 /// The associated data of the wrapped data key. The version stays out of the body's, so that a data key can be wrapped
@@ -122,7 +161,10 @@ impl BodyKeys {
             .expect("64 bytes are within what HKDF can expand to");
         let (key, commitment) = bytes.split_at(KEY);
         let half = |bytes: &[u8]| *bytes.first_chunk().expect("both halves are 32 bytes");
-        Self { key: SecretKey::new(half(key)), commitment: half(commitment) }
+        Self {
+            key: SecretKey::new(half(key)),
+            commitment: half(commitment),
+        }
     }
 }
 
@@ -146,6 +188,8 @@ fn decrypt(
     ciphertext: &[u8],
 ) -> Option<Zeroizing<Vec<u8>>> {
     let mut buffer = Zeroizing::new(ciphertext.to_vec());
-    Aes256Gcm::new(key.expose().into()).decrypt_in_place(nonce.into(), data.as_bytes(), &mut *buffer).ok()?;
+    Aes256Gcm::new(key.expose().into())
+        .decrypt_in_place(nonce.into(), data.as_bytes(), &mut *buffer)
+        .ok()?;
     Some(buffer)
 }

@@ -31,7 +31,9 @@ fn bindings() -> Vec<Binding> {
             for provider in [Provider::S3, Provider::Tigris] {
                 for credential_type in [CredentialType::AccessKey, CredentialType::IamRole] {
                     for credential_version in [1, 2] {
-                        for audience in [s3_audience("https://store.example.com"), google_audience()] {
+                        for audience in
+                            [s3_audience("https://store.example.com"), google_audience()]
+                        {
                             all.push(Binding {
                                 organization: organization(owner),
                                 connection: connection.parse().unwrap(),
@@ -56,7 +58,11 @@ async fn sealed_credentials_open_under_their_own_binding_and_no_other() {
     for home in &bindings {
         let sealed = desk.envelope.seal(home, &secret(TEXT)).await.unwrap();
         for place in &bindings {
-            assert_eq!(opens(&desk, place, &sealed).await, place == home, "from {home:?} to {place:?}");
+            assert_eq!(
+                opens(&desk, place, &sealed).await,
+                place == home,
+                "from {home:?} to {place:?}"
+            );
         }
     }
 }
@@ -67,12 +73,24 @@ async fn another_organization_is_refused_even_with_the_same_key() {
     let key = SecretKey::new([9; 32]);
     for owner in ['a', 'b'] {
         let organization = organization(owner);
-        let context = KeyContext { organization: organization.clone(), version: 1 };
+        let context = KeyContext {
+            organization: organization.clone(),
+            version: 1,
+        };
         let wrapped = desk.ring.wrap(&context, &key).await.unwrap();
-        desk.keys.stored.lock().unwrap().insert((organization, 1), OrganizationKey { version: 1, wrapped });
+        desk.keys.stored.lock().unwrap().insert(
+            (organization, 1),
+            OrganizationKey {
+                version: 1,
+                wrapped,
+            },
+        );
     }
     let sealed = desk.envelope.seal(&binding(), &secret(TEXT)).await.unwrap();
-    let other = Binding { organization: organization('b'), ..binding() };
+    let other = Binding {
+        organization: organization('b'),
+        ..binding()
+    };
     assert!(opens(&desk, &binding(), &sealed).await);
     assert!(!opens(&desk, &other, &sealed).await);
 }
@@ -85,7 +103,10 @@ async fn every_flipped_bit_is_refused() {
         for bit in 0..8 {
             let mut changed = sealed.clone();
             changed.0[at] ^= 1 << bit;
-            assert!(!opens(&desk, &binding(), &changed).await, "bit {bit} of byte {at}");
+            assert!(
+                !opens(&desk, &binding(), &changed).await,
+                "bit {bit} of byte {at}"
+            );
         }
     }
 }
@@ -93,7 +114,11 @@ async fn every_flipped_bit_is_refused() {
 #[tokio::test]
 async fn every_truncation_and_any_addition_is_refused() {
     let desk = Desk::new();
-    let sealed = desk.envelope.seal(&binding(), &secret(&TEXT.repeat(10))).await.unwrap();
+    let sealed = desk
+        .envelope
+        .seal(&binding(), &secret(&TEXT.repeat(10)))
+        .await
+        .unwrap();
     for length in 0..sealed.0.len() {
         let cut = SealedCredentials(sealed.0[..length].to_vec());
         assert!(!opens(&desk, &binding(), &cut).await, "cut to {length}");
@@ -140,18 +165,35 @@ async fn nothing_of_the_text_shows_in_bytes_or_debug() {
 async fn secrets_of_different_length_are_equally_long_when_sealed() {
     let desk = Desk::new();
     let short = desk.envelope.seal(&binding(), &secret("a")).await.unwrap();
-    let long = desk.envelope.seal(&binding(), &secret(&"a".repeat(252))).await.unwrap();
-    let longer = desk.envelope.seal(&binding(), &secret(&"a".repeat(253))).await.unwrap();
-    assert_eq!((short.0.len(), long.0.len(), longer.0.len()), (417, 417, 673));
+    let long = desk
+        .envelope
+        .seal(&binding(), &secret(&"a".repeat(252)))
+        .await
+        .unwrap();
+    let longer = desk
+        .envelope
+        .seal(&binding(), &secret(&"a".repeat(253)))
+        .await
+        .unwrap();
+    assert_eq!(
+        (short.0.len(), long.0.len(), longer.0.len()),
+        (417, 417, 673)
+    );
 }
 
 #[tokio::test]
 async fn an_incomplete_binding_is_refused_before_any_key_is_touched() {
     let desk = Desk::new();
     desk.keys.down.store(true, Ordering::SeqCst);
-    let unbound = Binding { credential_version: 0, ..binding() };
+    let unbound = Binding {
+        credential_version: 0,
+        ..binding()
+    };
     let sealing = desk.envelope.seal(&unbound, &secret(TEXT)).await;
-    let opening = desk.envelope.open(&unbound, &SealedCredentials(vec![])).await;
+    let opening = desk
+        .envelope
+        .open(&unbound, &SealedCredentials(vec![]))
+        .await;
     assert!(matches!(sealing, Err(SealError::Binding(_))));
     assert!(matches!(opening, Err(OpenError::Binding(_))));
 }
@@ -159,9 +201,15 @@ async fn an_incomplete_binding_is_refused_before_any_key_is_touched() {
 #[tokio::test]
 async fn too_long_a_text_and_an_unknown_organization_are_refused() {
     let desk = Desk::new();
-    let long = desk.envelope.seal(&binding(), &SecretBytes::new(vec![0; (1 << 20) + 1])).await;
+    let long = desk
+        .envelope
+        .seal(&binding(), &SecretBytes::new(vec![0; (1 << 20) + 1]))
+        .await;
     assert!(matches!(long, Err(SealError::TooLong)));
-    let stranger = Binding { organization: organization('z'), ..binding() };
+    let stranger = Binding {
+        organization: organization('z'),
+        ..binding()
+    };
     let unknown = desk.envelope.seal(&stranger, &secret(TEXT)).await;
     assert!(matches!(unknown, Err(SealError::UnknownOrganization)));
 }
@@ -171,7 +219,14 @@ async fn an_organization_has_one_key_which_the_ring_opens_once() {
     let desk = Desk::new();
     for _ in 0..5 {
         let sealed = desk.envelope.seal(&binding(), &secret(TEXT)).await.unwrap();
-        assert_eq!(desk.envelope.open(&binding(), &sealed).await.unwrap().expose(), TEXT.as_bytes());
+        assert_eq!(
+            desk.envelope
+                .open(&binding(), &sealed)
+                .await
+                .unwrap()
+                .expose(),
+            TEXT.as_bytes()
+        );
     }
     assert_eq!(desk.keys.stored.lock().unwrap().len(), 1);
     assert_eq!(desk.ring.unwraps.load(Ordering::SeqCst), 1);
@@ -181,8 +236,16 @@ async fn an_organization_has_one_key_which_the_ring_opens_once() {
 async fn two_servers_share_the_key_that_was_stored_first() {
     let first = Desk::new();
     let second = Desk::over(first.keys.clone());
-    let sealed = first.envelope.seal(&binding(), &secret(TEXT)).await.unwrap();
-    let again = second.envelope.seal(&binding(), &secret(TEXT)).await.unwrap();
+    let sealed = first
+        .envelope
+        .seal(&binding(), &secret(TEXT))
+        .await
+        .unwrap();
+    let again = second
+        .envelope
+        .seal(&binding(), &secret(TEXT))
+        .await
+        .unwrap();
     assert!(opens(&second, &binding(), &sealed).await);
     assert!(opens(&first, &binding(), &again).await);
 }
@@ -191,11 +254,27 @@ async fn two_servers_share_the_key_that_was_stored_first() {
 async fn the_newest_key_seals_and_older_ones_still_open() {
     let desk = Desk::new();
     let old = desk.envelope.seal(&binding(), &secret(TEXT)).await.unwrap();
-    let context = KeyContext { organization: organization('a'), version: 2 };
-    let wrapped = desk.ring.wrap(&context, &SecretKey::new([3; 32])).await.unwrap();
-    desk.keys.stored.lock().unwrap().insert((organization('a'), 2), OrganizationKey { version: 2, wrapped });
+    let context = KeyContext {
+        organization: organization('a'),
+        version: 2,
+    };
+    let wrapped = desk
+        .ring
+        .wrap(&context, &SecretKey::new([3; 32]))
+        .await
+        .unwrap();
+    desk.keys.stored.lock().unwrap().insert(
+        (organization('a'), 2),
+        OrganizationKey {
+            version: 2,
+            wrapped,
+        },
+    );
     let new = desk.envelope.seal(&binding(), &secret(TEXT)).await.unwrap();
-    assert_eq!((&old.0[5..9], &new.0[5..9]), ([0, 0, 0, 1].as_slice(), [0, 0, 0, 2].as_slice()));
+    assert_eq!(
+        (&old.0[5..9], &new.0[5..9]),
+        ([0, 0, 0, 1].as_slice(), [0, 0, 0, 2].as_slice())
+    );
     assert!(opens(&desk, &binding(), &old).await && opens(&desk, &binding(), &new).await);
 }
 
@@ -203,8 +282,14 @@ async fn the_newest_key_seals_and_older_ones_still_open() {
 async fn a_key_that_is_gone_opens_nothing() {
     let desk = Desk::new();
     let sealed = desk.envelope.seal(&binding(), &secret(TEXT)).await.unwrap();
-    let emptied = Desk::over(Arc::new(Keys { known: vec![organization('a')], ..Keys::default() }));
-    assert!(matches!(emptied.envelope.open(&binding(), &sealed).await, Err(OpenError::Integrity)));
+    let emptied = Desk::over(Arc::new(Keys {
+        known: vec![organization('a')],
+        ..Keys::default()
+    }));
+    assert!(matches!(
+        emptied.envelope.open(&binding(), &sealed).await,
+        Err(OpenError::Integrity)
+    ));
 }
 
 #[tokio::test]
@@ -213,17 +298,32 @@ async fn outages_are_told_from_broken_seals_and_opened_keys_outlast_them() {
     let sealed = desk.envelope.seal(&binding(), &secret(TEXT)).await.unwrap();
     let fresh = Desk::over(desk.keys.clone());
     fresh.ring.down.store(true, Ordering::SeqCst);
-    assert!(matches!(fresh.envelope.open(&binding(), &sealed).await, Err(OpenError::KeyRing(_))));
-    assert!(matches!(fresh.envelope.seal(&binding(), &secret(TEXT)).await, Err(SealError::KeyRing(_))));
+    assert!(matches!(
+        fresh.envelope.open(&binding(), &sealed).await,
+        Err(OpenError::KeyRing(_))
+    ));
+    assert!(matches!(
+        fresh.envelope.seal(&binding(), &secret(TEXT)).await,
+        Err(SealError::KeyRing(_))
+    ));
     desk.keys.down.store(true, Ordering::SeqCst);
     desk.ring.down.store(true, Ordering::SeqCst);
-    assert!(matches!(fresh.envelope.open(&binding(), &sealed).await, Err(OpenError::Repository(_))));
-    assert!(matches!(desk.envelope.seal(&binding(), &secret(TEXT)).await, Err(SealError::Repository(_))));
+    assert!(matches!(
+        fresh.envelope.open(&binding(), &sealed).await,
+        Err(OpenError::Repository(_))
+    ));
+    assert!(matches!(
+        desk.envelope.seal(&binding(), &secret(TEXT)).await,
+        Err(SealError::Repository(_))
+    ));
     assert!(opens(&desk, &binding(), &sealed).await);
 }
 
 fn now<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 proptest! {

@@ -53,7 +53,10 @@ pub struct NewApiKey {
 #[async_trait]
 pub trait AccessRepository: Send + Sync {
     /// The organization itself.
-    async fn organization(&self, organization: &OrganizationId) -> Result<Option<Organization>, RepositoryError>;
+    async fn organization(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<Organization>, RepositoryError>;
 
     /// Adds a user. `NameTaken` when the address is; `ParentMissing` when the organization is unknown.
     async fn insert_user(
@@ -64,10 +67,15 @@ pub trait AccessRepository: Send + Sync {
     ) -> Result<User, InsertError>;
 
     /// A user by address.
-    async fn find_user(&self, organization: &OrganizationId, email: &Email) -> Result<Option<User>, RepositoryError>;
+    async fn find_user(
+        &self,
+        organization: &OrganizationId,
+        email: &Email,
+    ) -> Result<Option<User>, RepositoryError>;
 
     /// All users of the organization, oldest first.
-    async fn list_users(&self, organization: &OrganizationId) -> Result<Vec<User>, RepositoryError>;
+    async fn list_users(&self, organization: &OrganizationId)
+    -> Result<Vec<User>, RepositoryError>;
 
     /// Adds an API key. `NameTaken` when the user has a key of that name that is not revoked, or when the key's hash is
     /// known; `ParentMissing` when the user is not the organization's.
@@ -79,8 +87,11 @@ pub trait AccessRepository: Send + Sync {
     ) -> Result<ApiKey, InsertError>;
 
     /// All keys of a user, oldest first, revoked ones included.
-    async fn list_api_keys(&self, organization: &OrganizationId, user: &UserId)
-    -> Result<Vec<ApiKey>, RepositoryError>;
+    async fn list_api_keys(
+        &self,
+        organization: &OrganizationId,
+        user: &UserId,
+    ) -> Result<Vec<ApiKey>, RepositoryError>;
 
     /// Revokes a key for good. `None` when there is no such key; a key that is revoked already stays as it is, without
     /// another audit row.

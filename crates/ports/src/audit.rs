@@ -9,8 +9,16 @@ use crate::RepositoryError;
 #[async_trait]
 pub trait AuditRepository: Send + Sync {
     /// Stores a row for an event that changed nothing else, such as a test of a connection.
-    async fn record(&self, organization: &OrganizationId, row: NewAuditRow) -> Result<(), RepositoryError>;
+    async fn record(
+        &self,
+        organization: &OrganizationId,
+        row: NewAuditRow,
+    ) -> Result<(), RepositoryError>;
 
     /// The organization's rows, newest first.
-    async fn list(&self, organization: &OrganizationId, page: &PageRequest) -> Result<Page<AuditRow>, RepositoryError>;
+    async fn list(
+        &self,
+        organization: &OrganizationId,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRow>, RepositoryError>;
 }

@@ -56,7 +56,11 @@ pub trait BlobStore: Send + Sync {
     async fn remove(&self, key: &BlobKey) -> Result<(), BlobError>;
 
     /// Up to `limit` blobs in the order of their keys, after the given one.
-    async fn list(&self, after: Option<&BlobKey>, limit: usize) -> Result<Vec<BlobPlace>, BlobError>;
+    async fn list(
+        &self,
+        after: Option<&BlobKey>,
+        limit: usize,
+    ) -> Result<Vec<BlobPlace>, BlobError>;
 
     /// Whether the store can be written to now.
     async fn check(&self) -> Result<(), BlobError>;

@@ -2,7 +2,8 @@ use async_trait::async_trait;
 use thiserror::Error;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::connection::{
-    Connection, ConnectionFilter, ConnectionIdentifier, Event, NewConnection, Transition, TransitionError,
+    Connection, ConnectionFilter, ConnectionIdentifier, Event, NewConnection, Transition,
+    TransitionError,
 };
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::page::{Page, PageRequest};
@@ -34,7 +35,11 @@ pub enum ApplyError {
 pub trait ConnectionRepository: Send + Sync {
     /// Adds a connection. `NameTaken` when one that is not archived has the name; `ParentMissing` when the organization
     /// is unknown.
-    async fn insert(&self, connection: NewConnection, audit: NewAuditRow) -> Result<Connection, InsertError>;
+    async fn insert(
+        &self,
+        connection: NewConnection,
+        audit: NewAuditRow,
+    ) -> Result<Connection, InsertError>;
 
     /// A connection by identifier or name. A name finds the one that is not archived; archived ones are found by
     /// identifier only.

@@ -16,6 +16,12 @@ impl dyn IdSource + '_ {
     /// When the source does not draw from the alphabet it was asked for, which is a defect of the source.
     pub fn id<T: Id>(&self) -> T {
         let text = format!("{}{}", T::PREFIX, self.token(T::ALPHABET, T::LENGTH));
-        text.parse().unwrap_or_else(|_| panic!("the id source must draw {} characters of {:?}", T::LENGTH, T::ALPHABET))
+        text.parse().unwrap_or_else(|_| {
+            panic!(
+                "the id source must draw {} characters of {:?}",
+                T::LENGTH,
+                T::ALPHABET
+            )
+        })
     }
 }

@@ -38,11 +38,16 @@ pub enum KeyRingError {
 #[async_trait]
 pub trait KeyRing: Send + Sync {
     /// Wraps a key under the ring's primary key, bound to the context.
-    async fn wrap(&self, context: &KeyContext, key: &SecretKey) -> Result<WrappedKey, KeyRingError>;
+    async fn wrap(&self, context: &KeyContext, key: &SecretKey)
+    -> Result<WrappedKey, KeyRingError>;
 
     /// Opens a wrapped key. `Refused` for another context, a changed byte or a key of another ring; no other key than
     /// the named one is tried.
-    async fn unwrap(&self, context: &KeyContext, wrapped: &WrappedKey) -> Result<SecretKey, KeyRingError>;
+    async fn unwrap(
+        &self,
+        context: &KeyContext,
+        wrapped: &WrappedKey,
+    ) -> Result<SecretKey, KeyRingError>;
 
     /// The keyed hash under which API keys are stored: stable over rotations of the wrapping keys.
     async fn hash_api_key(&self, api_key: &[u8]) -> Result<[u8; 32], KeyRingError>;
@@ -64,11 +69,17 @@ pub struct OrganizationKey {
 #[async_trait]
 pub trait OrganizationKeyRepository: Send + Sync {
     /// The organization's newest key, if it has one.
-    async fn newest(&self, organization: &OrganizationId) -> Result<Option<OrganizationKey>, RepositoryError>;
+    async fn newest(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<OrganizationKey>, RepositoryError>;
 
     /// One of the organization's keys.
-    async fn find(&self, organization: &OrganizationId, version: u32)
-    -> Result<Option<OrganizationKey>, RepositoryError>;
+    async fn find(
+        &self,
+        organization: &OrganizationId,
+        version: u32,
+    ) -> Result<Option<OrganizationKey>, RepositoryError>;
 
     /// Stores a key unless that version is there, and returns what is stored then: of two callers with the same
     /// version, both get the first one's key. `None` when the organization is unknown.

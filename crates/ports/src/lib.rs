@@ -41,11 +41,14 @@ pub use connections::{ApplyError, ConnectionRepository};
 pub use error::{InsertError, RepositoryError, Source};
 pub use ids::IdSource;
 pub use jobs::JobRepository;
-pub use keys::{KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository, WrappedKey};
+pub use keys::{
+    KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository, WrappedKey,
+};
 pub use namespaces::NamespaceRepository;
 pub use objects::ObjectRepository;
 pub use provider::{
-    ByteStream, Capabilities, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory, Retry, StorageProvider,
+    ByteStream, Capabilities, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory,
+    Retry, StorageProvider,
 };
 pub use repositories::Repositories;
 pub use runs::{Commit, Put, RunError, RunRepository};

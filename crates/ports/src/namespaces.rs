@@ -25,6 +25,9 @@ pub trait NamespaceRepository: Send + Sync {
     ) -> Result<Option<Namespace>, RepositoryError>;
 
     /// The organization's namespaces, newest first.
-    async fn list(&self, organization: &OrganizationId, page: &PageRequest)
-    -> Result<Page<Namespace>, RepositoryError>;
+    async fn list(
+        &self,
+        organization: &OrganizationId,
+        page: &PageRequest,
+    ) -> Result<Page<Namespace>, RepositoryError>;
 }

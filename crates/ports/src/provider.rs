@@ -50,12 +50,22 @@ pub struct ProviderError {
 impl ProviderError {
     /// An error that stays until a person acts.
     pub fn permanent(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, retry: Retry::Never, message: message.into(), source: None }
+        Self {
+            code,
+            retry: Retry::Never,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// An error that may pass.
     pub fn transient(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, retry: Retry::Later { after: None }, message: message.into(), source: None }
+        Self {
+            code,
+            retry: Retry::Later { after: None },
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The same error with its cause.
@@ -94,7 +104,9 @@ pub struct Fetched {
 
 impl std::fmt::Debug for Fetched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fetched").field("content_type", &self.content_type).finish_non_exhaustive()
+        f.debug_struct("Fetched")
+            .field("content_type", &self.content_type)
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,5 +153,9 @@ pub trait ProviderFactory: Send + Sync {
     fn vet_source_path(&self, provider: Provider, source_path: &str) -> Result<(), InvalidInput>;
 
     /// Opens an account. Dials nothing yet. `config.invalid` when the parts do not fit together.
-    fn open(&self, config: &ProviderConfig, credentials: Credentials) -> Result<OpenProvider, ProviderError>;
+    fn open(
+        &self,
+        config: &ProviderConfig,
+        credentials: Credentials,
+    ) -> Result<OpenProvider, ProviderError>;
 }

@@ -2,8 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    AccessRepository, AcrossOrganizations, AuditRepository, BucketRepository, ConnectionRepository, JobRepository,
-    NamespaceRepository, ObjectRepository, OrganizationKeyRepository, RunRepository, SyncRepository,
+    AccessRepository, AcrossOrganizations, AuditRepository, BucketRepository, ConnectionRepository,
+    JobRepository, NamespaceRepository, ObjectRepository, OrganizationKeyRepository, RunRepository,
+    SyncRepository,
 };
 
 /// All repositories of one database, as an adapter opens them.

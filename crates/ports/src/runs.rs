@@ -70,7 +70,12 @@ pub trait RunRepository: Send + std::marker::Sync {
 
     /// Extends the lease to `ttl` from now, by the database's clock. An expired lease that nobody took over is still
     /// this run's.
-    async fn extend(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Result<(), RunError>;
+    async fn extend(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        ttl: Duration,
+    ) -> Result<(), RunError>;
 
     /// What the bucket of the leased sync knows of these source objects, tombstones included; unknown ones are left out.
     async fn known(
@@ -84,7 +89,12 @@ pub trait RunRepository: Send + std::marker::Sync {
     /// identity (a tombstone comes back to life); marks puts and `seen` in the sync's catalogue with the pass (`seen`
     /// objects that the bucket has and the sync did not hold on to are adopted; ones that the bucket does not have are
     /// passed over); adds the counters to the job and the sync; stores checkpoint, phase and audit row. One transaction.
-    async fn commit(&self, organization: &OrganizationId, lease: &Lease, commit: Commit) -> Result<(), RunError>;
+    async fn commit(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        commit: Commit,
+    ) -> Result<(), RunError>;
 
     /// After a complete listing: lets go of up to `limit` catalogue entries that no pass from `pass` on has seen, and
     /// makes tombstones of those objects that no other sync holds on to; adds to the `deleted` counters; stores the audit
@@ -101,7 +111,11 @@ pub trait RunRepository: Send + std::marker::Sync {
     ) -> Result<u64, RunError>;
 
     /// Forgets the checkpoint, so that the next listing starts over; the catalogue stays.
-    async fn restart_pass(&self, organization: &OrganizationId, lease: &Lease) -> Result<(), RunError>;
+    async fn restart_pass(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+    ) -> Result<(), RunError>;
 
     /// Ends the job and releases the lease. A complete pass (`Completed` without `incomplete_reason`) clears the
     /// checkpoint and, on an `initial_only` sync, makes the sync `completed` with nothing planned. Otherwise the sync is

@@ -115,17 +115,24 @@ impl Tenant<'_> {
         let bucket = self.bucket("media").await;
         let connection = self.connection("store").await;
         let sync = self.sync_in_mode(&bucket, &connection, mode).await;
-        let lease = self.harness.lease(LONG).await;
-        assert_eq!(lease.sync, sync.id, "the only sync is the one that is due");
-        Run { tenant: self, bucket, connection, sync, lease }
+        self.lease_of(bucket, connection, sync).await
     }
 
-    /// Another sync between the same bucket and connection, leased for [`LONG`].
+    /// Another sync between the bucket and connection of a run, leased for [`LONG`].
     pub async fn second_run(&self, first: &Run<'_>) -> Run<'_> {
-        let sync = self.sync(&first.bucket, &first.connection).await;
+        self.run_into(&first.bucket, &first.connection).await
+    }
+
+    /// A continuous sync between them, leased for [`LONG`].
+    pub async fn run_into(&self, bucket: &Bucket, connection: &Connection) -> Run<'_> {
+        let sync = self.sync(bucket, connection).await;
+        self.lease_of(bucket.clone(), connection.clone(), sync).await
+    }
+
+    async fn lease_of(&self, bucket: Bucket, connection: Connection, sync: Sync) -> Run<'_> {
         let lease = self.harness.lease(LONG).await;
         assert_eq!(lease.sync, sync.id, "the only sync that nobody holds is the one that is due");
-        Run { tenant: self, bucket: first.bucket.clone(), connection: first.connection.clone(), sync, lease }
+        Run { tenant: self, bucket, connection, sync, lease }
     }
 
     /// Applies events to a connection.

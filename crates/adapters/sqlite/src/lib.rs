@@ -1,1 +1,28 @@
-//! Repositories on SQLite.
+//! Repositories on SQLite: one file, one process, one writer at a time.
+//!
+//! Every write is one `BEGIN IMMEDIATE` transaction on the only connection that may write, so that writes never
+//! interleave; reads go through a small pool of their own and see the last committed state. Times come from SQLite's
+//! clock.
+//!
+//! This crate keeps the promises of the repository ports and knows nothing else: no HTTP, no providers, no keys. It
+//! sees credentials in their sealed form only.
+
+mod access;
+mod across_organizations;
+mod audit;
+mod buckets;
+mod clock;
+mod connections;
+mod database;
+mod error;
+mod jobs;
+mod keys;
+mod namespaces;
+mod objects;
+mod page;
+mod row;
+mod runs;
+mod store;
+mod syncs;
+
+pub use database::{OpenError, SqliteDatabase};

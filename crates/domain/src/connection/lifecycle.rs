@@ -36,7 +36,9 @@ impl Intent {
 
     /// Reads the word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Enabled, Self::Suspended, Self::Archived].into_iter().find(|intent| intent.as_str() == text)
+        [Self::Enabled, Self::Suspended, Self::Archived]
+            .into_iter()
+            .find(|intent| intent.as_str() == text)
     }
 }
 
@@ -64,7 +66,13 @@ impl Health {
     pub fn consecutive_failures(self) -> u32 {
         match self {
             Self::Healthy => 0,
-            Self::Failing { consecutive_failures, .. } | Self::Tripped { consecutive_failures } => consecutive_failures,
+            Self::Failing {
+                consecutive_failures,
+                ..
+            }
+            | Self::Tripped {
+                consecutive_failures,
+            } => consecutive_failures,
         }
     }
 
@@ -77,16 +85,18 @@ impl Health {
     pub fn from_stored(consecutive_failures: u32, definite: bool) -> Self {
         match consecutive_failures {
             0 => Self::Healthy,
-            n if n < TRIP_AFTER => Self::Failing { consecutive_failures: n, definite },
-            n => Self::Tripped { consecutive_failures: n },
+            n if n < TRIP_AFTER => Self::Failing {
+                consecutive_failures: n,
+                definite,
+            },
+            n => Self::Tripped {
+                consecutive_failures: n,
+            },
         }
     }
 
     fn after_failure(self, definite: bool) -> Self {
-        match self {
-            Self::Tripped { .. } => self,
-            _ => Self::from_stored(self.consecutive_failures() + 1, self.definite() || definite),
-        }
+        Self::from_stored(self.consecutive_failures() + 1, self.definite() || definite)
     }
 }
 
@@ -119,7 +129,9 @@ impl PublicStatus {
 
     /// Reads the word in any letter case.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text))
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -159,7 +171,9 @@ pub fn public_status(intent: Intent, health: Health) -> PublicStatus {
     match status_reason(intent, health) {
         None => PublicStatus::Active,
         Some(StatusReason::Archived) => PublicStatus::Archived,
-        Some(StatusReason::UserSuspended | StatusReason::ConsecutiveFailures) => PublicStatus::Suspended,
+        Some(StatusReason::UserSuspended | StatusReason::ConsecutiveFailures) => {
+            PublicStatus::Suspended
+        }
         Some(StatusReason::HealthCheckFailed) => PublicStatus::Failed,
     }
 }
@@ -169,8 +183,16 @@ pub(super) fn status_reason(intent: Intent, health: Health) -> Option<StatusReas
         (Intent::Archived, _) => Some(StatusReason::Archived),
         (Intent::Suspended, _) => Some(StatusReason::UserSuspended),
         (Intent::Enabled, Health::Tripped { .. }) => Some(StatusReason::ConsecutiveFailures),
-        (Intent::Enabled, Health::Failing { definite: true, .. }) => Some(StatusReason::HealthCheckFailed),
-        (Intent::Enabled, Health::Failing { definite: false, .. } | Health::Healthy) => None,
+        (Intent::Enabled, Health::Failing { definite: true, .. }) => {
+            Some(StatusReason::HealthCheckFailed)
+        }
+        (
+            Intent::Enabled,
+            Health::Failing {
+                definite: false, ..
+            }
+            | Health::Healthy,
+        ) => None,
     }
 }
 
@@ -257,7 +279,9 @@ pub enum TransitionError {
     #[error("the connection is archived and can only be read")]
     Archived,
     /// A tripped connection comes back only after a test that passed.
-    #[error("the connection was stopped after repeated failures and must pass a test before it is active again")]
+    #[error(
+        "the connection was stopped after repeated failures and must pass a test before it is active again"
+    )]
     TestRequired,
 }
 
@@ -272,16 +296,9 @@ impl Connection {
         let archived = self.intent == Intent::Archived;
         let mut after = self;
         match event {
-            Event::Outcome(_) if archived => {}
-            Event::Archive if archived => {}
+            Event::Outcome(_) | Event::Archive if archived => {}
             _ if archived => return Err(TransitionError::Archived),
-            Event::Outcome(outcome) => after.count(outcome, now),
-            Event::PersonTested(outcome) => {
-                let counts = after.intent == Intent::Enabled && !matches!(after.health, Health::Tripped { .. });
-                if counts {
-                    after.count(outcome, now);
-                }
-            }
+            Event::Outcome(outcome) | Event::PersonTested(outcome) => after.count(outcome, now),
             Event::Suspend => after.intent = Intent::Suspended,
             Event::Activate { tested } => after.activate(tested)?,
             Event::Edit(edit) => after.edit(*edit),
@@ -293,9 +310,13 @@ impl Connection {
         Ok(after.stamp(&before, now))
     }
 
+    /// Takes an outcome into account, unless it is stale, or the connection rests: neither a suspended nor a tripped
+    /// one changes before a person acts.
     fn count(&mut self, outcome: AttemptOutcome, now: Timestamp) {
-        let stale = outcome.epoch != self.epoch || outcome.credential_version != self.credential_version;
-        if stale || self.intent != Intent::Enabled {
+        let stale =
+            outcome.epoch != self.epoch || outcome.credential_version != self.credential_version;
+        if stale || self.intent != Intent::Enabled || matches!(self.health, Health::Tripped { .. })
+        {
             return;
         }
         match outcome.result {
@@ -303,11 +324,8 @@ impl Connection {
                 if used {
                     self.last_used_at = Some(now);
                 }
-                // A success never wakes a tripped connection: that takes a person.
-                if !matches!(self.health, Health::Tripped { .. }) {
-                    self.health = Health::Healthy;
-                    self.last_error = None;
-                }
+                self.health = Health::Healthy;
+                self.last_error = None;
             }
             AttemptResult::Failure { code, message } => {
                 self.last_error = Some(message.chars().take(1000).collect());
@@ -370,7 +388,11 @@ impl Connection {
         if status_change.is_some() || self.person_fields_differ(before) {
             self.revision += 1;
         }
-        Transition { connection: self, changed, status_change }
+        Transition {
+            connection: self,
+            changed,
+            status_change,
+        }
     }
 
     fn person_fields_differ(&self, before: &Self) -> bool {

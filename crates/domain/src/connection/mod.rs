@@ -4,8 +4,8 @@ mod lifecycle;
 mod name;
 
 pub use lifecycle::{
-    AttemptOutcome, AttemptResult, Edit, Event, Health, Intent, PublicStatus, StatusReason, TRIP_AFTER, Transition,
-    TransitionError, public_status,
+    AttemptOutcome, AttemptResult, Edit, Event, Health, Intent, PublicStatus, StatusReason,
+    TRIP_AFTER, Transition, TransitionError, public_status,
 };
 pub use name::{ConnectionIdentifier, ConnectionName};
 
@@ -157,8 +157,13 @@ pub struct ConnectionFilter {
 impl ConnectionFilter {
     /// Whether a connection belongs in the list.
     pub fn matches(&self, connection: &Connection) -> bool {
-        self.provider.is_none_or(|provider| provider == connection.provider())
-            && self.status.is_none_or(|status| status == connection.status())
-            && self.is_active.is_none_or(|active| active == connection.is_active())
+        self.provider
+            .is_none_or(|provider| provider == connection.provider())
+            && self
+                .status
+                .is_none_or(|status| status == connection.status())
+            && self
+                .is_active
+                .is_none_or(|active| active == connection.is_active())
     }
 }

@@ -17,13 +17,19 @@ impl ConnectionName {
         let length = name.chars().count();
         let refuse = |kind, message| Err(FieldError::new("name", kind, message));
         if length == 0 {
-            refuse("string_too_short", "must have at least 1 character that is not a space")
+            refuse(
+                "string_too_short",
+                "must have at least 1 character that is not a space",
+            )
         } else if length > 100 {
             refuse("string_too_long", "must have at most 100 characters")
         } else if name.chars().any(char::is_control) {
             refuse("string_pattern", "must not contain control characters")
         } else if name.starts_with("conn_") {
-            refuse("string_pattern", "must not start with conn_, which marks identifiers")
+            refuse(
+                "string_pattern",
+                "must not start with conn_, which marks identifiers",
+            )
         } else {
             Ok(Self(name))
         }
@@ -67,7 +73,14 @@ mod tests {
 
     #[test]
     fn names_that_could_be_identifiers_are_refused() {
-        for text in ["", "   ", "conn_x", " conn_abc123DEF456ghi", "a\u{7}b", &"x".repeat(101)] {
+        for text in [
+            "",
+            "   ",
+            "conn_x",
+            " conn_abc123DEF456ghi",
+            "a\u{7}b",
+            &"x".repeat(101),
+        ] {
             assert!(ConnectionName::parse(text).is_err(), "{text:?}");
         }
         assert!(ConnectionName::parse(&"é".repeat(100)).is_ok());
@@ -76,6 +89,9 @@ mod tests {
     #[test]
     fn a_forged_identifier_finds_nothing() {
         assert_eq!(ConnectionIdentifier::parse("conn_' OR 1=1"), None);
-        assert!(matches!(ConnectionIdentifier::parse("a/b c"), Some(ConnectionIdentifier::Name(_))));
+        assert!(matches!(
+            ConnectionIdentifier::parse("a/b c"),
+            Some(ConnectionIdentifier::Name(_))
+        ));
     }
 }

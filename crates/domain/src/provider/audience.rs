@@ -34,7 +34,9 @@ impl Audience {
         let mut parts = Vec::new();
         let mut rest = self.0.as_slice();
         while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX).min(tail.len());
+            let length = usize::try_from(u32::from_be_bytes(*length))
+                .unwrap_or(usize::MAX)
+                .min(tail.len());
             let (part, tail) = tail.split_at(length);
             parts.push(String::from_utf8_lossy(part).into_owned());
             rest = tail;
@@ -57,13 +59,27 @@ mod tests {
 
     #[test]
     fn different_sequences_of_parts_never_have_the_same_bytes() {
-        let texts = ["", "a", "aa", "\0", "\0\0\0\u{1}", "\0\0\0\u{1}a", "a\0\0\0\0", "s3", "é"];
+        let texts = [
+            "",
+            "a",
+            "aa",
+            "\0",
+            "\0\0\0\u{1}",
+            "\0\0\0\u{1}a",
+            "a\0\0\0\0",
+            "s3",
+            "é",
+        ];
         let mut sequences: Vec<Vec<&str>> = vec![vec![]];
         let mut last = sequences.clone();
         for _ in 0..4 {
             last = last
                 .iter()
-                .flat_map(|start| texts.iter().map(move |text| [start.as_slice(), &[*text]].concat()))
+                .flat_map(|start| {
+                    texts
+                        .iter()
+                        .map(move |text| [start.as_slice(), &[*text]].concat())
+                })
                 .collect();
             sequences.extend(last.iter().cloned());
         }

@@ -36,7 +36,9 @@ impl BucketPath {
         if text.contains('\0') {
             return refuse("must not contain NUL".into());
         }
-        let meant = text.strip_prefix("s3://").or_else(|| text.strip_prefix('/'));
+        let meant = text
+            .strip_prefix("s3://")
+            .or_else(|| text.strip_prefix('/'));
         if let Some(meant) = meant {
             return refuse(match Self::parse(meant, path) {
                 Ok(meant) => format!("must start with the bucket: write {meant}"),
@@ -51,9 +53,14 @@ impl BucketPath {
             );
         }
         if prefix.len() > MAX_KEY {
-            return refuse(format!("must have at most {MAX_KEY} bytes after the bucket"));
+            return refuse(format!(
+                "must have at most {MAX_KEY} bytes after the bucket"
+            ));
         }
-        Ok(Self { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+        })
     }
 
     /// The bucket.
@@ -73,7 +80,10 @@ impl BucketPath {
         match key.strip_prefix(&self.prefix) {
             None => false,
             Some(rest) => {
-                self.prefix.is_empty() || self.prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/')
+                self.prefix.is_empty()
+                    || self.prefix.ends_with('/')
+                    || rest.is_empty()
+                    || rest.starts_with('/')
             }
         }
     }
@@ -87,13 +97,19 @@ impl BucketPath {
 impl fmt::Display for BucketPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.bucket)?;
-        if self.prefix.is_empty() { Ok(()) } else { write!(f, "/{}", self.prefix) }
+        if self.prefix.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "/{}", self.prefix)
+        }
     }
 }
 
 fn is_bucket_name(text: &str) -> bool {
     (3..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && !text.ends_with('.')
         && !text.contains("..")
@@ -112,20 +128,57 @@ mod tests {
             ("photos/2024", "photos", "2024"),
             ("photos/2024/", "photos", "2024/"),
             ("photos//2024", "photos", "/2024"),
-            ("my.old_Bucket-1/a b/ü/%2F/../\u{202e}", "my.old_Bucket-1", "a b/ü/%2F/../\u{202e}"),
+            (
+                "my.old_Bucket-1/a b/ü/%2F/../\u{202e}",
+                "my.old_Bucket-1",
+                "a b/ü/%2F/../\u{202e}",
+            ),
             ("abc/x?y#z\\", "abc", "x?y#z\\"),
         ] {
-            let path = BucketPath::parse(text, "source_path").unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!((path.bucket(), path.list_prefix()), (bucket, prefix), "{text}");
-            assert_eq!(BucketPath::parse(&path.to_string(), "source_path"), Ok(path), "{text}");
+            let path = BucketPath::parse(text, "source_path")
+                .unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(
+                (path.bucket(), path.list_prefix()),
+                (bucket, prefix),
+                "{text}"
+            );
+            assert_eq!(
+                BucketPath::parse(&path.to_string(), "source_path"),
+                Ok(path),
+                "{text}"
+            );
         }
-        assert!(BucketPath::parse(&format!("{}/{}", "b".repeat(63), "k".repeat(1024)), "source_path").is_ok());
+        assert!(
+            BucketPath::parse(
+                &format!("{}/{}", "b".repeat(63), "k".repeat(1024)),
+                "source_path"
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn what_names_no_bucket_is_refused_with_its_path() {
-        let too_long = [format!("abc/{}", "k".repeat(1025)), "b".repeat(64), "k".repeat(5000)];
-        let bad = ["", "/", "ab", "a..b", ".abc", "-abc", "abc.", "a b c", "10.0.0.1/x", "bücket", "abc\0/x", "abc/\0", "arn:aws:s3:::abc"];
+        let too_long = [
+            format!("abc/{}", "k".repeat(1025)),
+            "b".repeat(64),
+            "k".repeat(5000),
+        ];
+        let bad = [
+            "",
+            "/",
+            "ab",
+            "a..b",
+            ".abc",
+            "-abc",
+            "abc.",
+            "a b c",
+            "10.0.0.1/x",
+            "bücket",
+            "abc\0/x",
+            "abc/\0",
+            "arn:aws:s3:::abc",
+        ];
         for text in bad.into_iter().chain(too_long.iter().map(String::as_str)) {
             let error = BucketPath::parse(text, "body.source_path").expect_err(text);
             assert_eq!(error.0[0].path(), "body.source_path");
@@ -135,14 +188,17 @@ mod tests {
     #[test]
     fn a_url_or_a_leading_slash_is_refused_with_what_to_write() {
         for text in ["s3://photos/2024/a", "/photos/2024/a"] {
-            let error = BucketPath::parse(text, "source_path").expect_err(text).to_string();
+            let error = BucketPath::parse(text, "source_path")
+                .expect_err(text)
+                .to_string();
             assert!(error.ends_with("write photos/2024/a"), "{error}");
         }
     }
 
     #[test]
     fn a_prefix_means_a_folder() {
-        let covers = |path: &str, key: &str| BucketPath::parse(path, "source_path").unwrap().matches(key);
+        let covers =
+            |path: &str, key: &str| BucketPath::parse(path, "source_path").unwrap().matches(key);
         for (path, key, expected) in [
             ("bucket", "any/thing", true),
             ("bucket/media", "media/x", true),

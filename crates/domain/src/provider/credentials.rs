@@ -88,7 +88,10 @@ impl FromStr for CredentialType {
     type Err = UnknownCredentialType;
 
     fn from_str(text: &str) -> Result<Self, UnknownCredentialType> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownCredentialType)
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(UnknownCredentialType)
     }
 }
 
@@ -136,7 +139,10 @@ impl Credentials {
     pub fn to_secret_bytes(&self) -> SecretBytes {
         let fields = self.fields();
         // JSON needs at most six bytes for one byte of text. A buffer that never grows leaves no copies behind.
-        let most: usize = fields.iter().map(|(name, text)| name.len() + 6 * text.len() + 6).sum();
+        let most: usize = fields
+            .iter()
+            .map(|(name, text)| name.len() + 6 * text.len() + 6)
+            .sum();
         let mut json = Zeroizing::new(Vec::with_capacity(most + 64));
         json.extend_from_slice(b"{\"type\":");
         append_text(&mut json, self.credential_type().as_str());
@@ -154,10 +160,14 @@ impl Credentials {
     ///
     /// # Errors
     /// Bytes that are no credentials of this provider.
-    pub fn from_secret_bytes(provider: Provider, bytes: &SecretBytes) -> Result<Self, InvalidInput> {
+    pub fn from_secret_bytes(
+        provider: Provider,
+        bytes: &SecretBytes,
+    ) -> Result<Self, InvalidInput> {
         // The parser's own words may quote the text.
-        let fields: Map<String, Value> = serde_json::from_slice(bytes.expose())
-            .map_err(|_| InvalidInput::one("credentials", "invalid_format", "must be a JSON object"))?;
+        let fields: Map<String, Value> = serde_json::from_slice(bytes.expose()).map_err(|_| {
+            InvalidInput::one("credentials", "invalid_format", "must be a JSON object")
+        })?;
         GivenCredentials::read_whole(provider, fields, "credentials")?.complete("credentials")
     }
 
@@ -175,7 +185,12 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({} {})", self.provider(), self.credential_type())
+        write!(
+            f,
+            "Credentials({} {})",
+            self.provider(),
+            self.credential_type()
+        )
     }
 }
 
@@ -201,17 +216,26 @@ pub(super) struct CredentialField {
     pub(super) part: Part,
     pub(super) length: Length,
     pub(super) check: Check,
-    /// Applied before the check.
-    pub(super) normalise: fn(SecretString) -> SecretString,
+    /// Brings a value into its one form, before the check.
+    pub(super) normalise: Option<fn(&str) -> SecretString>,
 }
 
 impl CredentialField {
     pub(super) const fn new(name: &'static str, part: Part, length: Length, check: Check) -> Self {
-        Self { name, part, length, check, normalise: std::convert::identity }
+        Self {
+            name,
+            part,
+            length,
+            check,
+            normalise: None,
+        }
     }
 
-    pub(super) const fn normalised(self, normalise: fn(SecretString) -> SecretString) -> Self {
-        Self { normalise, ..self }
+    pub(super) const fn normalised(self, normalise: fn(&str) -> SecretString) -> Self {
+        Self {
+            normalise: Some(normalise),
+            ..self
+        }
     }
 
     /// Reads and checks this field; mistakes are noted in the reader.
@@ -221,7 +245,10 @@ impl CredentialField {
             _ if whole => reader.required_secret(self.name, self.length),
             _ => reader.secret(self.name, self.length),
         }?;
-        let text = (self.normalise)(text);
+        let text = self
+            .normalise
+            .map(|normalise| normalise(text.expose()))
+            .unwrap_or(text);
         match (self.check)(text.expose()) {
             Ok(()) => Some(text),
             Err(message) => {
@@ -273,7 +300,9 @@ impl Values {
 
     /// Takes a secret that may be missing; an empty one is.
     pub(super) fn companion(&mut self, name: &str) -> Option<SecretString> {
-        self.0.remove(name).filter(|value| !value.expose().is_empty())
+        self.0
+            .remove(name)
+            .filter(|value| !value.expose().is_empty())
     }
 }
 
@@ -289,20 +318,37 @@ impl GivenCredentials {
     /// None of the fields of a kind of credentials, unless the provider does not know that kind.
     pub(super) fn none_of(provider: Provider, kind: CredentialType) -> Option<Self> {
         let form = provider.forms().iter().find(|form| form.kind == kind)?;
-        Some(Self { provider, form, values: Values::default() })
+        Some(Self {
+            provider,
+            form,
+            values: Values::default(),
+        })
     }
 
     /// Reads credentials of which everything required must be there.
-    pub(super) fn read_whole(provider: Provider, fields: Map<String, Value>, path: &str) -> Result<Self, InvalidInput> {
+    pub(super) fn read_whole(
+        provider: Provider,
+        fields: Map<String, Value>,
+        path: &str,
+    ) -> Result<Self, InvalidInput> {
         Self::read(provider, fields, path, true)
     }
 
     /// Reads credentials of which anything but the type may be missing.
-    pub(super) fn read_partial(provider: Provider, fields: Map<String, Value>, path: &str) -> Result<Self, InvalidInput> {
+    pub(super) fn read_partial(
+        provider: Provider,
+        fields: Map<String, Value>,
+        path: &str,
+    ) -> Result<Self, InvalidInput> {
         Self::read(provider, fields, path, false)
     }
 
-    fn read(provider: Provider, mut fields: Map<String, Value>, path: &str, whole: bool) -> Result<Self, InvalidInput> {
+    fn read(
+        provider: Provider,
+        mut fields: Map<String, Value>,
+        path: &str,
+        whole: bool,
+    ) -> Result<Self, InvalidInput> {
         let kind = fields.remove("type");
         let mut reader = Reader::new(path, fields);
         // Asked for so that it counts as an accepted key.
@@ -315,7 +361,11 @@ impl GivenCredentials {
             }
         }
         reader.finish()?;
-        Ok(Self { provider, form, values })
+        Ok(Self {
+            provider,
+            form,
+            values,
+        })
     }
 
     /// Their kind.
@@ -325,13 +375,23 @@ impl GivenCredentials {
 
     /// Whether anything was left out, required or not.
     pub(super) fn has_gaps(&self) -> bool {
-        self.form.fields.iter().any(|field| !self.values.0.contains_key(field.name))
+        self.form
+            .fields
+            .iter()
+            .any(|field| !self.values.0.contains_key(field.name))
     }
 
     /// The required fields that were left out.
     pub(super) fn missing(&self) -> Vec<&'static str> {
-        let missing = |field: &&CredentialField| field.part != Part::Companion && !self.values.0.contains_key(field.name);
-        self.form.fields.iter().filter(missing).map(|field| field.name).collect()
+        let missing = |field: &&CredentialField| {
+            field.part != Part::Companion && !self.values.0.contains_key(field.name)
+        };
+        self.form
+            .fields
+            .iter()
+            .filter(missing)
+            .map(|field| field.name)
+            .collect()
     }
 
     /// The first identity field that was given with another value than `kept` has.
@@ -339,15 +399,24 @@ impl GivenCredentials {
         let kept: BTreeMap<_, _> = kept.fields().into_iter().collect();
         let differs = |field: &&CredentialField| {
             let given = self.values.0.get(field.name).map(SecretString::expose);
-            field.part == Part::Identity && given.is_some() && given != kept.get(field.name).copied()
+            field.part == Part::Identity
+                && given.is_some()
+                && given != kept.get(field.name).copied()
         };
-        self.form.fields.iter().find(differs).map(|field| field.name)
+        self.form
+            .fields
+            .iter()
+            .find(differs)
+            .map(|field| field.name)
     }
 
     /// Fills what was left out from kept credentials of the same kind.
     pub(super) fn fill_from(&mut self, kept: &Credentials) {
         for (name, text) in kept.fields() {
-            self.values.0.entry(name).or_insert_with(|| SecretString::new(text.to_owned()));
+            self.values
+                .0
+                .entry(name)
+                .or_insert_with(|| SecretString::new(text.to_owned()));
         }
     }
 
@@ -355,17 +424,27 @@ impl GivenCredentials {
     pub(super) fn complete(mut self, path: &str) -> Result<Credentials, InvalidInput> {
         let (kind, values) = (self.form.kind, &mut self.values);
         let credentials = match self.provider {
-            Provider::GoogleDrive => GoogleDriveCredentials::from_values(kind, values).map(Credentials::GoogleDrive),
+            Provider::GoogleDrive => {
+                GoogleDriveCredentials::from_values(kind, values).map(Credentials::GoogleDrive)
+            }
             Provider::S3 => S3Credentials::from_values(kind, values).map(Credentials::S3),
-            Provider::Snowflake => SnowflakeCredentials::from_values(kind, values).map(Credentials::Snowflake),
-            Provider::SharePoint => SharePointCredentials::from_values(kind, values).map(Credentials::SharePoint),
+            Provider::Snowflake => {
+                SnowflakeCredentials::from_values(kind, values).map(Credentials::Snowflake)
+            }
+            Provider::SharePoint => {
+                SharePointCredentials::from_values(kind, values).map(Credentials::SharePoint)
+            }
             Provider::Tigris => TigrisCredentials::from_values(values).map(Credentials::Tigris),
         };
         credentials.ok_or_else(|| InvalidInput::one(path, "missing", "lacks required fields"))
     }
 }
 
-fn form_named(provider: Provider, kind: Option<Value>, path: &str) -> Result<&'static CredentialForm, InvalidInput> {
+fn form_named(
+    provider: Provider,
+    kind: Option<Value>,
+    path: &str,
+) -> Result<&'static CredentialForm, InvalidInput> {
     let forms = provider.forms();
     let accepted = listed(provider.credential_types().map(CredentialType::as_str));
     let refuse = |kind, message| Err(InvalidInput::one(&format!("{path}.type"), kind, message));
@@ -373,10 +452,17 @@ fn form_named(provider: Provider, kind: Option<Value>, path: &str) -> Result<&'s
         (Value::Null, [only]) => Ok(only),
         (Value::Null, _) => refuse("missing", format!("is required; accepted: {accepted}")),
         (mut kind, _) => {
-            let form = forms.iter().find(|form| kind.as_str() == Some(form.kind.as_str()));
+            let form = forms
+                .iter()
+                .find(|form| kind.as_str() == Some(form.kind.as_str()));
             secret::wipe(&mut kind);
             form.map_or_else(
-                || refuse("unknown_value", format!("is no credential type of {provider}; accepted: {accepted}")),
+                || {
+                    refuse(
+                        "unknown_value",
+                        format!("is no credential type of {provider}; accepted: {accepted}"),
+                    )
+                },
                 Ok,
             )
         }

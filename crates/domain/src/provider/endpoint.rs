@@ -53,12 +53,16 @@ impl EndpointUrl {
         if !text.contains("://") {
             return refuse(match Self::parse(&format!("https://{text}")) {
                 // Only what looks like a host is worth showing again.
-                Ok(meant) if meant.host.contains('.') || text.contains(':') => format!("needs a scheme: write {meant}"),
+                Ok(meant) if meant.host.contains('.') || text.contains(':') => {
+                    format!("needs a scheme: write {meant}")
+                }
                 _ => "needs a scheme, as in https://minio.example.com:9000".into(),
             });
         }
         let Ok(url) = Url::parse(text) else {
-            return refuse("must be a URL with a host, as in https://minio.example.com:9000".into());
+            return refuse(
+                "must be a URL with a host, as in https://minio.example.com:9000".into(),
+            );
         };
         let scheme = match url.scheme() {
             "http" => Scheme::Http,
@@ -66,15 +70,25 @@ impl EndpointUrl {
             _ => return refuse("must start with https:// or http://".into()),
         };
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return refuse("must be a URL with a host, as in https://minio.example.com:9000".into());
+            return refuse(
+                "must be a URL with a host, as in https://minio.example.com:9000".into(),
+            );
         };
         let of_a_host = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
         if port == 0 || !host.bytes().all(of_a_host) {
-            return refuse("must name a host that can be dialled, as in https://minio.example.com:9000".into());
+            return refuse(
+                "must name a host that can be dialled, as in https://minio.example.com:9000".into(),
+            );
         }
-        let endpoint = Self { scheme, host: host.to_owned(), port };
+        let endpoint = Self {
+            scheme,
+            host: host.to_owned(),
+            port,
+        };
         if text.contains('@') {
-            return refuse(format!("must not contain a user name or password: write {endpoint}"));
+            return refuse(format!(
+                "must not contain a user name or password: write {endpoint}"
+            ));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return refuse(format!(
@@ -82,8 +96,13 @@ impl EndpointUrl {
             ));
         }
         if let Some(host) = host_without_bucket(&endpoint.host) {
-            let meant = Self { host: host.to_owned(), ..endpoint };
-            return refuse(format!("must not contain the bucket: write {meant}; a sync's source_path names the bucket"));
+            let meant = Self {
+                host: host.to_owned(),
+                ..endpoint
+            };
+            return refuse(format!(
+                "must not contain the bucket: write {meant}; a sync's source_path names the bucket"
+            ));
         }
         Ok(endpoint)
     }
@@ -122,7 +141,12 @@ impl fmt::Debug for EndpointUrl {
 
 /// The service's host when `host` is a bucket's own address at a vendor whose hosts are known.
 fn host_without_bucket(host: &str) -> Option<&str> {
-    const VENDORS: [&str; 4] = [".amazonaws.com", ".amazonaws.com.cn", ".wasabisys.com", ".backblazeb2.com"];
+    const VENDORS: [&str; 4] = [
+        ".amazonaws.com",
+        ".amazonaws.com.cn",
+        ".wasabisys.com",
+        ".backblazeb2.com",
+    ];
     // The address of a VPC endpoint rightly starts with a word of its own.
     if !VENDORS.iter().any(|vendor| host.ends_with(vendor)) || host.contains(".vpce.") {
         return None;
@@ -138,14 +162,44 @@ mod tests {
     #[test]
     fn addresses_are_normalised() {
         for (text, shown, host, port) in [
-            ("https://minio.example.com:9000", "https://minio.example.com:9000", "minio.example.com", 9000),
-            ("https://minio.example.com/", "https://minio.example.com", "minio.example.com", 443),
-            ("HTTPS://Minio.Example.com:443", "https://minio.example.com", "minio.example.com", 443),
+            (
+                "https://minio.example.com:9000",
+                "https://minio.example.com:9000",
+                "minio.example.com",
+                9000,
+            ),
+            (
+                "https://minio.example.com/",
+                "https://minio.example.com",
+                "minio.example.com",
+                443,
+            ),
+            (
+                "HTTPS://Minio.Example.com:443",
+                "https://minio.example.com",
+                "minio.example.com",
+                443,
+            ),
             ("http://minio:80", "http://minio", "minio", 80),
-            ("http://0x7f.1:9000", "http://127.0.0.1:9000", "127.0.0.1", 9000),
+            (
+                "http://0x7f.1:9000",
+                "http://127.0.0.1:9000",
+                "127.0.0.1",
+                9000,
+            ),
             ("http://[::1]:9000/", "http://[::1]:9000", "[::1]", 9000),
-            ("https://bücher.example", "https://xn--bcher-kva.example", "xn--bcher-kva.example", 443),
-            ("https://s3.us-east-1.amazonaws.com", "https://s3.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com", 443),
+            (
+                "https://bücher.example",
+                "https://xn--bcher-kva.example",
+                "xn--bcher-kva.example",
+                443,
+            ),
+            (
+                "https://s3.us-east-1.amazonaws.com",
+                "https://s3.us-east-1.amazonaws.com",
+                "s3.us-east-1.amazonaws.com",
+                443,
+            ),
             (
                 "https://bucket.vpce-1a2b.s3.us-east-1.vpce.amazonaws.com",
                 "https://bucket.vpce-1a2b.s3.us-east-1.vpce.amazonaws.com",
@@ -153,8 +207,17 @@ mod tests {
                 443,
             ),
         ] {
-            let endpoint = EndpointUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!((endpoint.to_string().as_str(), endpoint.host(), endpoint.port()), (shown, host, port), "{text}");
+            let endpoint =
+                EndpointUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(
+                (
+                    endpoint.to_string().as_str(),
+                    endpoint.host(),
+                    endpoint.port()
+                ),
+                (shown, host, port),
+                "{text}"
+            );
             assert_eq!(EndpointUrl::parse(shown), Ok(endpoint), "{text}");
         }
     }
@@ -168,15 +231,33 @@ mod tests {
             ("minio", "as in https://minio.example.com:9000"),
             ("ftp://minio.local", "must start with https:// or http://"),
             ("s3://bucket", "must start with https:// or http://"),
-            ("https://user:pass@minio.local:9000", "write https://minio.local:9000"),
+            (
+                "https://user:pass@minio.local:9000",
+                "write https://minio.local:9000",
+            ),
             ("https://@minio.local", "write https://minio.local"),
-            ("https://minio.local/bucket/prefix", "write https://minio.local;"),
+            (
+                "https://minio.local/bucket/prefix",
+                "write https://minio.local;",
+            ),
             ("https://minio.local?x=1", "write https://minio.local;"),
             ("https://minio.local/#", "write https://minio.local;"),
-            ("https://good.example\\@evil.example", "write https://good.example"),
-            ("https://photos.s3.eu-west-1.amazonaws.com", "write https://s3.eu-west-1.amazonaws.com;"),
-            ("https://photos.s3-us-west-2.amazonaws.com", "write https://s3-us-west-2.amazonaws.com;"),
-            ("https://photos.s3.us-west-000.backblazeb2.com", "write https://s3.us-west-000.backblazeb2.com;"),
+            (
+                "https://good.example\\@evil.example",
+                "write https://good.example",
+            ),
+            (
+                "https://photos.s3.eu-west-1.amazonaws.com",
+                "write https://s3.eu-west-1.amazonaws.com;",
+            ),
+            (
+                "https://photos.s3-us-west-2.amazonaws.com",
+                "write https://s3-us-west-2.amazonaws.com;",
+            ),
+            (
+                "https://photos.s3.us-west-000.backblazeb2.com",
+                "write https://s3.us-west-000.backblazeb2.com;",
+            ),
             ("https://", "with a host"),
             ("https://:9000", "with a host"),
             ("https://minio.local:0", "can be dialled"),
@@ -189,7 +270,12 @@ mod tests {
         ] {
             let error = EndpointUrl::parse(text).expect_err(text).to_string();
             assert!(error.contains(remedy), "{text}: {error}");
-            assert!(!error.contains("pass") || !text.contains("user:pass") || !error.contains("user:pass"), "{error}");
+            assert!(
+                !error.contains("pass")
+                    || !text.contains("user:pass")
+                    || !error.contains("user:pass"),
+                "{error}"
+            );
         }
     }
 }

@@ -54,7 +54,11 @@ impl GoogleDriveConfig {
     pub(super) fn accepts(&self, kind: CredentialType, path: &str) -> Result<(), InvalidInput> {
         if self.impersonate_user.is_some() && kind != CredentialType::ServiceAccount {
             let path = format!("{path}.impersonate_user");
-            return Err(InvalidInput::one(&path, "conflict", "needs credentials of type service_account"));
+            return Err(InvalidInput::one(
+                &path,
+                "conflict",
+                "needs credentials of type service_account",
+            ));
         }
         Ok(())
     }
@@ -137,14 +141,24 @@ impl GoogleDriveCredentials {
 
     pub(super) fn fields(&self) -> Vec<(&'static str, &str)> {
         match self {
-            Self::ServiceAccount { project_id, private_key_id, private_key, client_email, client_id } => vec![
+            Self::ServiceAccount {
+                project_id,
+                private_key_id,
+                private_key,
+                client_email,
+                client_id,
+            } => vec![
                 ("project_id", project_id),
                 ("private_key_id", private_key_id),
                 ("private_key", private_key.expose()),
                 ("client_email", client_email),
                 ("client_id", client_id),
             ],
-            Self::OAuth { client_id, client_secret, refresh_token } => vec![
+            Self::OAuth {
+                client_id,
+                client_secret,
+                refresh_token,
+            } => vec![
                 ("client_id", client_id),
                 ("client_secret", client_secret.expose()),
                 ("refresh_token", refresh_token.expose()),
@@ -161,7 +175,9 @@ impl fmt::Debug for GoogleDriveCredentials {
 
 /// The identifier of a drive, which later stands inside a query.
 fn drive_id(text: &str) -> Result<(), &'static str> {
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     grammar::expect(plain, "must consist of letters, digits, _ and -")
 }
 
@@ -169,7 +185,9 @@ fn drive_id(text: &str) -> Result<(), &'static str> {
 mod tests {
     use serde_json::json;
 
-    use super::super::tests::{assert_accepted, assert_refused, assert_shown, audience, shown_by_default};
+    use super::super::tests::{
+        assert_accepted, assert_refused, assert_shown, audience, shown_by_default,
+    };
     use super::super::{Provider, parse_new};
     use super::*;
 
@@ -189,16 +207,33 @@ mod tests {
             PROVIDER,
             account,
             &[
-                ("shared_drive_id", json!("0AH-Xabc123def456"), json!("0AH-Xabc123def456")),
+                (
+                    "shared_drive_id",
+                    json!("0AH-Xabc123def456"),
+                    json!("0AH-Xabc123def456"),
+                ),
                 ("shared_drive_id", json!(null), json!(null)),
-                ("impersonate_user", json!("admin@company.com"), json!("admin@company.com")),
+                (
+                    "impersonate_user",
+                    json!("admin@company.com"),
+                    json!("admin@company.com"),
+                ),
             ],
         );
         let mut refused = vec![("shared_drive_id", json!("a".repeat(257)))];
-        for hostile in ["", "a/b", "a'b", "a or b", "..", "a%2fb", "a?b", "a#b", "a\\b", "a\nb", "a\0", "ä"] {
+        for hostile in [
+            "", "a/b", "a'b", "a or b", "..", "a%2fb", "a?b", "a#b", "a\\b", "a\nb", "a\0", "ä",
+        ] {
             refused.push(("shared_drive_id", json!(hostile)));
         }
-        for no_email in ["", "admin", "admin@", "@company.com", "a b@company.com", "admin@company.com\r\nx"] {
+        for no_email in [
+            "",
+            "admin",
+            "admin@",
+            "@company.com",
+            "a b@company.com",
+            "admin@company.com\r\nx",
+        ] {
             refused.push(("impersonate_user", json!(no_email)));
         }
         assert_refused(PROVIDER, account, &refused);
@@ -211,8 +246,14 @@ mod tests {
             PROVIDER,
             account,
             &[
-                ("credentials.private_key", json!("-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n")),
-                ("credentials.private_key", json!(r"-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")),
+                (
+                    "credentials.private_key",
+                    json!("-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----\n"),
+                ),
+                (
+                    "credentials.private_key",
+                    json!(r"-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n"),
+                ),
                 ("credentials.private_key_id", json!("a1b2c3d4e5f6...")),
             ],
         );
@@ -221,10 +262,16 @@ mod tests {
             account,
             &[
                 ("credentials.private_key", json!("abc")),
-                ("credentials.private_key", json!("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----")),
+                (
+                    "credentials.private_key",
+                    json!("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----"),
+                ),
                 ("credentials.client_email", json!("sync")),
                 ("credentials.project_id", json!("my project")),
-                ("credentials.auth_uri", json!("https://accounts.example.com")),
+                (
+                    "credentials.auth_uri",
+                    json!("https://accounts.example.com"),
+                ),
                 ("credentials.token_uri", json!("https://evil.example.com")),
                 ("credentials.universe_domain", json!("evil.example.com")),
                 ("credentials.refresh_token", json!("1//x")),
@@ -244,9 +291,15 @@ mod tests {
     #[test]
     fn a_pasted_key_file_is_refused_naming_the_five_accepted_keys() {
         let fields = json!({"credentials": {"type": "service_account", "token_uri": "https://evil.example.com"}});
-        let Value::Object(fields) = fields else { panic!("an object") };
-        let error = parse_new(PROVIDER, fields, "provider_config").unwrap_err().to_string();
-        assert!(error.contains("accepted keys: client_email, client_id, private_key, private_key_id, project_id, type"));
+        let Value::Object(fields) = fields else {
+            panic!("an object")
+        };
+        let error = parse_new(PROVIDER, fields, "provider_config")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(
+            "accepted keys: client_email, client_id, private_key, private_key_id, project_id, type"
+        ));
     }
 
     #[test]
@@ -255,7 +308,9 @@ mod tests {
             "impersonate_user": "admin@company.com",
             "credentials": {"type": "oauth", "client_id": "a", "client_secret": "b", "refresh_token": "c"}
         });
-        let Value::Object(fields) = fields else { panic!("an object") };
+        let Value::Object(fields) = fields else {
+            panic!("an object")
+        };
         let error = parse_new(PROVIDER, fields, "provider_config").unwrap_err();
         assert_eq!(error.0[0].path(), "provider_config.impersonate_user");
     }
@@ -266,6 +321,9 @@ mod tests {
         assert_eq!(plain, audience(PROVIDER, "shared_drive_id", json!("other")));
         let admin = audience(PROVIDER, "impersonate_user", json!("admin@company.com"));
         assert_ne!(plain, admin);
-        assert_ne!(admin, audience(PROVIDER, "impersonate_user", json!("other@company.com")));
+        assert_ne!(
+            admin,
+            audience(PROVIDER, "impersonate_user", json!("other@company.com"))
+        );
     }
 }

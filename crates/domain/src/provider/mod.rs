@@ -62,7 +62,13 @@ pub struct UnknownProvider;
 
 impl Provider {
     /// Every provider.
-    pub const ALL: [Self; 5] = [Self::GoogleDrive, Self::S3, Self::Snowflake, Self::SharePoint, Self::Tigris];
+    pub const ALL: [Self; 5] = [
+        Self::GoogleDrive,
+        Self::S3,
+        Self::Snowflake,
+        Self::SharePoint,
+        Self::Tigris,
+    ];
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
@@ -86,7 +92,10 @@ impl FromStr for Provider {
     type Err = UnknownProvider;
 
     fn from_str(text: &str) -> Result<Self, UnknownProvider> {
-        Self::ALL.into_iter().find(|provider| provider.as_str() == text).ok_or(UnknownProvider)
+        Self::ALL
+            .into_iter()
+            .find(|provider| provider.as_str() == text)
+            .ok_or(UnknownProvider)
     }
 }
 
@@ -139,7 +148,10 @@ impl ProviderConfig {
     ///
     /// # Errors
     /// What `to_json` did not make.
-    pub fn from_stored(provider: Provider, fields: Map<String, Value>) -> Result<Self, InvalidInput> {
+    pub fn from_stored(
+        provider: Provider,
+        fields: Map<String, Value>,
+    ) -> Result<Self, InvalidInput> {
         let mut reader = Reader::new("provider_config", fields);
         let config = Self::read(provider, &mut reader);
         finish(config, reader, Ok(())).map(|(config, ())| config)
@@ -161,7 +173,9 @@ impl ProviderConfig {
     fn read(provider: Provider, reader: &mut Reader) -> Option<Self> {
         let labels = Labels::read(provider, reader);
         match provider {
-            Provider::GoogleDrive => Some(Self::GoogleDrive(GoogleDriveConfig::read(reader, labels))),
+            Provider::GoogleDrive => {
+                Some(Self::GoogleDrive(GoogleDriveConfig::read(reader, labels)))
+            }
             Provider::S3 => S3Config::read(reader, labels).map(Self::S3),
             Provider::Snowflake => SnowflakeConfig::read(reader, labels).map(Self::Snowflake),
             Provider::SharePoint => Some(Self::SharePoint(SharePointConfig::read(reader, labels))),
@@ -202,14 +216,20 @@ impl Labels {
         let named = reader.string("provider_type", Length::new(0, 64));
         match named.as_deref().map(Provider::from_str) {
             Some(Ok(other)) if other != provider => {
-                let message = format!("is {other}, but the connection's provider_type is {provider}");
+                let message =
+                    format!("is {other}, but the connection's provider_type is {provider}");
                 reader.reject("provider_type", "conflict", message);
             }
-            Some(Err(unknown)) => reader.reject("provider_type", "unknown_value", unknown.to_string()),
+            Some(Err(unknown)) => {
+                reader.reject("provider_type", "unknown_value", unknown.to_string());
+            }
             _ => {}
         }
         let description = grammar::text(reader, "description", Length::new(0, 500), grammar::lines);
-        Self { names_provider: named.is_some(), description }
+        Self {
+            names_provider: named.is_some(),
+            description,
+        }
     }
 }
 
@@ -226,19 +246,34 @@ pub struct NewProviderConfig {
 ///
 /// # Errors
 /// Every mistake in settings and credentials, each with its path under `path`.
-pub fn parse_new(provider: Provider, fields: Map<String, Value>, path: &str) -> Result<NewProviderConfig, InvalidInput> {
+pub fn parse_new(
+    provider: Provider,
+    fields: Map<String, Value>,
+    path: &str,
+) -> Result<NewProviderConfig, InvalidInput> {
     let mut reader = Reader::new(path, fields);
     let credentials_path = reader.path_of("credentials");
-    let credentials = reader.require("credentials").then(|| reader.object("credentials")).flatten();
-    let credentials =
-        credentials.map(|fields| GivenCredentials::read_whole(provider, fields, &credentials_path)).transpose();
+    let credentials = reader
+        .require("credentials")
+        .then(|| reader.object("credentials"))
+        .flatten();
+    let credentials = credentials
+        .map(|fields| GivenCredentials::read_whole(provider, fields, &credentials_path))
+        .transpose();
     let config = ProviderConfig::read(provider, &mut reader);
     match finish(config, reader, credentials)? {
         (config, Some(given)) => {
             config.accepts(given.kind(), path)?;
-            Ok(NewProviderConfig { config, credentials: given.complete(&credentials_path)? })
+            Ok(NewProviderConfig {
+                config,
+                credentials: given.complete(&credentials_path)?,
+            })
         }
-        (_, None) => Err(InvalidInput::one(&credentials_path, "missing", "is required")),
+        (_, None) => Err(InvalidInput::one(
+            &credentials_path,
+            "missing",
+            "is required",
+        )),
     }
 }
 

@@ -36,7 +36,8 @@ impl S3Config {
         let use_ssl = reader.boolean("use_ssl");
         let verify_ssl = reader.boolean("verify_ssl").unwrap_or(true);
         if address.is_none() && region.as_ref().is_some_and(|region| !region.is_of_aws()) {
-            let message = "must be an AWS region such as us-east-1, unless endpoint_url names another store";
+            let message =
+                "must be an AWS region such as us-east-1, unless endpoint_url names another store";
             reader.reject("region", "invalid_format", message);
         }
         let endpoint_url = address.and_then(|address| read_endpoint(reader, &address));
@@ -53,12 +54,22 @@ impl S3Config {
             _ => {}
         }
         let use_ssl = use_ssl.unwrap_or(scheme != Some(Scheme::Http));
-        Some(Self { region: region?, endpoint_url, use_ssl, verify_ssl, labels })
+        Some(Self {
+            region: region?,
+            endpoint_url,
+            use_ssl,
+            verify_ssl,
+            labels,
+        })
     }
 
     pub(super) fn write(&self, json: &mut Map<String, Value>) {
         insert(json, "region", Some(self.region.as_str()));
-        insert(json, "endpoint_url", self.endpoint_url.as_ref().map(EndpointUrl::to_string));
+        insert(
+            json,
+            "endpoint_url",
+            self.endpoint_url.as_ref().map(EndpointUrl::to_string),
+        );
         insert(json, "use_ssl", Some(self.use_ssl));
         insert(json, "verify_ssl", Some(self.verify_ssl));
     }
@@ -66,13 +77,34 @@ impl S3Config {
     /// The store's address and whether it proves itself. On AWS it is the partition, since every region of one belongs
     /// to the same owner and sees the same accounts.
     pub(super) fn audience(&self) -> Audience {
-        let verified = if self.verify_ssl { "verified" } else { "unverified" };
+        let verified = if self.verify_ssl {
+            "verified"
+        } else {
+            "unverified"
+        };
         if let Some(endpoint) = &self.endpoint_url {
             let port = endpoint.port().to_string();
-            Audience::of(&["s3", "endpoint", endpoint.scheme().as_str(), endpoint.host(), &port, verified])
+            Audience::of(&[
+                "s3",
+                "endpoint",
+                endpoint.scheme().as_str(),
+                endpoint.host(),
+                &port,
+                verified,
+            ])
         } else {
-            let scheme = if self.use_ssl { Scheme::Https } else { Scheme::Http };
-            Audience::of(&["s3", "aws", scheme.as_str(), self.region.partition(), verified])
+            let scheme = if self.use_ssl {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            };
+            Audience::of(&[
+                "s3",
+                "aws",
+                scheme.as_str(),
+                self.region.partition(),
+                verified,
+            ])
         }
     }
 }
@@ -94,7 +126,8 @@ impl Region {
         let text = present.unwrap_or_else(|| default.to_owned());
         let region = Self::parse(&text);
         if region.is_none() {
-            let message = "must have 1 to 63 lower-case letters, digits and hyphens, as in us-east-1";
+            let message =
+                "must have 1 to 63 lower-case letters, digits and hyphens, as in us-east-1";
             reader.reject("region", "invalid_format", message);
         }
         region
@@ -118,7 +151,9 @@ impl Region {
     /// Whether the name has the form that AWS gives its regions, such as `eu-central-1` or `us-gov-west-1`.
     pub fn is_of_aws(&self) -> bool {
         let parts: Vec<&str> = self.0.split('-').collect();
-        let [land, words @ .., number] = parts.as_slice() else { return false };
+        let [land, words @ .., number] = parts.as_slice() else {
+            return false;
+        };
         let word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
         (land.len() == 2 || *land == "eusc")
             && word(land)
@@ -139,7 +174,10 @@ impl Region {
             ("us-isof-", "aws-iso-f"),
             ("eusc-", "aws-eusc"),
         ];
-        OTHERS.iter().find(|(start, _)| self.0.starts_with(start)).map_or("aws", |(_, partition)| partition)
+        OTHERS
+            .iter()
+            .find(|(start, _)| self.0.starts_with(start))
+            .map_or("aws", |(_, partition)| partition)
     }
 }
 
@@ -173,9 +211,19 @@ pub(super) const FORMS: &[CredentialForm] = &[
     CredentialForm {
         kind: CredentialType::AccessKey,
         fields: &[
-            CredentialField::new("access_key_id", Part::Identity, Length::new(1, 128), grammar::token),
+            CredentialField::new(
+                "access_key_id",
+                Part::Identity,
+                Length::new(1, 128),
+                grammar::token,
+            ),
             CredentialField::new("secret_access_key", Part::Proof, SECRET, grammar::one_line),
-            CredentialField::new("session_token", Part::Companion, Length::new(1, 8 * 1024), grammar::token),
+            CredentialField::new(
+                "session_token",
+                Part::Companion,
+                Length::new(1, 8 * 1024),
+                grammar::token,
+            ),
         ],
     },
     CredentialForm {
@@ -203,22 +251,36 @@ impl S3Credentials {
                 secret_access_key: values.secret("secret_access_key")?,
                 session_token: values.companion("session_token"),
             }),
-            CredentialType::IamRole => {
-                Some(Self::IamRole { role_arn: values.text("role_arn")?, external_id: values.text("external_id")? })
-            }
+            CredentialType::IamRole => Some(Self::IamRole {
+                role_arn: values.text("role_arn")?,
+                external_id: values.text("external_id")?,
+            }),
             _ => None,
         }
     }
 
     pub(super) fn fields(&self) -> Vec<(&'static str, &str)> {
         match self {
-            Self::AccessKey { access_key_id, secret_access_key, session_token } => {
-                let mut fields =
-                    vec![("access_key_id", access_key_id.as_str()), ("secret_access_key", secret_access_key.expose())];
-                fields.extend(session_token.as_ref().map(|token| ("session_token", token.expose())));
+            Self::AccessKey {
+                access_key_id,
+                secret_access_key,
+                session_token,
+            } => {
+                let mut fields = vec![
+                    ("access_key_id", access_key_id.as_str()),
+                    ("secret_access_key", secret_access_key.expose()),
+                ];
+                fields.extend(
+                    session_token
+                        .as_ref()
+                        .map(|token| ("session_token", token.expose())),
+                );
                 fields
             }
-            Self::IamRole { role_arn, external_id } => vec![("role_arn", role_arn), ("external_id", external_id)],
+            Self::IamRole {
+                role_arn,
+                external_id,
+            } => vec![("role_arn", role_arn), ("external_id", external_id)],
         }
     }
 }
@@ -249,11 +311,16 @@ fn role_arn(text: &str) -> Result<(), &'static str> {
             && role.bytes().all(of_a_path);
         sound.then_some(())
     };
-    expect(sound().is_some(), "must be the ARN of a role, as in arn:aws:iam::123456789012:role/path/name")
+    expect(
+        sound().is_some(),
+        "must be the ARN of a role, as in arn:aws:iam::123456789012:role/path/name",
+    )
 }
 
 fn external_id(text: &str) -> Result<(), &'static str> {
-    let sound = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b));
+    let sound = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b));
     expect(sound, "must consist of letters, digits and _+=,.@:/-")
 }
 
@@ -262,7 +329,9 @@ mod tests {
     use serde_json::json;
 
     use super::super::Provider;
-    use super::super::tests::{assert_accepted, assert_refused, assert_shown, audience, parse, shown_by_default, with};
+    use super::super::tests::{
+        assert_accepted, assert_refused, assert_shown, audience, parse, shown_by_default, with,
+    };
     use super::*;
 
     const PROVIDER: Provider = Provider::S3;
@@ -273,7 +342,10 @@ mod tests {
     fn defaults_are_shown() {
         let defaults = json!({"region": "us-east-1", "use_ssl": true, "verify_ssl": true});
         assert_eq!(shown_by_default(PROVIDER, KEY, json!({})), defaults);
-        assert_eq!(shown_by_default(PROVIDER, ROLE, json!({"region": null, "use_ssl": null})), defaults);
+        assert_eq!(
+            shown_by_default(PROVIDER, ROLE, json!({"region": null, "use_ssl": null})),
+            defaults
+        );
     }
 
     #[test]
@@ -285,7 +357,11 @@ mod tests {
                 ("region", json!("auto"), json!("auto")),
                 ("region", json!("fra1"), json!("fra1")),
                 ("region", json!(null), json!("us-east-1")),
-                ("endpoint_url", json!("https://Minio.Example.com:443/"), json!("https://minio.example.com")),
+                (
+                    "endpoint_url",
+                    json!("https://Minio.Example.com:443/"),
+                    json!("https://minio.example.com"),
+                ),
                 ("endpoint_url", json!(null), json!(null)),
                 ("use_ssl", json!(null), json!(true)),
                 ("verify_ssl", json!(null), json!(true)),
@@ -298,14 +374,39 @@ mod tests {
             ("bucket", json!("photos")),
         ];
         for hostile in [
-            "", "US-EAST-1", "us_east_1", "x.evil.com/#", "us-east-1/", "us-east-1?", "us-east-1#", "us-east-1@x", "a:80",
-            "us-east-1\\", "..", "us-east-1%2f", "us-east-1\r\n", "us-east-1\0", "us-east-1 ", "-us", "us-", "us。east", "ü",
+            "",
+            "US-EAST-1",
+            "us_east_1",
+            "x.evil.com/#",
+            "us-east-1/",
+            "us-east-1?",
+            "us-east-1#",
+            "us-east-1@x",
+            "a:80",
+            "us-east-1\\",
+            "..",
+            "us-east-1%2f",
+            "us-east-1\r\n",
+            "us-east-1\0",
+            "us-east-1 ",
+            "-us",
+            "us-",
+            "us。east",
+            "ü",
         ] {
             refused.push(("region", json!(hostile)));
         }
         for hostile in [
-            "", "minio.local:9000", "ftp://minio.local", "https://u:p@minio.local", "https://minio.local/bucket",
-            "https://minio.local?x", "https://minio.local#x", "https://", "https://minio.local\n", "file:///etc/passwd",
+            "",
+            "minio.local:9000",
+            "ftp://minio.local",
+            "https://u:p@minio.local",
+            "https://minio.local/bucket",
+            "https://minio.local?x",
+            "https://minio.local#x",
+            "https://",
+            "https://minio.local\n",
+            "file:///etc/passwd",
         ] {
             refused.push(("endpoint_url", json!(hostile)));
         }
@@ -315,12 +416,32 @@ mod tests {
     #[test]
     fn without_an_endpoint_the_region_must_be_one_of_aws() {
         let sample = |region: &str| {
-            with(json!({"region": region}), "credentials", super::super::tests::sample_credentials(PROVIDER, KEY))
+            with(
+                json!({"region": region}),
+                "credentials",
+                super::super::tests::sample_credentials(PROVIDER, KEY),
+            )
         };
-        for region in ["us-east-1", "eu-central-2", "ap-southeast-10", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"] {
+        for region in [
+            "us-east-1",
+            "eu-central-2",
+            "ap-southeast-10",
+            "us-gov-west-1",
+            "cn-north-1",
+            "eusc-de-east-1",
+        ] {
             assert!(parse(PROVIDER, sample(region)).is_ok(), "{region}");
         }
-        for region in ["auto", "fra1", "us", "us-east", "us-1", "useast-1", "us-east-1a", "us--1"] {
+        for region in [
+            "auto",
+            "fra1",
+            "us",
+            "us-east",
+            "us-1",
+            "useast-1",
+            "us-east-1a",
+            "us--1",
+        ] {
             let error = parse(PROVIDER, sample(region)).expect_err(region);
             assert_eq!(error.0[0].path(), "provider_config.region");
             assert_eq!(error.0.len(), 1);
@@ -330,8 +451,13 @@ mod tests {
     #[test]
     fn tls_follows_the_endpoint_s_scheme_unless_said_otherwise() {
         let settings = |endpoint: Value, use_ssl: Value| {
-            let sample = with(super::super::tests::sample(PROVIDER, KEY), "endpoint_url", endpoint);
-            parse(PROVIDER, with(sample, "use_ssl", use_ssl)).map(|parsed| parsed.config.to_json()["use_ssl"].clone())
+            let sample = with(
+                super::super::tests::sample(PROVIDER, KEY),
+                "endpoint_url",
+                endpoint,
+            );
+            parse(PROVIDER, with(sample, "use_ssl", use_ssl))
+                .map(|parsed| parsed.config.to_json()["use_ssl"].clone())
         };
         for (endpoint, use_ssl, expected) in [
             (json!("http://minio:9000"), json!(null), Some(false)),
@@ -344,7 +470,9 @@ mod tests {
             (json!(null), json!(false), Some(false)),
         ] {
             match (settings(endpoint.clone(), use_ssl.clone()), expected) {
-                (Ok(shown), Some(expected)) => assert_eq!(shown, json!(expected), "{endpoint} {use_ssl}"),
+                (Ok(shown), Some(expected)) => {
+                    assert_eq!(shown, json!(expected), "{endpoint} {use_ssl}");
+                }
                 (Err(error), None) => assert_eq!(error.0[0].path(), "provider_config.use_ssl"),
                 (result, _) => panic!("{endpoint} {use_ssl}: {result:?}"),
             }
@@ -353,7 +481,14 @@ mod tests {
 
     #[test]
     fn credentials_are_checked_field_by_field() {
-        assert_accepted(PROVIDER, KEY, &[("credentials.session_token", json!(null)), ("credentials.secret_access_key", json!("a/b+c d"))]);
+        assert_accepted(
+            PROVIDER,
+            KEY,
+            &[
+                ("credentials.session_token", json!(null)),
+                ("credentials.secret_access_key", json!("a/b+c d")),
+            ],
+        );
         assert_refused(
             PROVIDER,
             KEY,
@@ -364,14 +499,24 @@ mod tests {
                 ("credentials.secret_access_key", json!("abc\n")),
                 ("credentials.session_token", json!("a b")),
                 ("credentials.session_token", json!("a".repeat(8 * 1024 + 1))),
-                ("credentials.role_arn", json!("arn:aws:iam::123456789012:role/x")),
+                (
+                    "credentials.role_arn",
+                    json!("arn:aws:iam::123456789012:role/x"),
+                ),
             ],
         );
         let arns = [
-            "arn:aws:iam::123456789012:role/x", "arn:aws:iam::123456789012:role/team/sub/x", "arn:aws-cn:iam::123456789012:role/x",
-            "arn:aws-us-gov:iam::123456789012:role/x", "arn:aws-iso-b:iam::123456789012:role/x+=,.@-_", "arn:aws-eusc:iam::123456789012:role/x",
+            "arn:aws:iam::123456789012:role/x",
+            "arn:aws:iam::123456789012:role/team/sub/x",
+            "arn:aws-cn:iam::123456789012:role/x",
+            "arn:aws-us-gov:iam::123456789012:role/x",
+            "arn:aws-iso-b:iam::123456789012:role/x+=,.@-_",
+            "arn:aws-eusc:iam::123456789012:role/x",
         ];
-        let accepted: Vec<_> = arns.iter().map(|arn| ("credentials.role_arn", json!(arn))).collect();
+        let accepted: Vec<_> = arns
+            .iter()
+            .map(|arn| ("credentials.role_arn", json!(arn)))
+            .collect();
         assert_accepted(PROVIDER, ROLE, &accepted);
         let mut refused = vec![
             ("credentials.external_id", json!("short")),
@@ -380,9 +525,17 @@ mod tests {
             ("credentials.access_key_id", json!("AKIA")),
         ];
         for arn in [
-            "x", "arn:aws:iam::123456789012:user/x", "arn:aws:iam::12345678901:role/x", "arn:aws:iam::123456789012:role/",
-            "arn:aws:iam::123456789012:role/x/", "arn:aws-evil.com/:iam::123456789012:role/x", "arn:aws-isoX:iam::123456789012:role/x",
-            "arn:aws:iam::123456789012:role/a b", "arn:aws:iam::12345678901x:role/x", "arn:aws:iam::123456789012:role/x\n", "arn::iam::123456789012:role/x",
+            "x",
+            "arn:aws:iam::123456789012:user/x",
+            "arn:aws:iam::12345678901:role/x",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:role/x/",
+            "arn:aws-evil.com/:iam::123456789012:role/x",
+            "arn:aws-isoX:iam::123456789012:role/x",
+            "arn:aws:iam::123456789012:role/a b",
+            "arn:aws:iam::12345678901x:role/x",
+            "arn:aws:iam::123456789012:role/x\n",
+            "arn::iam::123456789012:role/x",
         ] {
             refused.push(("credentials.role_arn", json!(arn)));
         }
@@ -394,10 +547,25 @@ mod tests {
         let sample = audience(PROVIDER, "region", json!("us-east-1"));
         assert_eq!(sample, audience(PROVIDER, "region", json!("fra1")));
         assert_eq!(sample, audience(PROVIDER, "description", json!("other")));
-        assert_eq!(sample, audience(PROVIDER, "endpoint_url", json!("https://MINIO.example.com:9000/")));
+        assert_eq!(
+            sample,
+            audience(
+                PROVIDER,
+                "endpoint_url",
+                json!("https://MINIO.example.com:9000/")
+            )
+        );
         let others = [
-            audience(PROVIDER, "endpoint_url", json!("https://minio.example.com:9001")),
-            audience(PROVIDER, "endpoint_url", json!("https://minio2.example.com:9000")),
+            audience(
+                PROVIDER,
+                "endpoint_url",
+                json!("https://minio.example.com:9001"),
+            ),
+            audience(
+                PROVIDER,
+                "endpoint_url",
+                json!("https://minio2.example.com:9000"),
+            ),
             audience(PROVIDER, "endpoint_url", json!(null)),
             audience(PROVIDER, "verify_ssl", json!(true)),
         ];
@@ -411,12 +579,25 @@ mod tests {
     fn on_aws_the_audience_is_the_partition() {
         let aws = |region: &str, use_ssl: bool| {
             let settings = json!({"region": region, "use_ssl": use_ssl});
-            let Value::Object(settings) = settings else { panic!("an object") };
-            super::super::ProviderConfig::from_stored(PROVIDER, settings).unwrap().audience()
+            let Value::Object(settings) = settings else {
+                panic!("an object")
+            };
+            super::super::ProviderConfig::from_stored(PROVIDER, settings)
+                .unwrap()
+                .audience()
         };
         assert_eq!(aws("us-east-1", true), aws("eu-west-1", true));
         assert_ne!(aws("us-east-1", true), aws("us-east-1", false));
-        let regions = ["us-east-1", "cn-north-1", "us-gov-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1", "eusc-de-east-1"];
+        let regions = [
+            "us-east-1",
+            "cn-north-1",
+            "us-gov-east-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "eu-isoe-west-1",
+            "us-isof-south-1",
+            "eusc-de-east-1",
+        ];
         for (i, region) in regions.iter().enumerate() {
             for other in &regions[i + 1..] {
                 assert_ne!(aws(region, true), aws(other, true), "{region} {other}");

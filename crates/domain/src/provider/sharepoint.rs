@@ -69,7 +69,11 @@ impl SharePointConfig {
 
     /// The cloud that the site's host belongs to; the global one when no site is named.
     pub fn cloud(&self) -> MicrosoftCloud {
-        let site = self.site_id.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let site = self
+            .site_id
+            .as_deref()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         let site = site.strip_prefix("https://").unwrap_or(&site);
         let host = site.split([',', '/']).next().unwrap_or_default();
         if host.ends_with(".sharepoint.us") {
@@ -119,16 +123,20 @@ pub(super) const FORMS: &[CredentialForm] = &[
     CredentialForm {
         kind: CredentialType::ClientCredentials,
         fields: &[
-            CredentialField::new("tenant_id", Part::Identity, TENANT, tenant).normalised(grammar::in_lower_case),
-            CredentialField::new("client_id", Part::Identity, ID, grammar::guid).normalised(grammar::in_lower_case),
+            CredentialField::new("tenant_id", Part::Identity, TENANT, tenant)
+                .normalised(grammar::in_lower_case),
+            CredentialField::new("client_id", Part::Identity, ID, grammar::guid)
+                .normalised(grammar::in_lower_case),
             CredentialField::new("client_secret", Part::Proof, SECRET, grammar::one_line),
         ],
     },
     CredentialForm {
         kind: CredentialType::Delegated,
         fields: &[
-            CredentialField::new("tenant_id", Part::Identity, TENANT, tenant_or_any).normalised(grammar::in_lower_case),
-            CredentialField::new("client_id", Part::Identity, ID, grammar::guid).normalised(grammar::in_lower_case),
+            CredentialField::new("tenant_id", Part::Identity, TENANT, tenant_or_any)
+                .normalised(grammar::in_lower_case),
+            CredentialField::new("client_id", Part::Identity, ID, grammar::guid)
+                .normalised(grammar::in_lower_case),
             CredentialField::new("client_secret", Part::Proof, SECRET, grammar::one_line),
             CredentialField::new("refresh_token", Part::Proof, SECRET, grammar::token),
         ],
@@ -149,18 +157,36 @@ impl SharePointCredentials {
         let client_id = values.text("client_id")?;
         let client_secret = values.secret("client_secret")?;
         match kind {
-            CredentialType::ClientCredentials => Some(Self::ClientCredentials { tenant_id, client_id, client_secret }),
+            CredentialType::ClientCredentials => Some(Self::ClientCredentials {
+                tenant_id,
+                client_id,
+                client_secret,
+            }),
             CredentialType::Delegated => {
                 let refresh_token = values.secret("refresh_token")?;
-                Some(Self::Delegated { tenant_id, client_id, client_secret, refresh_token })
+                Some(Self::Delegated {
+                    tenant_id,
+                    client_id,
+                    client_secret,
+                    refresh_token,
+                })
             }
             _ => None,
         }
     }
 
     pub(super) fn fields(&self) -> Vec<(&'static str, &str)> {
-        let (Self::ClientCredentials { tenant_id, client_id, client_secret }
-        | Self::Delegated { tenant_id, client_id, client_secret, .. }) = self;
+        let (Self::ClientCredentials {
+            tenant_id,
+            client_id,
+            client_secret,
+        }
+        | Self::Delegated {
+            tenant_id,
+            client_id,
+            client_secret,
+            ..
+        }) = self;
         let mut fields = vec![
             ("tenant_id", tenant_id.as_str()),
             ("client_id", client_id.as_str()),
@@ -181,17 +207,27 @@ impl fmt::Debug for SharePointCredentials {
 
 fn tenant(text: &str) -> Result<(), &'static str> {
     let sound = grammar::is_guid(text) || grammar::is_domain_name(text);
-    expect(sound, "must be the directory's GUID or one of its domain names")
+    expect(
+        sound,
+        "must be the directory's GUID or one of its domain names",
+    )
 }
 
 fn tenant_or_any(text: &str) -> Result<(), &'static str> {
     let sound = matches!(text, "common" | "organizations" | "consumers") || tenant(text).is_ok();
-    expect(sound, "must be the directory's GUID, one of its domain names, common, organizations or consumers")
+    expect(
+        sound,
+        "must be the directory's GUID, one of its domain names, common, organizations or consumers",
+    )
 }
 
 /// A site's address, or `host,GUID,GUID`.
 fn site_id(text: &str) -> Result<(), &'static str> {
-    let sound = if text.contains("://") { is_site_address(text) } else { is_site_identifier(text) };
+    let sound = if text.contains("://") {
+        is_site_address(text)
+    } else {
+        is_site_identifier(text)
+    };
     expect(
         sound,
         "must be a site's address, as in https://contoso.sharepoint.com/sites/Team, or its identifier, as in \
@@ -207,10 +243,14 @@ fn is_site_identifier(text: &str) -> bool {
 
 /// Only what a site's address can hold: escapes for spaces and letters beyond ASCII, none that hide a separator or dot.
 fn is_site_address(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("https://") else { return false };
+    let Some(rest) = text.strip_prefix("https://") else {
+        return false;
+    };
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let escapes_are_plain = path.split('%').skip(1).all(|after| {
-        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let byte = after
+            .get(..2)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         byte.is_some_and(|byte| byte == b' ' || byte >= 0x80)
     });
     let of_a_path = |c: char| c.is_alphanumeric() || " /_.-~!$&'()+,;=%".contains(c);
@@ -222,14 +262,25 @@ fn is_site_address(text: &str) -> bool {
 }
 
 fn drive_id(text: &str) -> Result<(), &'static str> {
-    let sound = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!_-".contains(&b));
-    expect(sound, "must consist of letters, digits, !, _ and -, as in b!abc123")
+    let sound = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"!_-".contains(&b));
+    expect(
+        sound,
+        "must consist of letters, digits, !, _ and -, as in b!abc123",
+    )
 }
 
 fn folder_path(text: &str) -> Result<(), &'static str> {
     grammar::one_line(text)?;
-    expect(!text.contains('\\'), "must separate names by /, not by a backslash")?;
-    expect(!text.split('/').any(is_dot_segment), "must not contain . or .. as a name")
+    expect(
+        !text.contains('\\'),
+        "must separate names by /, not by a backslash",
+    )?;
+    expect(
+        !text.split('/').any(is_dot_segment),
+        "must not contain . or .. as a name",
+    )
 }
 
 fn is_dot_segment(segment: &str) -> bool {
@@ -241,7 +292,10 @@ mod tests {
     use serde_json::json;
 
     use super::super::Provider;
-    use super::super::tests::{assert_accepted, assert_refused, assert_shown, audience, parse, sample, shown_by_default, with};
+    use super::super::tests::{
+        assert_accepted, assert_refused, assert_shown, audience, parse, sample, shown_by_default,
+        with,
+    };
     use super::*;
 
     const PROVIDER: Provider = Provider::SharePoint;
@@ -267,9 +321,15 @@ mod tests {
                 same("site_id", &identifier),
                 same("site_id", "https://contoso.sharepoint.com"),
                 same("site_id", "https://contoso.sharepoint.com/sites/Team/"),
-                same("site_id", "https://contoso.sharepoint.com/sites/M%C3%BCll%20A"),
+                same(
+                    "site_id",
+                    "https://contoso.sharepoint.com/sites/M%C3%BCll%20A",
+                ),
                 same("site_id", "https://contoso.sharepoint.com/sites/Müll"),
-                same("drive_id", "b!-RIj2DuyvEyV1T4NlOaMHk8XkS_I8MdFlUCq1BlcjgmhRfAj3"),
+                same(
+                    "drive_id",
+                    "b!-RIj2DuyvEyV1T4NlOaMHk8XkS_I8MdFlUCq1BlcjgmhRfAj3",
+                ),
                 same("folder_path", "General/2024/50% #1?"),
             ],
         );
@@ -282,16 +342,33 @@ mod tests {
             ("folder_path", json!("a".repeat(1025))),
         ];
         for hostile in [
-            "", "root", "contoso.sharepoint.com", "http://contoso.sharepoint.com", "https://contoso.sharepoint.com:8443/sites/x",
-            "https://u@contoso.sharepoint.com/sites/x", "https://contoso.sharepoint.com/sites/x?y=1", "https://contoso.sharepoint.com/sites/x#y",
-            "https://contoso.sharepoint.com/sites/../x", "https://contoso.sharepoint.com/sites/%2e%2e/x", "https://contoso.sharepoint.com/a%2fb",
-            "https://contoso.sharepoint.com/a%5Cb", "https://contoso.sharepoint.com/a%0d%0ab", "https://contoso.sharepoint.com/a%", "https://contoso.sharepoint.com/a\\b",
-            "https://contoso.sharepoint.com/a:/b", "https://127.0.0.1/x", "https://localhost/x", "https://contoso.sharepoint.com\n",
-            "contoso.sharepoint.com,1,2", "contoso.sharepoint.com/x,01234567-89ab-cdef-0123-456789abcdef,01234567-89ab-cdef-0123-456789abcdef",
+            "",
+            "root",
+            "contoso.sharepoint.com",
+            "http://contoso.sharepoint.com",
+            "https://contoso.sharepoint.com:8443/sites/x",
+            "https://u@contoso.sharepoint.com/sites/x",
+            "https://contoso.sharepoint.com/sites/x?y=1",
+            "https://contoso.sharepoint.com/sites/x#y",
+            "https://contoso.sharepoint.com/sites/../x",
+            "https://contoso.sharepoint.com/sites/%2e%2e/x",
+            "https://contoso.sharepoint.com/a%2fb",
+            "https://contoso.sharepoint.com/a%5Cb",
+            "https://contoso.sharepoint.com/a%0d%0ab",
+            "https://contoso.sharepoint.com/a%",
+            "https://contoso.sharepoint.com/a\\b",
+            "https://contoso.sharepoint.com/a:/b",
+            "https://127.0.0.1/x",
+            "https://localhost/x",
+            "https://contoso.sharepoint.com\n",
+            "contoso.sharepoint.com,1,2",
+            "contoso.sharepoint.com/x,01234567-89ab-cdef-0123-456789abcdef,01234567-89ab-cdef-0123-456789abcdef",
         ] {
             refused.push(("site_id", json!(hostile)));
         }
-        for hostile in ["", "a/b", "..", "a?b", "a#b", "a%2fb", "a:b", "a b", "a\nb", "a@b"] {
+        for hostile in [
+            "", "a/b", "..", "a?b", "a#b", "a%2fb", "a:b", "a b", "a\nb", "a@b",
+        ] {
             refused.push(("drive_id", json!(hostile)));
         }
         assert_refused(PROVIDER, APP, &refused);
@@ -301,9 +378,34 @@ mod tests {
     fn credentials_are_checked_field_by_field() {
         let tenant = "credentials.tenant_id";
         for kind in [APP, PERSON] {
-            assert_accepted(PROVIDER, kind, &[(tenant, json!(GUID)), (tenant, json!("contoso.onmicrosoft.com")), ("credentials.client_id", json!(GUID))]);
-            let mut refused = vec![("credentials.client_id", json!("app")), ("credentials.client_id", json!(format!("{{{GUID}}}")))];
-            for hostile in ["", "contoso", "a/b.com", "a.com/x", "a.com?x", "a.com#x", "a@b.com", "a.com:80", "a..com", "a.com%2f", "a.com\r\n", "127.0.0.1", "a。com"] {
+            assert_accepted(
+                PROVIDER,
+                kind,
+                &[
+                    (tenant, json!(GUID)),
+                    (tenant, json!("contoso.onmicrosoft.com")),
+                    ("credentials.client_id", json!(GUID)),
+                ],
+            );
+            let mut refused = vec![
+                ("credentials.client_id", json!("app")),
+                ("credentials.client_id", json!(format!("{{{GUID}}}"))),
+            ];
+            for hostile in [
+                "",
+                "contoso",
+                "a/b.com",
+                "a.com/x",
+                "a.com?x",
+                "a.com#x",
+                "a@b.com",
+                "a.com:80",
+                "a..com",
+                "a.com%2f",
+                "a.com\r\n",
+                "127.0.0.1",
+                "a。com",
+            ] {
                 refused.push((tenant, json!(hostile)));
             }
             assert_refused(PROVIDER, kind, &refused);
@@ -318,8 +420,14 @@ mod tests {
     #[test]
     fn tenant_and_application_are_kept_in_lower_case() {
         let sample = with(sample(PROVIDER, APP), "credentials.client_id", json!(GUID));
-        let sample = with(sample, "credentials.tenant_id", json!("Contoso.OnMicrosoft.com"));
-        let super::super::Credentials::SharePoint(credentials) = parse(PROVIDER, sample).unwrap().credentials else {
+        let sample = with(
+            sample,
+            "credentials.tenant_id",
+            json!("Contoso.OnMicrosoft.com"),
+        );
+        let super::super::Credentials::SharePoint(credentials) =
+            parse(PROVIDER, sample).unwrap().credentials
+        else {
             panic!("SharePoint's")
         };
         let fields = credentials.fields();
@@ -330,13 +438,35 @@ mod tests {
     #[test]
     fn the_audience_is_the_cloud_of_the_site() {
         let global = audience(PROVIDER, "site_id", json!(null));
-        assert_eq!(global, audience(PROVIDER, "site_id", json!("https://fabrikam.sharepoint.com/sites/x")));
-        assert_eq!(global, audience(PROVIDER, "site_id", json!("https://evil.example/contoso.sharepoint.us")));
+        assert_eq!(
+            global,
+            audience(
+                PROVIDER,
+                "site_id",
+                json!("https://fabrikam.sharepoint.com/sites/x")
+            )
+        );
+        assert_eq!(
+            global,
+            audience(
+                PROVIDER,
+                "site_id",
+                json!("https://evil.example/contoso.sharepoint.us")
+            )
+        );
         assert_eq!(global, audience(PROVIDER, "drive_id", json!("b!other")));
         let clouds = [
             global,
-            audience(PROVIDER, "site_id", json!("https://Contoso.SharePoint.us/sites/x")),
-            audience(PROVIDER, "site_id", json!(format!("contoso.sharepoint-mil.us,{GUID},{GUID}"))),
+            audience(
+                PROVIDER,
+                "site_id",
+                json!("https://Contoso.SharePoint.us/sites/x"),
+            ),
+            audience(
+                PROVIDER,
+                "site_id",
+                json!(format!("contoso.sharepoint-mil.us,{GUID},{GUID}")),
+            ),
             audience(PROVIDER, "site_id", json!("https://contoso.sharepoint.cn")),
         ];
         for (i, cloud) in clouds.iter().enumerate() {

@@ -44,14 +44,22 @@ pub struct SnowflakeConfig {
 
 impl SnowflakeConfig {
     pub(super) fn read(reader: &mut Reader, labels: Labels) -> Option<Self> {
-        let account = reader.require("account").then(|| Account::read(reader)).flatten();
-        let warehouse = reader.require("warehouse").then(|| name(reader, "warehouse")).flatten();
+        let account = reader
+            .require("account")
+            .then(|| Account::read(reader))
+            .flatten();
+        let warehouse = reader
+            .require("warehouse")
+            .then(|| name(reader, "warehouse"))
+            .flatten();
         let database = name(reader, "database");
         let schema = name(reader, "schema");
         let role = name(reader, "role");
         let incremental_column = name(reader, "incremental_column");
         let primary_key_columns = key_columns(reader);
-        let query_timeout_seconds = reader.integer("query_timeout_seconds", 30, 3600).unwrap_or(300);
+        let query_timeout_seconds = reader
+            .integer("query_timeout_seconds", 30, 3600)
+            .unwrap_or(300);
         let fetch_size = reader.integer("fetch_size", 100, 10_000).unwrap_or(1000);
         Some(Self {
             account: account?,
@@ -73,10 +81,22 @@ impl SnowflakeConfig {
         insert(json, "database", self.database.as_deref());
         insert(json, "schema", self.schema.as_deref());
         insert(json, "role", self.role.as_deref());
-        insert(json, "incremental_column", self.incremental_column.as_deref());
+        insert(
+            json,
+            "incremental_column",
+            self.incremental_column.as_deref(),
+        );
         let columns = &self.primary_key_columns;
-        insert(json, "primary_key_columns", (!columns.is_empty()).then(|| columns.clone()));
-        insert(json, "query_timeout_seconds", Some(self.query_timeout_seconds));
+        insert(
+            json,
+            "primary_key_columns",
+            (!columns.is_empty()).then(|| columns.clone()),
+        );
+        insert(
+            json,
+            "query_timeout_seconds",
+            Some(self.query_timeout_seconds),
+        );
         insert(json, "fetch_size", Some(self.fetch_size));
     }
 
@@ -91,10 +111,16 @@ fn name(reader: &mut Reader, key: &'static str) -> Option<String> {
 }
 
 fn key_columns(reader: &mut Reader) -> Vec<String> {
-    let columns = reader.strings("primary_key_columns", IDENTIFIER, MAX_KEY_COLUMNS).unwrap_or_default();
+    let columns = reader
+        .strings("primary_key_columns", IDENTIFIER, MAX_KEY_COLUMNS)
+        .unwrap_or_default();
     for (i, column) in columns.iter().enumerate() {
         if let Err(message) = grammar::one_line(column) {
-            reader.reject(&format!("primary_key_columns.{i}"), "invalid_format", message);
+            reader.reject(
+                &format!("primary_key_columns.{i}"),
+                "invalid_format",
+                message,
+            );
         }
     }
     columns
@@ -130,9 +156,14 @@ impl Account {
         let mut segments = bare.split('.');
         let first = segments.next()?;
         let rest: Vec<&str> = segments.collect();
-        let sound = is_label(first, |b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-            && rest.len() <= 2
-            && rest.iter().all(|segment| is_label(segment, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+        let sound = is_label(first, |b| {
+            b.is_ascii_alphanumeric() || b == b'_' || b == b'-'
+        }) && rest.len() <= 2
+            && rest.iter().all(|segment| {
+                is_label(segment, |b| {
+                    b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
+                })
+            });
         sound.then(|| Self(text.to_owned()))
     }
 
@@ -146,7 +177,11 @@ impl Account {
         let host = self.0.to_ascii_lowercase().replace('_', "-");
         if host.ends_with(CHINESE_DOMAIN) {
             host
-        } else if host.split('.').skip(1).any(|segment| segment.starts_with("cn-")) {
+        } else if host
+            .split('.')
+            .skip(1)
+            .any(|segment| segment.starts_with("cn-"))
+        {
             host + CHINESE_DOMAIN
         } else {
             host + GLOBAL_DOMAIN
@@ -189,7 +224,12 @@ pub(super) const FORMS: &[CredentialForm] = &[
             CredentialField::new("username", Part::Identity, ID, grammar::one_line),
             CredentialField::new("private_key", Part::Proof, SECRET, grammar::private_key)
                 .normalised(grammar::with_line_breaks),
-            CredentialField::new("private_key_passphrase", Part::Companion, SECRET, grammar::one_line),
+            CredentialField::new(
+                "private_key_passphrase",
+                Part::Companion,
+                SECRET,
+                grammar::one_line,
+            ),
         ],
     },
     CredentialForm {
@@ -218,19 +258,29 @@ impl SnowflakeCredentials {
                 private_key: values.secret("private_key")?,
                 private_key_passphrase: values.companion("private_key_passphrase"),
             }),
-            CredentialType::UsernamePassword => {
-                Some(Self::UsernamePassword { username, password: values.secret("password")? })
-            }
+            CredentialType::UsernamePassword => Some(Self::UsernamePassword {
+                username,
+                password: values.secret("password")?,
+            }),
             _ => None,
         }
     }
 
     pub(super) fn fields(&self) -> Vec<(&'static str, &str)> {
         match self {
-            Self::KeyPair { username, private_key, private_key_passphrase } => {
-                let mut fields = vec![("username", username.as_str()), ("private_key", private_key.expose())];
+            Self::KeyPair {
+                username,
+                private_key,
+                private_key_passphrase,
+            } => {
+                let mut fields = vec![
+                    ("username", username.as_str()),
+                    ("private_key", private_key.expose()),
+                ];
                 let passphrase = private_key_passphrase.as_ref();
-                fields.extend(passphrase.map(|passphrase| ("private_key_passphrase", passphrase.expose())));
+                fields.extend(
+                    passphrase.map(|passphrase| ("private_key_passphrase", passphrase.expose())),
+                );
                 fields
             }
             Self::UsernamePassword { username, password } => {
@@ -251,7 +301,9 @@ mod tests {
     use serde_json::json;
 
     use super::super::Provider;
-    use super::super::tests::{assert_accepted, assert_refused, assert_shown, audience, shown_by_default};
+    use super::super::tests::{
+        assert_accepted, assert_refused, assert_shown, audience, shown_by_default,
+    };
     use super::*;
 
     const PROVIDER: Provider = Provider::Snowflake;
@@ -273,10 +325,22 @@ mod tests {
             PROVIDER,
             KEY,
             &[
-                ("account", json!(" xy12345.eu-west-1.aws.snowflakecomputing.com "), json!("xy12345.eu-west-1.aws")),
+                (
+                    "account",
+                    json!(" xy12345.eu-west-1.aws.snowflakecomputing.com "),
+                    json!("xy12345.eu-west-1.aws"),
+                ),
                 ("account", json!("My_Org-Acct"), json!("My_Org-Acct")),
-                ("account", json!("a-b.snowflakecomputing.cn"), json!("a-b.snowflakecomputing.cn")),
-                ("warehouse", json!("it's \"quoted\"; DROP"), json!("it's \"quoted\"; DROP")),
+                (
+                    "account",
+                    json!("a-b.snowflakecomputing.cn"),
+                    json!("a-b.snowflakecomputing.cn"),
+                ),
+                (
+                    "warehouse",
+                    json!("it's \"quoted\"; DROP"),
+                    json!("it's \"quoted\"; DROP"),
+                ),
                 ("primary_key_columns", json!([]), json!(null)),
                 ("query_timeout_seconds", json!(30), json!(30)),
                 ("query_timeout_seconds", json!(3600), json!(3600)),
@@ -297,12 +361,44 @@ mod tests {
             ("primary_key_columns", json!(vec!["c"; 33])),
             ("var_schema", json!("PUBLIC")),
         ];
-        for key in ["warehouse", "database", "schema", "role", "incremental_column"] {
-            refused.extend([(key, json!("")), (key, json!("a".repeat(256))), (key, json!("a\nb")), (key, json!("a\0"))]);
+        for key in [
+            "warehouse",
+            "database",
+            "schema",
+            "role",
+            "incremental_column",
+        ] {
+            refused.extend([
+                (key, json!("")),
+                (key, json!("a".repeat(256))),
+                (key, json!("a\nb")),
+                (key, json!("a\0")),
+            ]);
         }
         for hostile in [
-            "", " ", "https://org-account.snowflakecomputing.com", "org-account.snowflakecomputing.com/x", "a/b", "a?b", "a#b", "a@b",
-            "a:443", "a\\b", "a%2fb", "..", "a..b", ".a", "a.", "a.b.c.d", "a.EU-WEST-1", "a\r\n", "a\0", "a。b", "-a", "a-", "_a",
+            "",
+            " ",
+            "https://org-account.snowflakecomputing.com",
+            "org-account.snowflakecomputing.com/x",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a@b",
+            "a:443",
+            "a\\b",
+            "a%2fb",
+            "..",
+            "a..b",
+            ".a",
+            "a.",
+            "a.b.c.d",
+            "a.EU-WEST-1",
+            "a\r\n",
+            "a\0",
+            "a。b",
+            "-a",
+            "a-",
+            "_a",
         ] {
             refused.push(("account", json!(hostile)));
         }
@@ -311,8 +407,15 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_key_column_names_the_column() {
-        for (columns, path) in [(json!(["id", "a\nb"]), "primary_key_columns.1"), (json!(["", "b"]), "primary_key_columns.0")] {
-            let sample = super::super::tests::with(super::super::tests::sample(PROVIDER, KEY), "primary_key_columns", columns);
+        for (columns, path) in [
+            (json!(["id", "a\nb"]), "primary_key_columns.1"),
+            (json!(["", "b"]), "primary_key_columns.0"),
+        ] {
+            let sample = super::super::tests::with(
+                super::super::tests::sample(PROVIDER, KEY),
+                "primary_key_columns",
+                columns,
+            );
             let error = super::super::tests::parse(PROVIDER, sample).unwrap_err();
             assert_eq!(error.0[0].path(), format!("provider_config.{path}"));
         }
@@ -320,11 +423,15 @@ mod tests {
 
     #[test]
     fn credentials_are_checked_field_by_field() {
-        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nabc\n-----END ENCRYPTED PRIVATE KEY-----";
+        let encrypted =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nabc\n-----END ENCRYPTED PRIVATE KEY-----";
         assert_accepted(
             PROVIDER,
             KEY,
-            &[("credentials.private_key", json!(encrypted)), ("credentials.private_key_passphrase", json!(null))],
+            &[
+                ("credentials.private_key", json!(encrypted)),
+                ("credentials.private_key_passphrase", json!(null)),
+            ],
         );
         assert_refused(
             PROVIDER,
@@ -340,7 +447,10 @@ mod tests {
         assert_refused(
             PROVIDER,
             PASSWORD,
-            &[("credentials.password", json!("a\nb")), ("credentials.private_key", json!("x"))],
+            &[
+                ("credentials.password", json!("a\nb")),
+                ("credentials.private_key", json!("x")),
+            ],
         );
     }
 
@@ -348,11 +458,26 @@ mod tests {
     fn the_host_is_made_from_the_account() {
         for (account, host) in [
             ("Org-My_Account", "org-my-account.snowflakecomputing.com"),
-            ("xy12345.eu-west-1.aws", "xy12345.eu-west-1.aws.snowflakecomputing.com"),
-            ("xy12345.west-europe.privatelink", "xy12345.west-europe.privatelink.snowflakecomputing.com"),
-            ("xy12345.cn-northwest-1.aws", "xy12345.cn-northwest-1.aws.snowflakecomputing.cn"),
-            ("org-acct.snowflakecomputing.cn", "org-acct.snowflakecomputing.cn"),
-            ("org-acct.snowflakecomputing.com", "org-acct.snowflakecomputing.com"),
+            (
+                "xy12345.eu-west-1.aws",
+                "xy12345.eu-west-1.aws.snowflakecomputing.com",
+            ),
+            (
+                "xy12345.west-europe.privatelink",
+                "xy12345.west-europe.privatelink.snowflakecomputing.com",
+            ),
+            (
+                "xy12345.cn-northwest-1.aws",
+                "xy12345.cn-northwest-1.aws.snowflakecomputing.cn",
+            ),
+            (
+                "org-acct.snowflakecomputing.cn",
+                "org-acct.snowflakecomputing.cn",
+            ),
+            (
+                "org-acct.snowflakecomputing.com",
+                "org-acct.snowflakecomputing.com",
+            ),
         ] {
             assert_eq!(Account::parse(account).expect(account).host(), host);
         }
@@ -361,7 +486,14 @@ mod tests {
     #[test]
     fn the_audience_is_the_account_s_host() {
         let sample = audience(PROVIDER, "warehouse", json!("OTHER"));
-        assert_eq!(sample, audience(PROVIDER, "account", json!("ORG-ACCOUNT.snowflakecomputing.com")));
+        assert_eq!(
+            sample,
+            audience(
+                PROVIDER,
+                "account",
+                json!("ORG-ACCOUNT.snowflakecomputing.com")
+            )
+        );
         assert_eq!(sample, audience(PROVIDER, "role", json!("OTHER")));
         assert_ne!(sample, audience(PROVIDER, "account", json!("org-account2")));
     }

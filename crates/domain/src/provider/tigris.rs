@@ -31,7 +31,11 @@ impl TigrisConfig {
         let region = Region::read(reader, "auto");
         let address = reader.string("endpoint_url", TEXT);
         let endpoint_url = read_endpoint(reader, address.as_deref().unwrap_or(DEFAULT_ENDPOINT));
-        Some(Self { region: region?, endpoint_url: endpoint_url?, labels })
+        Some(Self {
+            region: region?,
+            endpoint_url: endpoint_url?,
+            labels,
+        })
     }
 
     pub(super) fn write(&self, json: &mut Map<String, Value>) {
@@ -41,7 +45,12 @@ impl TigrisConfig {
 
     pub(super) fn audience(&self) -> Audience {
         let port = self.endpoint_url.port().to_string();
-        Audience::of(&["tigris", self.endpoint_url.scheme().as_str(), self.endpoint_url.host(), &port])
+        Audience::of(&[
+            "tigris",
+            self.endpoint_url.scheme().as_str(),
+            self.endpoint_url.host(),
+            &port,
+        ])
     }
 }
 
@@ -75,7 +84,10 @@ impl TigrisCredentials {
     }
 
     pub(super) fn fields(&self) -> Vec<(&'static str, &str)> {
-        vec![("access_key_id", &self.access_key_id), ("secret_access_key", self.secret_access_key.expose())]
+        vec![
+            ("access_key_id", &self.access_key_id),
+            ("secret_access_key", self.secret_access_key.expose()),
+        ]
     }
 }
 
@@ -108,9 +120,21 @@ mod tests {
             PROVIDER,
             KEY,
             &[
-                ("endpoint_url", json!("https://t3.storage.dev/"), json!("https://t3.storage.dev")),
-                ("endpoint_url", json!("http://127.0.0.1:9000"), json!("http://127.0.0.1:9000")),
-                ("endpoint_url", json!(null), json!("https://fly.storage.tigris.dev")),
+                (
+                    "endpoint_url",
+                    json!("https://t3.storage.dev/"),
+                    json!("https://t3.storage.dev"),
+                ),
+                (
+                    "endpoint_url",
+                    json!("http://127.0.0.1:9000"),
+                    json!("http://127.0.0.1:9000"),
+                ),
+                (
+                    "endpoint_url",
+                    json!(null),
+                    json!("https://fly.storage.tigris.dev"),
+                ),
                 ("region", json!("iad"), json!("iad")),
             ],
         );
@@ -136,7 +160,17 @@ mod tests {
         let sample = audience(PROVIDER, "region", json!("auto"));
         assert_eq!(sample, audience(PROVIDER, "region", json!("iad")));
         assert_ne!(sample, audience(PROVIDER, "endpoint_url", json!(null)));
-        assert_ne!(sample, audience(PROVIDER, "endpoint_url", json!("http://t3.storage.dev")));
-        assert_ne!(sample, audience(PROVIDER, "endpoint_url", json!("https://t3.storage.dev:444")));
+        assert_ne!(
+            sample,
+            audience(PROVIDER, "endpoint_url", json!("http://t3.storage.dev"))
+        );
+        assert_ne!(
+            sample,
+            audience(
+                PROVIDER,
+                "endpoint_url",
+                json!("https://t3.storage.dev:444")
+            )
+        );
     }
 }

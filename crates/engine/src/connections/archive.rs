@@ -7,7 +7,11 @@ use crate::{Caller, Engine, EngineError};
 
 impl Engine {
     /// Archives a connection for good: its credentials are shredded and its syncs stop. Archiving twice is no error.
-    pub async fn archive_connection(&self, caller: &Caller, identifier: &str) -> Result<Connection, EngineError> {
+    pub async fn archive_connection(
+        &self,
+        caller: &Caller,
+        identifier: &str,
+    ) -> Result<Connection, EngineError> {
         let connection = self.connection(caller, identifier).await?;
         let resource = (ResourceType::Connection, connection.id.as_str());
         let changes = json!({"name": connection.name.as_str(), "credentials": "shredded"});
@@ -15,8 +19,16 @@ impl Engine {
         let applied = self
             .repositories()
             .connections
-            .apply(caller.organization(), &connection.id, None, vec![Event::Archive], vec![audit])
+            .apply(
+                caller.organization(),
+                &connection.id,
+                None,
+                vec![Event::Archive],
+                vec![audit],
+            )
             .await;
-        applied.map(|transition| transition.connection).map_err(|error| apply_failed(error, identifier))
+        applied
+            .map(|transition| transition.connection)
+            .map_err(|error| apply_failed(error, identifier))
     }
 }

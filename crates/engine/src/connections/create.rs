@@ -30,13 +30,26 @@ pub struct CreateConnection {
 
 impl Engine {
     /// Tests a new connection if asked to, seals its credentials and stores it.
-    pub async fn create_connection(&self, caller: &Caller, new: CreateConnection) -> Result<Connection, EngineError> {
+    pub async fn create_connection(
+        &self,
+        caller: &Caller,
+        new: CreateConnection,
+    ) -> Result<Connection, EngineError> {
         // A clash of names is told before anything is dialled; the insert below decides when two requests race.
         let identifier = ConnectionIdentifier::Name(new.name.clone());
-        if self.repositories().connections.find(caller.organization(), &identifier).await?.is_some() {
+        if self
+            .repositories()
+            .connections
+            .find(caller.organization(), &identifier)
+            .await?
+            .is_some()
+        {
             return Err(name_taken());
         }
-        let NewProviderConfig { config, credentials } = new.provider_config;
+        let NewProviderConfig {
+            config,
+            credentials,
+        } = new.provider_config;
         let provider = config.provider();
         let supported = self.parts.providers.supports(provider);
         if supported {
@@ -67,8 +80,12 @@ impl Engine {
             "credential_type": credential_type.as_str(),
             "tested": new.test_before_save,
         });
-        let audit =
-            caller.audit(self.ids(), Action::ConnectionCreated, (ResourceType::Connection, id.as_str()), changes);
+        let audit = caller.audit(
+            self.ids(),
+            Action::ConnectionCreated,
+            (ResourceType::Connection, id.as_str()),
+            changes,
+        );
         let row = NewConnection {
             id,
             organization: caller.organization().clone(),
@@ -81,9 +98,13 @@ impl Engine {
             metadata: new.metadata,
             created_by: caller.principal.user.clone(),
         };
-        self.repositories().connections.insert(row, audit).await.map_err(|error| {
-            let parent = EngineError::not_found("organization", caller.organization().as_str());
-            insert_failed(error, name_taken(), parent)
-        })
+        self.repositories()
+            .connections
+            .insert(row, audit)
+            .await
+            .map_err(|error| {
+                let parent = EngineError::not_found("organization", caller.organization().as_str());
+                insert_failed(error, name_taken(), parent)
+            })
     }
 }

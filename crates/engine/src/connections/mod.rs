@@ -55,8 +55,14 @@ impl CredentialsError {
 
 impl Engine {
     /// Opens a stored connection's credentials. Archived connections have none: `Integrity`.
-    pub(crate) async fn open_credentials(&self, connection: &Connection) -> Result<Credentials, CredentialsError> {
-        let sealed = connection.sealed.as_ref().ok_or(CredentialsError::Integrity)?;
+    pub(crate) async fn open_credentials(
+        &self,
+        connection: &Connection,
+    ) -> Result<Credentials, CredentialsError> {
+        let sealed = connection
+            .sealed
+            .as_ref()
+            .ok_or(CredentialsError::Integrity)?;
         let binding = binding(
             &connection.organization,
             &connection.id,
@@ -64,10 +70,17 @@ impl Engine {
             connection.credential_type,
             connection.credential_version,
         );
-        let opened = self.envelope.open(&binding, sealed).await.map_err(|error| match error {
-            error @ (OpenError::KeyRing(_) | OpenError::Repository(_)) => CredentialsError::Engine(error.into()),
-            _ => CredentialsError::Integrity,
-        })?;
-        Credentials::from_secret_bytes(connection.provider(), &opened).map_err(|_| CredentialsError::Integrity)
+        let opened = self
+            .envelope
+            .open(&binding, sealed)
+            .await
+            .map_err(|error| match error {
+                error @ (OpenError::KeyRing(_) | OpenError::Repository(_)) => {
+                    CredentialsError::Engine(error.into())
+                }
+                _ => CredentialsError::Integrity,
+            })?;
+        Credentials::from_secret_bytes(connection.provider(), &opened)
+            .map_err(|_| CredentialsError::Integrity)
     }
 }

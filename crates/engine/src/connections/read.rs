@@ -6,10 +6,18 @@ use crate::{Caller, Engine, EngineError};
 
 impl Engine {
     /// A connection by identifier or name; archived ones by identifier only.
-    pub async fn connection(&self, caller: &Caller, identifier: &str) -> Result<Connection, EngineError> {
+    pub async fn connection(
+        &self,
+        caller: &Caller,
+        identifier: &str,
+    ) -> Result<Connection, EngineError> {
         let missing = || EngineError::not_found("connection", identifier);
         let parsed = ConnectionIdentifier::parse(identifier).ok_or_else(missing)?;
-        let found = self.repositories().connections.find(caller.organization(), &parsed).await?;
+        let found = self
+            .repositories()
+            .connections
+            .find(caller.organization(), &parsed)
+            .await?;
         found.ok_or_else(missing)
     }
 
@@ -20,14 +28,22 @@ impl Engine {
         filter: &ConnectionFilter,
         page: &PageRequest,
     ) -> Result<Page<Connection>, EngineError> {
-        Ok(self.repositories().connections.list(caller.organization(), filter, page).await?)
+        Ok(self
+            .repositories()
+            .connections
+            .list(caller.organization(), filter, page)
+            .await?)
     }
 
     /// Refuses to browse a connection whose provider has no folders to browse.
     ///
     /// # Errors
     /// Always, as long as no adapter can browse: `NotFound` or `NotSupported`.
-    pub async fn refuse_browsing(&self, caller: &Caller, identifier: &str) -> Result<Provider, EngineError> {
+    pub async fn refuse_browsing(
+        &self,
+        caller: &Caller,
+        identifier: &str,
+    ) -> Result<Provider, EngineError> {
         let provider = self.connection(caller, identifier).await?.provider();
         Err(EngineError::NotSupported(format!(
             "Folders and files cannot be browsed through {} connections.",

@@ -24,21 +24,33 @@ pub struct TestedConnection {
 }
 
 /// Opens an account and checks it, within the operator's time.
-pub(super) async fn run_check(engine: &Engine, config: &ProviderConfig, credentials: Credentials) -> CheckReport {
+pub(super) async fn run_check(
+    engine: &Engine,
+    config: &ProviderConfig,
+    credentials: Credentials,
+) -> CheckReport {
     let provider = match engine.parts.providers.open(config, credentials) {
         Ok(provider) => provider,
         Err(error) => {
             let check = Check::failed("configuration", error.code, None, error.message, 0);
-            return CheckReport { checks: vec![check] };
+            return CheckReport {
+                checks: vec![check],
+            };
         }
     };
     let limit = engine.parts.settings.check_timeout;
     let started = Instant::now();
     timeout(limit, provider.check()).await.unwrap_or_else(|_| {
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let remedy = format!("The provider did not answer within {} s. {}", limit.as_secs(), ErrorCode::NetworkTimeout.remedy());
+        let remedy = format!(
+            "The provider did not answer within {} s. {}",
+            limit.as_secs(),
+            ErrorCode::NetworkTimeout.remedy()
+        );
         let check = Check::failed("connection", ErrorCode::NetworkTimeout, None, remedy, ms);
-        CheckReport { checks: vec![Check::passed("configuration", 0), check] }
+        CheckReport {
+            checks: vec![Check::passed("configuration", 0), check],
+        }
     })
 }
 
@@ -46,9 +58,12 @@ pub(super) async fn run_check(engine: &Engine, config: &ProviderConfig, credenti
 pub(super) fn refusal(report: CheckReport) -> EngineError {
     match (report.counting(), report.error_code()) {
         // Asking again does not help before somebody acts, although none of these counts against a connection.
-        (_, Some(ErrorCode::EgressRefused | ErrorCode::AdapterMissing | ErrorCode::ResourceNotFound)) => {
-            EngineError::ConnectionTestFailed(report)
-        }
+        (
+            _,
+            Some(
+                ErrorCode::EgressRefused | ErrorCode::AdapterMissing | ErrorCode::ResourceNotFound,
+            ),
+        ) => EngineError::ConnectionTestFailed(report),
         (Some(Counting::Uncounted), _) => EngineError::ConnectionTestUnavailable(report),
         _ => EngineError::ConnectionTestFailed(report),
     }
@@ -57,15 +72,26 @@ pub(super) fn refusal(report: CheckReport) -> EngineError {
 fn outcome(connection: &Connection, report: &CheckReport) -> AttemptOutcome {
     let result = match report.error_code() {
         None => AttemptResult::Success { used: false },
-        Some(code) => AttemptResult::Failure { code, message: report.message() },
+        Some(code) => AttemptResult::Failure {
+            code,
+            message: report.message(),
+        },
     };
-    AttemptOutcome { epoch: connection.epoch, credential_version: connection.credential_version, result }
+    AttemptOutcome {
+        epoch: connection.epoch,
+        credential_version: connection.credential_version,
+        result,
+    }
 }
 
 impl Engine {
     /// Tests a stored connection for a person. The test always reports; the outcome counts for the connection's health
     /// unless the connection is tripped or suspended.
-    pub async fn test_connection(&self, caller: &Caller, identifier: &str) -> Result<TestedConnection, EngineError> {
+    pub async fn test_connection(
+        &self,
+        caller: &Caller,
+        identifier: &str,
+    ) -> Result<TestedConnection, EngineError> {
         let connection = self.connection(caller, identifier).await?;
         if connection.sealed.is_none() {
             return Err(wharf_domain::connection::TransitionError::Archived.into());
@@ -78,23 +104,42 @@ impl Engine {
         });
         let audit = || {
             let resource = (ResourceType::Connection, connection.id.as_str());
-            caller.audit(self.ids(), Action::ConnectionTested, resource, changes.clone())
+            caller.audit(
+                self.ids(),
+                Action::ConnectionTested,
+                resource,
+                changes.clone(),
+            )
         };
         let transition = self
             .repositories()
             .connections
-            .apply(caller.organization(), &connection.id, None, vec![event], vec![audit()])
+            .apply(
+                caller.organization(),
+                &connection.id,
+                None,
+                vec![event],
+                vec![audit()],
+            )
             .await
             .map_err(|error| apply_failed(error, identifier))?;
         if !transition.changed {
-            self.repositories().audit.record(caller.organization(), audit()).await?;
+            self.repositories()
+                .audit
+                .record(caller.organization(), audit())
+                .await?;
         }
-        Ok(TestedConnection { connection: transition.connection, report })
+        Ok(TestedConnection {
+            connection: transition.connection,
+            report,
+        })
     }
 
     async fn check_stored(&self, connection: &Connection) -> Result<CheckReport, EngineError> {
         let failed = |name: &str, code: ErrorCode, remedy: &str| {
-            Ok(CheckReport { checks: vec![Check::failed(name, code, None, remedy, 0)] })
+            Ok(CheckReport {
+                checks: vec![Check::failed(name, code, None, remedy, 0)],
+            })
         };
         let provider = connection.provider();
         if !self.parts.providers.supports(provider) {
@@ -106,9 +151,11 @@ impl Engine {
         }
         match self.open_credentials(connection).await {
             Ok(credentials) => Ok(run_check(self, &connection.config, credentials).await),
-            Err(CredentialsError::Integrity) => {
-                failed("credentials", ErrorCode::IntegrityError, ErrorCode::IntegrityError.remedy())
-            }
+            Err(CredentialsError::Integrity) => failed(
+                "credentials",
+                ErrorCode::IntegrityError,
+                ErrorCode::IntegrityError.remedy(),
+            ),
             Err(CredentialsError::Engine(error)) => Err(error),
         }
     }
@@ -120,6 +167,10 @@ impl Engine {
         credentials: Credentials,
     ) -> Result<(), EngineError> {
         let report = run_check(self, config, credentials).await;
-        if report.success() { Ok(()) } else { Err(refusal(report)) }
+        if report.success() {
+            Ok(())
+        } else {
+            Err(refusal(report))
+        }
     }
 }

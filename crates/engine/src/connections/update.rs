@@ -1,7 +1,9 @@
 use serde_json::{Map, Value, json};
 use wharf_domain::Metadata;
 use wharf_domain::audit::{Action, ResourceType};
-use wharf_domain::connection::{Connection, ConnectionName, Edit, Event, Intent, PublicStatus, TransitionError};
+use wharf_domain::connection::{
+    Connection, ConnectionName, Edit, Event, Intent, PublicStatus, TransitionError,
+};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::{self, Credentials, NewProviderConfig, PatchError};
 use wharf_domain::secret;
@@ -62,7 +64,10 @@ impl Drop for ConfigFields {
 }
 
 /// What a person wants of the connection, from `status` and `is_active` together.
-fn wanted_intent(status: Option<PublicStatus>, is_active: Option<bool>) -> Result<Option<Intent>, InvalidInput> {
+fn wanted_intent(
+    status: Option<PublicStatus>,
+    is_active: Option<bool>,
+) -> Result<Option<Intent>, InvalidInput> {
     let from_status = match status {
         None => None,
         Some(PublicStatus::Active) => Some(Intent::Enabled),
@@ -100,7 +105,9 @@ impl Engine {
             let connection = self.connection(caller, identifier).await?;
             let result = self.try_update(caller, &connection, &update, intent).await;
             match result {
-                Err(UpdateError::Apply(ApplyError::RevisionConflict)) if attempt < ATTEMPTS => attempt += 1,
+                Err(UpdateError::Apply(ApplyError::RevisionConflict)) if attempt < ATTEMPTS => {
+                    attempt += 1;
+                }
                 Err(UpdateError::Apply(error)) => return Err(apply_failed(error, identifier)),
                 Err(UpdateError::Engine(error)) => return Err(error),
                 Ok(connection) => return Ok(connection),
@@ -121,40 +128,66 @@ impl Engine {
         let supported = self.parts.providers.supports(connection.provider());
         let mut edit = Edit {
             name: update.name.clone(),
-            description: update.description.as_ref().map(|text| (!text.is_empty()).then(|| text.clone())),
+            description: update
+                .description
+                .as_ref()
+                .map(|text| (!text.is_empty()).then(|| text.clone())),
             metadata: update.metadata.clone(),
             write_enabled: update.write_enabled,
             ..Edit::default()
         };
         let reactivates = intent == Some(Intent::Enabled) && !connection.is_active();
         if let Some(fields) = &update.provider_config {
-            let NewProviderConfig { config, credentials } = self.complete_config(connection, fields).await?;
+            let NewProviderConfig {
+                config,
+                credentials,
+            } = self.complete_config(connection, fields).await?;
             let credential_type = credentials.credential_type();
             let plaintext = credentials.to_secret_bytes();
             if supported {
-                self.parts.providers.vet(&config).map_err(EngineError::from)?;
+                self.parts
+                    .providers
+                    .vet(&config)
+                    .map_err(EngineError::from)?;
                 self.check_before_saving(&config, credentials).await?;
                 edit.tested = true;
             }
             let version = connection.credential_version + 1;
-            let binding = binding(&connection.organization, &connection.id, &config, credential_type, version);
-            let sealed = self.envelope.seal(&binding, &plaintext).await.map_err(EngineError::from)?;
+            let binding = binding(
+                &connection.organization,
+                &connection.id,
+                &config,
+                credential_type,
+                version,
+            );
+            let sealed = self
+                .envelope
+                .seal(&binding, &plaintext)
+                .await
+                .map_err(EngineError::from)?;
             edit.config = Some((config, credential_type, sealed));
         } else if reactivates && supported {
             let credentials = self.stored_credentials(connection).await?;
-            self.check_before_saving(&connection.config, credentials).await?;
+            self.check_before_saving(&connection.config, credentials)
+                .await?;
         }
         let mut events = Vec::new();
         if edit != Edit::default() {
             events.push(Event::Edit(Box::new(edit)));
         }
         match intent {
-            Some(Intent::Enabled) if reactivates => events.push(Event::Activate { tested: supported }),
+            Some(Intent::Enabled) if reactivates => {
+                events.push(Event::Activate { tested: supported });
+            }
             Some(Intent::Suspended) => events.push(Event::Suspend),
             Some(Intent::Archived) => events.push(Event::Archive),
             _ => {}
         }
-        let action = if intent == Some(Intent::Archived) { Action::ConnectionDeleted } else { Action::ConnectionUpdated };
+        let action = if intent == Some(Intent::Archived) {
+            Action::ConnectionDeleted
+        } else {
+            Action::ConnectionUpdated
+        };
         let resource = (ResourceType::Connection, connection.id.as_str());
         let audit = caller.audit(self.ids(), action, resource, changed_fields(update, intent));
         // The test and the kept secrets belong to the revision that was read; plain fields do not depend on it.
@@ -180,23 +213,38 @@ impl Engine {
         connection: &Connection,
         fields: &ConfigFields,
     ) -> Result<NewProviderConfig, EngineError> {
-        let patch = provider::parse_patch(connection.provider(), fields.0.clone(), "provider_config")?;
-        let kept = if patch.needs_kept() { Some(self.stored_credentials(connection).await?) } else { None };
+        let patch =
+            provider::parse_patch(connection.provider(), fields.0.clone(), "provider_config")?;
+        let kept = if patch.needs_kept() {
+            Some(self.stored_credentials(connection).await?)
+        } else {
+            None
+        };
         let audience = connection.config.audience();
-        patch.complete(connection.credential_type, &audience, kept.as_ref()).map_err(|error| match error {
-            PatchError::Invalid(invalid) => invalid.into(),
-            PatchError::ReentryRequired { fields, why } => EngineError::CredentialsReentryRequired { fields, why },
-        })
+        patch
+            .complete(connection.credential_type, &audience, kept.as_ref())
+            .map_err(|error| match error {
+                PatchError::Invalid(invalid) => invalid.into(),
+                PatchError::ReentryRequired { fields, why } => {
+                    EngineError::CredentialsReentryRequired { fields, why }
+                }
+            })
     }
 
-    async fn stored_credentials(&self, connection: &Connection) -> Result<Credentials, EngineError> {
-        self.open_credentials(connection).await.map_err(|error| match error {
-            CredentialsError::Integrity => EngineError::CredentialsReentryRequired {
-                fields: vec!["provider_config.credentials".to_owned()],
-                why: "The stored credentials do not open any more; enter them again.".to_owned(),
-            },
-            CredentialsError::Engine(error) => error,
-        })
+    async fn stored_credentials(
+        &self,
+        connection: &Connection,
+    ) -> Result<Credentials, EngineError> {
+        self.open_credentials(connection)
+            .await
+            .map_err(|error| match error {
+                CredentialsError::Integrity => EngineError::CredentialsReentryRequired {
+                    fields: vec!["provider_config.credentials".to_owned()],
+                    why: "The stored credentials do not open any more; enter them again."
+                        .to_owned(),
+                },
+                CredentialsError::Engine(error) => error,
+            })
     }
 }
 

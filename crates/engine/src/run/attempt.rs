@@ -6,7 +6,9 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wharf_domain::audit::{Action, Origin, ResourceType};
-use wharf_domain::connection::{AttemptOutcome, AttemptResult, Connection, ConnectionIdentifier, Event, Health};
+use wharf_domain::connection::{
+    AttemptOutcome, AttemptResult, Connection, ConnectionIdentifier, Event, Health,
+};
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{JobEnd, JobStatus};
@@ -19,7 +21,7 @@ use crate::connections::CredentialsError;
 use crate::{Engine, EngineError};
 
 /// The longest that a provider's wish to be left alone postpones the next run.
-const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
 
 /// Why a pass stopped before its end.
 pub(super) enum Stop {
@@ -57,7 +59,11 @@ pub(super) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(engine: &'a Engine, organization: OrganizationId, lease: Lease) -> Self {
-        Self { engine, organization, lease }
+        Self {
+            engine,
+            organization,
+            lease,
+        }
     }
 
     /// Runs the sync and releases it. What goes wrong is told by the job; if even that cannot be stored, the lease runs
@@ -89,7 +95,11 @@ impl<'a> Attempt<'a> {
             }
             let asked = Instant::now();
             let deadline = confirmed + ttl * 2 / 3;
-            let extension = self.engine.repositories().runs.extend(&self.organization, &self.lease, ttl);
+            let extension =
+                self.engine
+                    .repositories()
+                    .runs
+                    .extend(&self.organization, &self.lease, ttl);
             match tokio::time::timeout_at(deadline, extension).await {
                 Ok(Ok(())) => confirmed = asked,
                 Ok(Err(RunError::LeaseLost)) | Err(_) => return,
@@ -112,17 +122,25 @@ impl<'a> Attempt<'a> {
         let polling = Duration::from_secs(u64::from(sync.settings.polling_interval_seconds));
         let connection = match self.connection(&sync).await {
             Ok(Some(connection)) => connection,
-            Ok(None) => return self.release(JobEnd::skipped("connection_inactive"), polling).await,
+            Ok(None) => {
+                return self
+                    .release(JobEnd::skipped("connection_inactive"), polling)
+                    .await;
+            }
             Err(error) => return self.end_with(&Stop::Ours(error), polling, None).await,
         };
         match self.pass(sync, &connection).await {
             Ok(PassEnd { incomplete: None }) => {
                 self.release(JobEnd::complete(), polling).await;
-                self.tell_connection(&connection, AttemptResult::Success { used: true }).await;
+                self.tell_connection(&connection, AttemptResult::Success { used: true })
+                    .await;
             }
-            Ok(PassEnd { incomplete: Some(reason) }) => {
+            Ok(PassEnd {
+                incomplete: Some(reason),
+            }) => {
                 self.release(JobEnd::incomplete(reason), polling).await;
-                self.tell_connection(&connection, AttemptResult::Success { used: true }).await;
+                self.tell_connection(&connection, AttemptResult::Success { used: true })
+                    .await;
             }
             Err(stop) => self.end_with(&stop, polling, Some(&connection)).await,
         }
@@ -130,46 +148,87 @@ impl<'a> Attempt<'a> {
 
     async fn connection(&self, sync: &Sync) -> Result<Option<Connection>, EngineError> {
         let identifier = ConnectionIdentifier::Id(sync.connection.clone());
-        let found = self.engine.repositories().connections.find(&self.organization, &identifier).await?;
+        let found = self
+            .engine
+            .repositories()
+            .connections
+            .find(&self.organization, &identifier)
+            .await?;
         Ok(found.filter(Connection::is_active))
     }
 
     async fn pass(&self, sync: Sync, connection: &Connection) -> Result<PassEnd, Stop> {
-        let credentials = self.engine.open_credentials(connection).await.map_err(|error| {
-            let code = error.code();
-            match error {
-                CredentialsError::Integrity => Stop::Provider(ProviderError::permanent(code, code.remedy())),
-                CredentialsError::Engine(error) => Stop::Ours(error),
-            }
-        })?;
-        let provider =
-            self.engine.parts.providers.open(&connection.config, credentials).map_err(Stop::Provider)?;
-        Pass::new(self.engine, &self.organization, &self.lease, sync, connection, provider).run().await
+        let credentials = self
+            .engine
+            .open_credentials(connection)
+            .await
+            .map_err(|error| {
+                let code = error.code();
+                match error {
+                    CredentialsError::Integrity => {
+                        Stop::Provider(ProviderError::permanent(code, code.remedy()))
+                    }
+                    CredentialsError::Engine(error) => Stop::Ours(error),
+                }
+            })?;
+        let provider = self
+            .engine
+            .parts
+            .providers
+            .open(&connection.config, credentials)
+            .map_err(Stop::Provider)?;
+        Pass::new(
+            self.engine,
+            &self.organization,
+            &self.lease,
+            sync,
+            connection,
+            provider,
+        )
+        .run()
+        .await
     }
 
     async fn end_with(&self, stop: &Stop, polling: Duration, connection: Option<&Connection>) {
         match stop {
             Stop::LeaseLost => self.give_up(&RunError::LeaseLost),
-            Stop::ConnectionChanged => self.release(JobEnd::interrupted("connection_changed"), polling).await,
+            Stop::ConnectionChanged => {
+                self.release(JobEnd::interrupted("connection_changed"), polling)
+                    .await;
+            }
             Stop::Ours(error) => {
                 tracing::error!(error = error as &dyn std::error::Error, sync = %self.lease.sync, "a run failed by our own fault");
-                self.release(JobEnd::failed("internal", format!("{error}.")), polling).await;
+                self.release(JobEnd::failed("internal", format!("{error}.")), polling)
+                    .await;
             }
             Stop::Provider(error) => {
                 tracing::info!(code = %error.code, sync = %self.lease.sync, job = %self.lease.job, "a run failed at the provider");
-                let message: String = format!("{}: {}", error.code, error.message).chars().take(1000).collect();
+                let message: String = format!("{}: {}", error.code, error.message)
+                    .chars()
+                    .take(1000)
+                    .collect();
                 let delay = match error.retry {
                     Retry::Later { after: Some(after) } => after.min(LONGEST_DELAY).max(polling),
                     _ => polling,
                 };
                 let end = if error.code == ErrorCode::QuotaRateLimited {
-                    JobEnd { error: Some(message.clone()), ..JobEnd::incomplete(error.code.as_str()) }
+                    JobEnd {
+                        error: Some(message.clone()),
+                        ..JobEnd::incomplete(error.code.as_str())
+                    }
                 } else {
                     JobEnd::failed(error.code.as_str(), message.clone())
                 };
                 self.release(end, delay).await;
                 if let Some(connection) = connection.filter(|_| concerns_connection(error.code)) {
-                    self.tell_connection(connection, AttemptResult::Failure { code: error.code, message }).await;
+                    self.tell_connection(
+                        connection,
+                        AttemptResult::Failure {
+                            code: error.code,
+                            message,
+                        },
+                    )
+                    .await;
                 }
             }
         }
@@ -192,9 +251,19 @@ impl<'a> Attempt<'a> {
             "incomplete_reason": end.incomplete_reason,
         });
         let resource = (ResourceType::Job, self.lease.job.as_str());
-        let audit = audit_row(self.engine.ids(), &Origin::system(), Action::JobFinished, resource, changes);
-        let finished =
-            self.engine.repositories().runs.finish(&self.organization, &self.lease, end, delay, audit).await;
+        let audit = audit_row(
+            self.engine.ids(),
+            &Origin::system(),
+            Action::JobFinished,
+            resource,
+            changes,
+        );
+        let finished = self
+            .engine
+            .repositories()
+            .runs
+            .finish(&self.organization, &self.lease, end, delay, audit)
+            .await;
         if let Err(error) = finished {
             self.give_up(&error);
         }
@@ -205,10 +274,20 @@ impl<'a> Attempt<'a> {
         let failed = matches!(result, AttemptResult::Failure { .. });
         let heals = !failed && connection.health != Health::Healthy;
         let audit = (failed || heals).then(|| {
-            let action = if failed { Action::ConnectionFailed } else { Action::ConnectionUpdated };
+            let action = if failed {
+                Action::ConnectionFailed
+            } else {
+                Action::ConnectionUpdated
+            };
             let changes = json!({"sync_job_id": self.lease.job.as_str(), "success": !failed});
             let resource = (ResourceType::Connection, connection.id.as_str());
-            audit_row(self.engine.ids(), &Origin::system(), action, resource, changes)
+            audit_row(
+                self.engine.ids(),
+                &Origin::system(),
+                action,
+                resource,
+                changes,
+            )
         });
         let outcome = AttemptOutcome {
             epoch: connection.epoch,

@@ -35,33 +35,43 @@ pub(super) struct Copier {
 
 impl Copier {
     pub(super) fn source_id(&self, object: String) -> SourceId {
-        SourceId { provider: self.provider_type, authority: self.provider.authority(), object }
+        SourceId {
+            provider: self.provider_type,
+            authority: self.provider.authority(),
+            object,
+        }
     }
 
     /// Copies one file, trying again what may pass. Only what concerns the whole run is an error.
     pub(super) async fn copy(self, entry: Entry) -> Result<Copied, Stop> {
         let source = self.source_id(entry.object.clone());
-        let copied = with_retries(self.engine.ids(), async || match self.try_copy(&entry).await {
-            Ok(put) => Ok(Ok(put)),
-            Err(CopyError::Provider(error)) => Err(error),
-            Err(CopyError::Ours(error)) => Ok(Err(error)),
-        });
+        let copied = with_retries(self.engine.ids(), || self.try_copy(&entry));
         match copied.await {
             Ok(Ok(put)) => Ok(Copied::Stored(Box::new(put))),
             Ok(Err(error)) => Err(Stop::Ours(error)),
             Err(error) => match error.code {
-                ErrorCode::ResourceNotFound | ErrorCode::ResourceChanged => Ok(Copied::Moved(source, error.code)),
+                ErrorCode::ResourceNotFound | ErrorCode::ResourceChanged => {
+                    Ok(Copied::Moved(source, error.code))
+                }
                 code if concerns_file_only(code) => Ok(Copied::Failed(source, code)),
                 _ => Err(Stop::Provider(error)),
             },
         }
     }
 
-    async fn try_copy(&self, entry: &Entry) -> Result<Put, CopyError> {
-        let Fetched { bytes, content_type, metadata } =
-            self.provider.fetch(entry).await.map_err(CopyError::Provider)?;
+    /// One try. Our own faults stand in the inner result, since trying again is for the provider's.
+    async fn try_copy(&self, entry: &Entry) -> Result<Result<Put, EngineError>, ProviderError> {
+        let Fetched {
+            bytes,
+            content_type,
+            metadata,
+        } = self.provider.fetch(entry).await?;
         let ids = self.engine.ids();
-        let blob = BlobKey::new(&self.organization, &self.bucket, &ids.token(Alphabet::Hex, 32));
+        let blob = BlobKey::new(
+            &self.organization,
+            &self.bucket,
+            &ids.token(Alphabet::Hex, 32),
+        );
         // A file that is larger than listed is not the version that was listed.
         let expected = entry.size_bytes;
         let mut received = 0u64;
@@ -76,18 +86,25 @@ impl Copier {
                 _ => Ok(chunk),
             }
         });
-        let stored = self.engine.parts.blobs.put(&blob, bounded.boxed()).await.map_err(|error| match error {
-            BlobError::Source(error) => CopyError::Provider(error),
-            error => CopyError::Ours(error.into()),
-        })?;
-        if entry.size_bytes.is_some_and(|expected| expected != stored.size_bytes) {
+        let stored = match self.engine.parts.blobs.put(&blob, bounded.boxed()).await {
+            Ok(stored) => stored,
+            Err(BlobError::Source(error)) => return Err(error),
+            Err(error) => return Ok(Err(error.into())),
+        };
+        if entry
+            .size_bytes
+            .is_some_and(|expected| expected != stored.size_bytes)
+        {
             let message = "the file is shorter than the listing told";
-            return Err(CopyError::Provider(ProviderError::transient(ErrorCode::IntegrityMismatch, message)));
+            return Err(ProviderError::transient(
+                ErrorCode::IntegrityMismatch,
+                message,
+            ));
         }
         metrics::counter!("wharf_bytes_copied_total").increment(stored.size_bytes);
         let mut metadata = metadata;
         metadata.retain(|_, value| *value != Value::Null);
-        Ok(Put {
+        Ok(Ok(Put {
             new_id: ids.id(),
             source: self.source_id(entry.object.clone()),
             facts: SourceFacts {
@@ -96,14 +113,14 @@ impl Copier {
                 modified_at: entry.modified_at,
                 metadata,
             },
-            content: Content { blob, size_bytes: stored.size_bytes, content_type, sha256: stored.sha256 },
-        })
+            content: Content {
+                blob,
+                size_bytes: stored.size_bytes,
+                content_type,
+                sha256: stored.sha256,
+            },
+        }))
     }
-}
-
-enum CopyError {
-    Provider(ProviderError),
-    Ours(EngineError),
 }
 
 /// Whether a failure to copy speaks about that file alone.

@@ -30,7 +30,10 @@ pub struct Worker {
 impl Worker {
     /// A worker of this engine. The name shows in a sync's lock fields.
     pub fn new(engine: Engine, name: impl Into<Arc<str>>) -> Self {
-        Self { engine, name: name.into() }
+        Self {
+            engine,
+            name: name.into(),
+        }
     }
 
     /// Leases the sync that is due and runs it to its end; returns whether there was one. When `stop` is cancelled in
@@ -42,10 +45,16 @@ impl Worker {
         let new_job: JobId = self.engine.ids().id();
         let ttl = self.engine.parts.settings.lease_ttl;
         let across = &self.engine.repositories().across;
-        let Some(DueSync { organization, lease }) = across.lease_due_sync(&self.name, ttl, &new_job).await? else {
+        let Some(DueSync {
+            organization,
+            lease,
+        }) = across.lease_due_sync(&self.name, ttl, &new_job).await?
+        else {
             return Ok(false);
         };
-        attempt::Attempt::new(&self.engine, organization, lease).carry_through(stop).await;
+        attempt::Attempt::new(&self.engine, organization, lease)
+            .carry_through(stop)
+            .await;
         Ok(true)
     }
 

@@ -86,7 +86,11 @@ impl<'a> Pass<'a> {
                 Ok(page) => page,
                 Err(Stop::Provider(error)) if error.retry == Retry::Restart && !restarted => {
                     restarted = true;
-                    self.engine.repositories().runs.restart_pass(self.organization, self.lease).await?;
+                    self.engine
+                        .repositories()
+                        .runs
+                        .restart_pass(self.organization, self.lease)
+                        .await?;
                     checkpoint = self.begin(checkpoint.pass).await?;
                     continue;
                 }
@@ -99,7 +103,9 @@ impl<'a> Pass<'a> {
                 break;
             }
             if budget == 0 {
-                return Ok(PassEnd { incomplete: Some("max_objects_per_run") });
+                return Ok(PassEnd {
+                    incomplete: Some("max_objects_per_run"),
+                });
             }
         }
         if self.sync.settings.reconcile.on_delete {
@@ -112,27 +118,49 @@ impl<'a> Pass<'a> {
     /// crash never shares the marks of an earlier listing.
     async fn begin(&self, last_pass: u64) -> Result<Checkpoint, Stop> {
         let checkpoint = Checkpoint::start(last_pass);
-        self.commit(checkpoint.pass, Batch { checkpoint: Some(checkpoint.clone()), ..Batch::default() }).await?;
+        self.commit(
+            checkpoint.pass,
+            Batch {
+                checkpoint: Some(checkpoint.clone()),
+                ..Batch::default()
+            },
+        )
+        .await?;
         Ok(checkpoint)
     }
 
     async fn list(&self, checkpoint: &Checkpoint, limit: u32) -> Result<ListingPage, Stop> {
         let path = &self.sync.settings.source_path;
         let provider = &self.copier.provider;
-        let page = with_retries(self.engine.ids(), async || {
-            provider.list(path, checkpoint.cursor.as_ref(), limit).await
-        });
+        let cursor = checkpoint.cursor.as_ref();
+        let page = with_retries(self.engine.ids(), || provider.list(path, cursor, limit));
         page.await.map_err(Stop::Provider)
     }
 
     /// Plans and carries out one page; returns the checkpoint behind it, which is stored by then.
-    async fn deal_with(&self, page: ListingPage, checkpoint: Checkpoint) -> Result<Checkpoint, Stop> {
+    async fn deal_with(
+        &self,
+        page: ListingPage,
+        checkpoint: Checkpoint,
+    ) -> Result<Checkpoint, Stop> {
         let listed = page.entries.len() as u64;
-        let sources: Vec<SourceId> =
-            page.entries.iter().map(|entry| self.copier.source_id(entry.object.clone())).collect();
-        let known = self.engine.repositories().runs.known(self.organization, self.lease, &sources).await?;
+        let sources: Vec<SourceId> = page
+            .entries
+            .iter()
+            .map(|entry| self.copier.source_id(entry.object.clone()))
+            .collect();
+        let known = self
+            .engine
+            .repositories()
+            .runs
+            .known(self.organization, self.lease, &sources)
+            .await?;
         drop(sources);
-        let PagePlan { fetch, verified, skipped } = plan_page(page.entries, known, &self.sync.settings.reconcile);
+        let PagePlan {
+            fetch,
+            verified,
+            skipped,
+        } = plan_page(page.entries, known, &self.sync.settings.reconcile);
 
         let mut batch = Batch::default();
         for object in verified {
@@ -153,8 +181,11 @@ impl<'a> Pass<'a> {
         let mut committed = Instant::now();
         while let Some(copied) = copies.next().await {
             batch.note(copied.map_err(|panic| EngineError::Internal(panic.into()))??);
-            if batch.puts.len() >= BATCH || (!batch.puts.is_empty() && committed.elapsed() > BATCH_AGE) {
-                self.commit(checkpoint.pass, std::mem::take(&mut batch)).await?;
+            if batch.puts.len() >= BATCH
+                || (!batch.puts.is_empty() && committed.elapsed() > BATCH_AGE)
+            {
+                self.commit(checkpoint.pass, std::mem::take(&mut batch))
+                    .await?;
                 committed = Instant::now();
             }
         }
@@ -170,12 +201,21 @@ impl<'a> Pass<'a> {
     }
 
     async fn commit(&self, pass: u64, batch: Batch) -> Result<(), Stop> {
-        let Batch { puts, seen, mut counters, checkpoint } = batch;
-        counters.discovered = counters.synced + counters.verified + counters.skipped + counters.failed;
-        let phase = if counters.discovered == 0 { JobPhase::Discovering } else { JobPhase::Downloading };
-        let audit = (!puts.is_empty()).then(|| {
-            self.audit(json!({"objects": puts.len(), "bytes": counters.bytes}))
-        });
+        let Batch {
+            puts,
+            seen,
+            mut counters,
+            checkpoint,
+        } = batch;
+        counters.discovered =
+            counters.synced + counters.verified + counters.skipped + counters.failed;
+        let phase = if counters.discovered == 0 {
+            JobPhase::Discovering
+        } else {
+            JobPhase::Downloading
+        };
+        let audit = (!puts.is_empty())
+            .then(|| self.audit(json!({"objects": puts.len(), "bytes": counters.bytes})));
         let published = puts.len() as u64;
         let commit = Commit {
             epoch: self.epoch,
@@ -188,7 +228,11 @@ impl<'a> Pass<'a> {
             phase,
             audit,
         };
-        self.engine.repositories().runs.commit(self.organization, self.lease, commit).await?;
+        self.engine
+            .repositories()
+            .runs
+            .commit(self.organization, self.lease, commit)
+            .await?;
         metrics::counter!("wharf_objects_published_total").increment(published);
         Ok(())
     }
@@ -197,7 +241,16 @@ impl<'a> Pass<'a> {
         let runs = &self.engine.repositories().runs;
         loop {
             let audit = self.audit(json!({}));
-            let gone = runs.let_go(self.organization, self.lease, self.epoch, pass, LET_GO, audit).await?;
+            let gone = runs
+                .let_go(
+                    self.organization,
+                    self.lease,
+                    self.epoch,
+                    pass,
+                    LET_GO,
+                    audit,
+                )
+                .await?;
             if gone == 0 {
                 return Ok(());
             }
@@ -206,7 +259,13 @@ impl<'a> Pass<'a> {
 
     fn audit(&self, changes: serde_json::Value) -> NewAuditRow {
         let resource = (ResourceType::Job, self.lease.job.as_str());
-        audit_row(self.engine.ids(), &Origin::system(), Action::ObjectsCommitted, resource, changes)
+        audit_row(
+            self.engine.ids(),
+            &Origin::system(),
+            Action::ObjectsCommitted,
+            resource,
+            changes,
+        )
     }
 }
 

@@ -1,5 +1,6 @@
 //! Trying a provider again: a few times, further and further apart, never before the provider wants it.
 
+use std::future::Future;
 use std::time::Duration;
 
 use wharf_ports::{IdSource, ProviderError, Retry};
@@ -10,10 +11,13 @@ const BASE: Duration = Duration::from_millis(500);
 const CAP: Duration = Duration::from_secs(30);
 
 /// Calls `call` until it succeeds, fails for good, or has failed often enough.
-pub(super) async fn with_retries<T>(
+pub(super) async fn with_retries<T, F>(
     ids: &dyn IdSource,
-    mut call: impl AsyncFnMut() -> Result<T, ProviderError>,
-) -> Result<T, ProviderError> {
+    mut call: impl FnMut() -> F,
+) -> Result<T, ProviderError>
+where
+    F: Future<Output = Result<T, ProviderError>>,
+{
     let mut attempt = 1;
     loop {
         let error = match call().await {

@@ -11,8 +11,8 @@ use wharf_domain::provider::{Audience, CredentialType, Provider, ProviderConfig}
 use wharf_domain::secret::{SecretBytes, SecretKey};
 use wharf_envelope::{Binding, Envelope};
 use wharf_ports::{
-    IdSource, KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository, RepositoryError,
-    WrappedKey,
+    IdSource, KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository,
+    RepositoryError, WrappedKey,
 };
 
 /// "Wraps" by writing the context before the key.
@@ -24,23 +24,41 @@ pub struct OpenRing {
 
 impl OpenRing {
     fn available(&self) -> Result<(), KeyRingError> {
-        if self.down.load(Ordering::SeqCst) { Err(KeyRingError::Unavailable("down".into())) } else { Ok(()) }
+        if self.down.load(Ordering::SeqCst) {
+            Err(KeyRingError::Unavailable("down".into()))
+        } else {
+            Ok(())
+        }
     }
 }
 
 #[async_trait]
 impl KeyRing for OpenRing {
-    async fn wrap(&self, context: &KeyContext, key: &SecretKey) -> Result<WrappedKey, KeyRingError> {
+    async fn wrap(
+        &self,
+        context: &KeyContext,
+        key: &SecretKey,
+    ) -> Result<WrappedKey, KeyRingError> {
         self.available()?;
         let head = format!("{}:{}:", context.organization, context.version);
-        Ok(WrappedKey { ring_key: "k1".into(), bytes: [head.as_bytes(), key.expose()].concat() })
+        Ok(WrappedKey {
+            ring_key: "k1".into(),
+            bytes: [head.as_bytes(), key.expose()].concat(),
+        })
     }
 
-    async fn unwrap(&self, context: &KeyContext, wrapped: &WrappedKey) -> Result<SecretKey, KeyRingError> {
+    async fn unwrap(
+        &self,
+        context: &KeyContext,
+        wrapped: &WrappedKey,
+    ) -> Result<SecretKey, KeyRingError> {
         self.available()?;
         self.unwraps.fetch_add(1, Ordering::SeqCst);
         let head = format!("{}:{}:", context.organization, context.version);
-        let key = wrapped.bytes.strip_prefix(head.as_bytes()).and_then(|key| key.try_into().ok());
+        let key = wrapped
+            .bytes
+            .strip_prefix(head.as_bytes())
+            .and_then(|key| key.try_into().ok());
         key.map(SecretKey::new).ok_or(KeyRingError::Refused)
     }
 
@@ -63,17 +81,28 @@ pub struct Keys {
 
 impl Keys {
     fn available(&self) -> Result<(), RepositoryError> {
-        if self.down.load(Ordering::SeqCst) { Err(RepositoryError::Unavailable("down".into())) } else { Ok(()) }
+        if self.down.load(Ordering::SeqCst) {
+            Err(RepositoryError::Unavailable("down".into()))
+        } else {
+            Ok(())
+        }
     }
 }
 
 #[async_trait]
 impl OrganizationKeyRepository for Keys {
-    async fn newest(&self, organization: &OrganizationId) -> Result<Option<OrganizationKey>, RepositoryError> {
+    async fn newest(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<OrganizationKey>, RepositoryError> {
         self.available()?;
         let stored = self.stored.lock().unwrap();
-        let own = stored.iter().filter(|((owner, _), _)| owner == organization);
-        Ok(own.max_by_key(|((_, version), _)| *version).map(|(_, key)| key.clone()))
+        let own = stored
+            .iter()
+            .filter(|((owner, _), _)| owner == organization);
+        Ok(own
+            .max_by_key(|((_, version), _)| *version)
+            .map(|(_, key)| key.clone()))
     }
 
     async fn find(
@@ -82,7 +111,12 @@ impl OrganizationKeyRepository for Keys {
         version: u32,
     ) -> Result<Option<OrganizationKey>, RepositoryError> {
         self.available()?;
-        Ok(self.stored.lock().unwrap().get(&(organization.clone(), version)).cloned())
+        Ok(self
+            .stored
+            .lock()
+            .unwrap()
+            .get(&(organization.clone(), version))
+            .cloned())
     }
 
     async fn insert_if_absent(
@@ -95,7 +129,12 @@ impl OrganizationKeyRepository for Keys {
             return Ok(None);
         }
         let mut stored = self.stored.lock().unwrap();
-        Ok(Some(stored.entry((organization.clone(), key.version)).or_insert(key).clone()))
+        Ok(Some(
+            stored
+                .entry((organization.clone(), key.version))
+                .or_insert(key)
+                .clone(),
+        ))
     }
 }
 
@@ -129,19 +168,28 @@ pub struct Desk {
 impl Desk {
     /// One that knows both organizations.
     pub fn new() -> Self {
-        Self::over(Arc::new(Keys { known: vec![organization('a'), organization('b')], ..Keys::default() }))
+        Self::over(Arc::new(Keys {
+            known: vec![organization('a'), organization('b')],
+            ..Keys::default()
+        }))
     }
 
     /// One over these keys, with nothing in memory yet.
     pub fn over(keys: Arc<Keys>) -> Self {
         let ring = Arc::new(OpenRing::default());
         let envelope = Envelope::new(ring.clone(), keys.clone(), Arc::new(CountingIds::default()));
-        Self { envelope, ring, keys }
+        Self {
+            envelope,
+            ring,
+            keys,
+        }
     }
 }
 
 pub fn organization(letter: char) -> OrganizationId {
-    format!("int_{}", String::from(letter).repeat(24)).parse().unwrap()
+    format!("int_{}", String::from(letter).repeat(24))
+        .parse()
+        .unwrap()
 }
 
 pub fn google_audience() -> Audience {
@@ -153,7 +201,9 @@ pub fn s3_audience(endpoint: &str) -> Audience {
 }
 
 fn audience(provider: Provider, config: &Value) -> Audience {
-    ProviderConfig::from_stored(provider, config.as_object().unwrap().clone()).unwrap().audience()
+    ProviderConfig::from_stored(provider, config.as_object().unwrap().clone())
+        .unwrap()
+        .audience()
 }
 
 pub fn binding() -> Binding {

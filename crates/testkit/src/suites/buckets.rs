@@ -133,14 +133,7 @@ pub async fn a_removed_bucket_takes_syncs_jobs_and_objects_along(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
     run.publish(1, &["media/a"], "1").await;
-    let kept = acme.second_run(&crate::Run {
-        tenant: &acme,
-        bucket: acme.bucket("kept").await,
-        connection: run.connection.clone(),
-        sync: run.sync.clone(),
-        lease: run.lease.clone(),
-    });
-    let kept = kept.await;
+    let kept = acme.run_into(&acme.bucket("kept").await, &run.connection).await;
     kept.publish(1, &["media/a"], "1").await;
     let remove = || h.repositories.buckets.remove(&acme.organization, &run.bucket.id, h.audit(Action::BucketDeleted));
     assert!(remove().await.unwrap());

@@ -1,0 +1,238 @@
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use wharf_domain::Timestamp;
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
+use wharf_domain::object::{BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId};
+use wharf_domain::page::{Page, PageCursor, PageRequest};
+use wharf_domain::sync::Sync;
+use wharf_ports::{ObjectRepository, Put, RepositoryError};
+
+use crate::audit;
+use crate::clock::{micros, micros_of};
+use crate::error::Fault;
+use crate::page::{Bounds, page};
+use crate::row::{Columns, json, number};
+use crate::store::Store;
+
+macro_rules! columns {
+    () => {
+        "id, bucket, namespace, provider, authority, source_object, path, version, modified_at, source_metadata, blob, \
+         size_bytes, content_type, sha256, deleted_at, deleted_by, created_at, updated_at"
+    };
+}
+
+macro_rules! matching {
+    () => {
+        " FROM objects WHERE organization = $1 AND bucket = $2 AND ($3 IS NULL OR instr(path, $3) > 0) \
+         AND ($4 OR deleted_at IS NULL)"
+    };
+}
+
+fn read(row: &SqliteRow) -> Result<Object, Fault> {
+    let columns = Columns::of("objects", row);
+    let deleted = match columns.time_optional("deleted_at")? {
+        Some(at) => Some((at, columns.read("deleted_by", DeletedBy::parse)?)),
+        None => None,
+    };
+    Ok(Object {
+        id: columns.parse("id")?,
+        bucket: columns.parse("bucket")?,
+        namespace: columns.parse("namespace")?,
+        source: SourceId {
+            provider: columns.parse("provider")?,
+            authority: columns.get("authority")?,
+            object: columns.get("source_object")?,
+        },
+        facts: SourceFacts {
+            path: columns.get("path")?,
+            version: columns.get("version")?,
+            modified_at: columns.time_optional("modified_at")?,
+            metadata: columns.json("source_metadata")?,
+        },
+        content: Content {
+            blob: columns.read("blob", BlobKey::parse)?,
+            size_bytes: columns.number("size_bytes")?,
+            content_type: columns.get("content_type")?,
+            sha256: columns.get("sha256")?,
+        },
+        deleted,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+    })
+}
+
+/// Publishes an object in the sync's bucket: a new one, or new bytes for the one that has this source. A tombstone comes
+/// back to life.
+pub(crate) async fn publish(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    sync: &Sync,
+    put: &Put,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO objects (organization, id, bucket, namespace, provider, authority, source_object, path, version, \
+         modified_at, source_metadata, blob, size_bytes, content_type, sha256, arrived_at, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $16) \
+         ON CONFLICT (organization, bucket, provider, authority, source_object) DO UPDATE SET \
+         path = excluded.path, version = excluded.version, modified_at = excluded.modified_at, \
+         source_metadata = excluded.source_metadata, blob = excluded.blob, size_bytes = excluded.size_bytes, \
+         content_type = excluded.content_type, sha256 = excluded.sha256, deleted_at = NULL, deleted_by = NULL, \
+         arrived_at = excluded.arrived_at, updated_at = excluded.updated_at",
+    )
+    .bind(organization.as_str())
+    .bind(put.new_id.as_str())
+    .bind(sync.bucket.as_str())
+    .bind(sync.namespace.as_str())
+    .bind(put.source.provider.as_str())
+    .bind(&put.source.authority)
+    .bind(&put.source.object)
+    .bind(&put.facts.path)
+    .bind(&put.facts.version)
+    .bind(micros_of(put.facts.modified_at))
+    .bind(json(&put.facts.metadata))
+    .bind(put.content.blob.as_str())
+    .bind(number(put.content.size_bytes))
+    .bind(&put.content.content_type)
+    .bind(&put.content.sha256)
+    .bind(micros(now))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Makes tombstones of those live objects that no sync holds on to. Returns how many.
+pub(crate) async fn bury_unheld(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    objects: &[String],
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let buried = sqlx::query(
+        "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
+         WHERE organization = $1 AND id IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM sync_entries e \
+                         WHERE e.organization = objects.organization AND e.object = objects.id)",
+    )
+    .bind(organization.as_str())
+    .bind(json(&objects))
+    .bind(micros(now))
+    .execute(tx)
+    .await?;
+    Ok(buried.rows_affected())
+}
+
+impl Store {
+    async fn find_object(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+    ) -> Result<Option<Object>, Fault> {
+        sqlx::query(concat!("SELECT ", columns!(), " FROM objects WHERE organization = $1 AND bucket = $2 AND id = $3"))
+            .bind(organization.as_str())
+            .bind(bucket.as_str())
+            .bind(object.as_str())
+            .fetch_optional(&self.reads)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
+    }
+
+    async fn list_objects(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        filter: &ObjectFilter,
+        request: &PageRequest,
+    ) -> Result<Page<Object>, Fault> {
+        let bounds = Bounds::of(request);
+        let mut connection = self.read().await?;
+        let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
+            .bind(organization.as_str())
+            .bind(bucket.as_str())
+            .bind(&filter.search)
+            .bind(filter.include_deleted)
+            .fetch_one(&mut *connection)
+            .await?;
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            matching!(),
+            " AND (created_at, id) < ($5, $6) ORDER BY created_at DESC, id DESC LIMIT $7 OFFSET $8"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(&filter.search)
+        .bind(filter.include_deleted)
+        .bind(bounds.at)
+        .bind(bounds.id)
+        .bind(bounds.limit)
+        .bind(bounds.offset)
+        .fetch_all(&mut *connection)
+        .await?;
+        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+    }
+
+    async fn remove_object(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: &NewAuditRow,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        let removed = sqlx::query(
+            "UPDATE objects SET deleted_at = $4, deleted_by = 'person', updated_at = $4 \
+             WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL",
+        )
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(object.as_str())
+        .bind(micros(now))
+        .execute(&mut *tx)
+        .await?;
+        if removed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        audit::store(&mut tx, organization, audit, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl ObjectRepository for Store {
+    async fn find(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+    ) -> Result<Option<Object>, RepositoryError> {
+        Ok(self.find_object(organization, bucket, object).await?)
+    }
+
+    async fn list(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        filter: &ObjectFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Object>, RepositoryError> {
+        Ok(self.list_objects(organization, bucket, filter, page).await?)
+    }
+
+    async fn remove(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: NewAuditRow,
+    ) -> Result<bool, RepositoryError> {
+        Ok(self.remove_object(organization, bucket, object, &audit).await?)
+    }
+}

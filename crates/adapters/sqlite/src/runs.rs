@@ -1,0 +1,360 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use wharf_domain::Timestamp;
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::{ConnectionId, OrganizationId};
+use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus};
+use wharf_domain::object::{DeletedBy, SourceId};
+use wharf_domain::plan::Known;
+use wharf_domain::sync::{Lease, Sync, SyncMode};
+use wharf_ports::{Commit, Put, RunError, RunRepository};
+
+use crate::clock::{micros, span};
+use crate::error::{Failure, Fault};
+use crate::row::{Columns, json, number};
+use crate::store::Store;
+use crate::syncs::columns;
+use crate::{audit, jobs, objects, syncs};
+
+type Outcome<T> = Result<T, Failure<RunError>>;
+
+/// The sync, if the lease on it is still the run's. A lease that has expired still is, until it is taken over.
+async fn leased(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+    lease: &Lease,
+    now: Timestamp,
+) -> Outcome<Sync> {
+    let row = sqlx::query(concat!("SELECT ", columns!(), " FROM syncs WHERE organization = $1 AND id = $2 \
+                                   AND lease_job = $3 AND fence = $4"))
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(lease.job.as_str())
+        .bind(number(lease.fence))
+        .fetch_optional(connection)
+        .await?;
+    let row = row.ok_or(Failure::Refused(RunError::LeaseLost))?;
+    Ok(syncs::read(&row, now)?)
+}
+
+/// Refuses unless the connection is active and what it was when the run started.
+async fn unchanged(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    connection: &ConnectionId,
+    epoch: u64,
+    credential_version: Option<u64>,
+) -> Outcome<()> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM connections WHERE organization = $1 AND id = $2 AND status = 'ACTIVE' AND epoch = $3 \
+         AND ($4 IS NULL OR credential_version = $4)",
+    )
+    .bind(organization.as_str())
+    .bind(connection.as_str())
+    .bind(number(epoch))
+    .bind(credential_version.map(number))
+    .fetch_optional(tx)
+    .await?;
+    found.map(drop).ok_or(Failure::Refused(RunError::ConnectionChanged))
+}
+
+/// What a write of a run leaves on the sync: the lease extended by the time it was leased for, and progress.
+struct Progress<'a> {
+    counters: &'a Counters,
+    pass: u64,
+    checkpoint: Option<String>,
+    phase: Option<JobPhase>,
+}
+
+async fn advance(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    lease: &Lease,
+    sync: Sync,
+    progress: Progress<'_>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let mut totals = sync.totals.counters;
+    totals.add(progress.counters);
+    sqlx::query(
+        "UPDATE syncs SET counters = $3, last_pass = MAX(last_pass, $4), checkpoint = COALESCE($5, checkpoint), \
+         lease_expires_at = $6 + lease_ttl, updated_at = $6 WHERE organization = $1 AND id = $2",
+    )
+    .bind(organization.as_str())
+    .bind(lease.sync.as_str())
+    .bind(json(&totals))
+    .bind(number(progress.pass))
+    .bind(progress.checkpoint)
+    .bind(micros(now))
+    .execute(&mut *tx)
+    .await?;
+    jobs::count(tx, organization, &lease.job, progress.counters, progress.phase, now).await
+}
+
+/// Source identities as one bound parameter: `[[provider, authority, object], …]`.
+fn source_list<'a>(sources: impl Iterator<Item = &'a SourceId>) -> String {
+    let triples = sources.map(|source| (source.provider.as_str(), &*source.authority, &*source.object));
+    json(&triples.collect::<Vec<_>>())
+}
+
+/// Marks those sources that the bucket has in the sync's catalogue as seen by the pass.
+async fn mark_seen(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    sync: &Sync,
+    pass: u64,
+    sources: String,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO sync_entries (organization, sync, object, seen_pass) \
+         SELECT o.organization, $3, o.id, $4 FROM json_each($5) AS source \
+         CROSS JOIN objects o ON o.organization = $1 AND o.bucket = $2 \
+         AND o.provider = json_extract(source.value, '$[0]') AND o.authority = json_extract(source.value, '$[1]') \
+         AND o.source_object = json_extract(source.value, '$[2]') WHERE true \
+         ON CONFLICT (organization, sync, object) DO UPDATE SET seen_pass = excluded.seen_pass",
+    )
+    .bind(organization.as_str())
+    .bind(sync.bucket.as_str())
+    .bind(sync.id.as_str())
+    .bind(number(pass))
+    .bind(sources)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn read_known(row: &SqliteRow) -> Result<Known, Fault> {
+    let columns = Columns::of("objects", row);
+    Ok(Known {
+        object: columns.get("source_object")?,
+        id: columns.parse("id")?,
+        version: columns.get("version")?,
+        deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
+    })
+}
+
+impl Store {
+    async fn load_leased(&self, organization: &OrganizationId, lease: &Lease) -> Outcome<Sync> {
+        let mut connection = self.read().await?;
+        let now = self.now(&mut connection).await?;
+        leased(&mut connection, organization, lease, now).await
+    }
+
+    async fn extend_lease(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Outcome<()> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        leased(&mut tx, organization, lease, now).await?;
+        sqlx::query("UPDATE syncs SET lease_expires_at = $3 WHERE organization = $1 AND id = $2")
+            .bind(organization.as_str())
+            .bind(lease.sync.as_str())
+            .bind(micros(now) + span(ttl))
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn known_sources(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        sources: &[SourceId],
+    ) -> Outcome<Vec<Known>> {
+        let mut connection = self.read().await?;
+        let now = self.now(&mut connection).await?;
+        let sync = leased(&mut connection, organization, lease, now).await?;
+        let rows = sqlx::query(
+            "SELECT o.source_object, o.id, o.version, o.deleted_by FROM json_each($3) AS source \
+             CROSS JOIN objects o ON o.organization = $1 AND o.bucket = $2 \
+             AND o.provider = json_extract(source.value, '$[0]') AND o.authority = json_extract(source.value, '$[1]') \
+             AND o.source_object = json_extract(source.value, '$[2]')",
+        )
+        .bind(organization.as_str())
+        .bind(sync.bucket.as_str())
+        .bind(source_list(sources.iter()))
+        .fetch_all(&mut *connection)
+        .await?;
+        Ok(rows.iter().map(read_known).collect::<Result<_, _>>()?)
+    }
+
+    async fn commit_step(&self, organization: &OrganizationId, lease: &Lease, commit: &Commit) -> Outcome<()> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        let sync = leased(&mut tx, organization, lease, now).await?;
+        unchanged(&mut tx, organization, &sync.connection, commit.epoch, Some(commit.credential_version)).await?;
+        // A source that is put twice in one step is published once, as the last put has it.
+        let puts: BTreeMap<&SourceId, &Put> = commit.puts.iter().map(|put| (&put.source, put)).collect();
+        for put in puts.values() {
+            objects::publish(&mut tx, organization, &sync, put, now).await?;
+        }
+        let seen = source_list(puts.keys().copied().chain(&commit.seen));
+        mark_seen(&mut tx, organization, &sync, commit.pass, seen).await?;
+        let progress = Progress {
+            counters: &commit.counters,
+            pass: commit.pass,
+            checkpoint: commit.checkpoint.as_ref().map(json),
+            phase: Some(commit.phase),
+        };
+        advance(&mut tx, organization, lease, sync, progress, now).await?;
+        if let Some(row) = &commit.audit {
+            audit::store(&mut tx, organization, row, now).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn let_go_unseen(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        epoch: u64,
+        pass: u64,
+        limit: u32,
+        mut audit: NewAuditRow,
+    ) -> Outcome<u64> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        let sync = leased(&mut tx, organization, lease, now).await?;
+        unchanged(&mut tx, organization, &sync.connection, epoch, None).await?;
+        let let_go: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM sync_entries WHERE organization = $1 AND sync = $2 AND object IN \
+             (SELECT object FROM sync_entries WHERE organization = $1 AND sync = $2 AND seen_pass < $3 LIMIT $4) \
+             RETURNING object",
+        )
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(number(pass))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
+        .await?;
+        let deleted = objects::bury_unheld(&mut tx, organization, &let_go, now).await?;
+        let counters = Counters { deleted, ..Counters::default() };
+        let progress = Progress { counters: &counters, pass, checkpoint: None, phase: None };
+        advance(&mut tx, organization, lease, sync, progress, now).await?;
+        if deleted > 0 {
+            if let Some(changes) = audit.changes.as_object_mut() {
+                changes.insert("deleted".into(), deleted.into());
+            }
+            audit::store(&mut tx, organization, &audit, now).await?;
+        }
+        tx.commit().await?;
+        Ok(u64::try_from(let_go.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn forget_checkpoint(&self, organization: &OrganizationId, lease: &Lease) -> Outcome<()> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        leased(&mut tx, organization, lease, now).await?;
+        sqlx::query(
+            "UPDATE syncs SET checkpoint = NULL, lease_expires_at = $3 + lease_ttl, updated_at = $3 \
+             WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(micros(now))
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn finish_job(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        end: &JobEnd,
+        delay: Duration,
+        audit: &NewAuditRow,
+    ) -> Outcome<()> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        let sync = leased(&mut tx, organization, lease, now).await?;
+        jobs::end(&mut tx, organization, &lease.job, end, now).await?;
+        let completed = end.status == JobStatus::Completed;
+        let failed = end.status == JobStatus::Failed;
+        let complete_pass = completed && end.incomplete_reason.is_none();
+        let done = complete_pass && sync.mode == SyncMode::InitialOnly;
+        let next_run_at = match (&sync.queued_job, done) {
+            (Some(_), _) => Some(micros(now)),
+            (None, true) => None,
+            (None, false) => Some(micros(now) + span(delay)),
+        };
+        sqlx::query(
+            "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
+             lease_ttl = NULL, next_run_at = $3, resume_of = $4, \
+             state = CASE WHEN $5 THEN 'completed' ELSE state END, \
+             checkpoint = CASE WHEN $6 THEN NULL ELSE checkpoint END, \
+             runs_completed = runs_completed + $7, last_sync_at = CASE WHEN $7 THEN $9 ELSE last_sync_at END, \
+             runs_failed = runs_failed + $8, \
+             consecutive_failures = CASE WHEN $7 THEN 0 ELSE consecutive_failures + $8 END, \
+             last_error = CASE WHEN $7 THEN NULL WHEN $8 THEN $10 ELSE last_error END, \
+             updated_at = $9 WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(next_run_at)
+        .bind((end.status == JobStatus::Interrupted).then(|| lease.job.as_str()))
+        .bind(done)
+        .bind(complete_pass)
+        .bind(completed)
+        .bind(failed)
+        .bind(micros(now))
+        .bind(&end.error)
+        .execute(&mut *tx)
+        .await?;
+        audit::store(&mut tx, organization, audit, now).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+#[async_trait]
+impl RunRepository for Store {
+    async fn load(&self, organization: &OrganizationId, lease: &Lease) -> Result<Sync, RunError> {
+        self.load_leased(organization, lease).await.map_err(Failure::into_port)
+    }
+
+    async fn extend(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Result<(), RunError> {
+        self.extend_lease(organization, lease, ttl).await.map_err(Failure::into_port)
+    }
+
+    async fn known(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        sources: &[SourceId],
+    ) -> Result<Vec<Known>, RunError> {
+        self.known_sources(organization, lease, sources).await.map_err(Failure::into_port)
+    }
+
+    async fn commit(&self, organization: &OrganizationId, lease: &Lease, commit: Commit) -> Result<(), RunError> {
+        self.commit_step(organization, lease, &commit).await.map_err(Failure::into_port)
+    }
+
+    async fn let_go(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        epoch: u64,
+        pass: u64,
+        limit: u32,
+        audit: NewAuditRow,
+    ) -> Result<u64, RunError> {
+        self.let_go_unseen(organization, lease, epoch, pass, limit, audit).await.map_err(Failure::into_port)
+    }
+
+    async fn restart_pass(&self, organization: &OrganizationId, lease: &Lease) -> Result<(), RunError> {
+        self.forget_checkpoint(organization, lease).await.map_err(Failure::into_port)
+    }
+
+    async fn finish(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        end: JobEnd,
+        delay: Duration,
+        audit: NewAuditRow,
+    ) -> Result<(), RunError> {
+        self.finish_job(organization, lease, &end, delay, &audit).await.map_err(Failure::into_port)
+    }
+}

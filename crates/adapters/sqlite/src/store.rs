@@ -1,0 +1,47 @@
+//! The open database behind every repository.
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use wharf_domain::Timestamp;
+
+use crate::clock::Clock;
+use crate::error::Fault;
+
+/// Every repository port is implemented on this one value, in the file named after the port.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) reads: SqlitePool,
+    /// Holds exactly one connection: whoever has it is the writer.
+    pub(crate) writes: SqlitePool,
+    pub(crate) clock: Clock,
+}
+
+impl Store {
+    /// A connection for reading.
+    pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, Fault> {
+        Ok(self.reads.acquire().await?)
+    }
+
+    /// A transaction that holds the write lock from its start; dropped without `commit`, it never was.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
+        Ok(self.writes.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    pub(crate) async fn now(&self, connection: &mut SqliteConnection) -> Result<Timestamp, Fault> {
+        self.clock.now(connection).await
+    }
+
+    /// Empties the write-ahead log into the database file and cuts it to nothing, so that the log no longer holds what a
+    /// transaction has just overwritten.
+    pub(crate) async fn truncate_log(&self) {
+        for _ in 0..3 {
+            let busy = sqlx::query_scalar::<_, i64>("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writes).await;
+            match busy {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the write-ahead log could not be truncated"),
+            }
+        }
+        tracing::warn!("the write-ahead log is in use; overwritten credentials stay in it until its next truncation");
+    }
+}
