@@ -10,7 +10,10 @@ use wharf_ports::{Clock, IdSource};
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one clock that the others are injected from")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one clock that the others are injected from"
+    )]
     fn now(&self) -> Timestamp {
         Utc::now().trunc_subsecs(6)
     }
@@ -29,9 +32,16 @@ impl IdSource for SystemIds {
         let mut bytes = [0; 64];
         while token.len() < length {
             self.fill(&mut bytes);
-            let drawn = bytes.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
+            let drawn = bytes
+                .iter()
+                .map(|byte| usize::from(*byte))
+                .filter(|byte| *byte < fair);
             let missing = length - token.len();
-            token.extend(drawn.take(missing).map(|byte| char::from(characters[byte % characters.len()])));
+            token.extend(
+                drawn
+                    .take(missing)
+                    .map(|byte| char::from(characters[byte % characters.len()])),
+            );
         }
         token
     }
@@ -58,7 +68,11 @@ mod tests {
             for length in [0, 1, 15, 63, 64, 65, 1000] {
                 let token = SystemIds.token(alphabet, length);
                 assert_eq!(token.len(), length);
-                assert!(token.bytes().all(|character| alphabet.characters().contains(&character)));
+                assert!(
+                    token
+                        .bytes()
+                        .all(|character| alphabet.characters().contains(&character))
+                );
             }
         }
     }
@@ -74,13 +88,18 @@ mod tests {
             }
             assert_eq!(counts.len(), size);
             // Seven standard deviations: a fair source passes, taking bytes modulo 62 does not.
-            assert!(counts.values().all(|count| count.abs_diff(each) < 500), "{counts:?}");
+            assert!(
+                counts.values().all(|count| count.abs_diff(each) < 500),
+                "{counts:?}"
+            );
         }
     }
 
     #[test]
     fn identifiers_do_not_repeat() {
-        let ids: HashSet<ConnectionId> = (0..10_000).map(|_| (&SystemIds as &dyn IdSource).id()).collect();
+        let ids: HashSet<ConnectionId> = (0..10_000)
+            .map(|_| (&SystemIds as &dyn IdSource).id())
+            .collect();
         assert_eq!(ids.len(), 10_000);
     }
 

@@ -48,11 +48,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let repaired = Edit {
-        config: Some((connection.config.clone(), connection.credential_type, SealedCredentials(vec![1; 16]))),
+        config: Some((
+            connection.config.clone(),
+            connection.credential_type,
+            SealedCredentials(vec![1; 16]),
+        )),
         tested: true,
         ..Edit::default()
     };
-    connection = connection.apply(Event::Edit(Box::new(repaired)), now)?.connection;
+    connection = connection
+        .apply(Event::Edit(Box::new(repaired)), now)?
+        .connection;
     tell("repaired", &connection);
 
     connection = connection.apply(Event::Archive, now)?.connection;
@@ -65,7 +71,10 @@ fn tell(what: &str, connection: &Connection) {
     println!(
         "{what:>9}: {}{} after {} failures in a row",
         connection.status(),
-        connection.status_reason().map(|reason| format!(" ({})", reason.as_str())).unwrap_or_default(),
+        connection
+            .status_reason()
+            .map(|reason| format!(" ({})", reason.as_str()))
+            .unwrap_or_default(),
         connection.health.consecutive_failures(),
     );
 }

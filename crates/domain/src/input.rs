@@ -154,6 +154,7 @@ impl Reader {
         };
         let count = text.chars().count();
         if count < length.min {
+            secret_wipe_owned(Value::String(text));
             self.reject(
                 key,
                 "string_too_short",
@@ -162,6 +163,7 @@ impl Reader {
             return None;
         }
         if count > length.max {
+            secret_wipe_owned(Value::String(text));
             self.reject(
                 key,
                 "string_too_long",

@@ -1,5 +1,7 @@
 //! The whole state × event table of a connection, as one test: read it beside the lifecycle in the architecture notes.
 
+use std::fmt::Write;
+
 use wharf_domain::Timestamp;
 use wharf_domain::connection::{
     AttemptOutcome, AttemptResult, Connection, ConnectionName, Edit, Event, NewConnection,
@@ -79,6 +81,8 @@ fn edit(connection: &Connection, tested: bool) -> Event {
     }))
 }
 
+type MakeEvent = fn(&Connection) -> Event;
+
 /// `STATUS/failures`, with the reason where there is one.
 fn shown(connection: &Connection) -> String {
     let reason = connection
@@ -120,7 +124,6 @@ fn the_whole_state_by_event_table() {
         ),
         ("archived", after(fresh(), Event::Archive)),
     ];
-    type MakeEvent = fn(&Connection) -> Event;
     let events: Vec<(&str, MakeEvent)> = vec![
         ("success", |c| Event::Outcome(success(c))),
         ("definite failure", |c| {
@@ -151,14 +154,14 @@ fn the_whole_state_by_event_table() {
     ];
     let mut table = String::new();
     for (state, connection) in &states {
-        table.push_str(&format!("{state}: {}\n", shown(connection)));
+        let _ = writeln!(table, "{state}: {}", shown(connection));
         for (name, make) in &events {
             let cell = match connection.clone().apply(make(connection), at(2)) {
                 Ok(transition) if !transition.changed => "no change".to_owned(),
                 Ok(transition) => shown(&transition.connection),
                 Err(error) => format!("refused: {error:?}"),
             };
-            table.push_str(&format!("  {name}: {cell}\n"));
+            let _ = writeln!(table, "  {name}: {cell}");
         }
     }
     let expected = include_str!("lifecycle_table.txt");

@@ -16,7 +16,7 @@ use crate::format::KEY;
 
 /// How long an opened key is used before the key ring is asked again. An outage of the key ring shorter than this goes
 /// unnoticed where the key was in use; a key ring that was taken away works on no longer than this.
-const KEPT_FOR: Duration = Duration::from_secs(10 * 60);
+const KEPT_FOR: Duration = Duration::from_mins(10);
 const KEPT_AT_MOST: usize = 10_000;
 
 /// Why an organization key could not be had.
@@ -213,7 +213,7 @@ mod tests {
         assert!(kept.get(&slot(1), later).is_some());
         kept.insert(slot(1), key(1), later);
         assert!(
-            kept.get(&slot(1), start + Duration::from_secs(600))
+            kept.get(&slot(1), start + Duration::from_mins(10))
                 .is_none(),
             "using it again must not prolong it"
         );

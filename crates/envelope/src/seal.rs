@@ -62,7 +62,7 @@ impl Envelope {
         let body = encrypt(&body_keys.key, &nonce, &body_data, padded);
 
         let wrap_nonce = self.random();
-        let wrap_data = wrap_data(body_data, organization_key.version);
+        let wrap_data = wrap_data(&body_data, organization_key.version);
         let mut dek_with_room = Zeroizing::new(Vec::with_capacity(KEY + TAG));
         dek_with_room.extend_from_slice(dek.as_slice());
         let wrapped_dek = encrypt(
@@ -99,7 +99,7 @@ impl Envelope {
             .find(&binding.organization, sealed.organization_key_version)
             .await?
             .ok_or(OpenError::Integrity)?;
-        open_with(&organization_key.key, &sealed, body_data).ok_or(OpenError::Integrity)
+        open_with(&organization_key.key, &sealed, &body_data).ok_or(OpenError::Integrity)
     }
 
     fn random<const LENGTH: usize>(&self) -> [u8; LENGTH] {
@@ -118,16 +118,16 @@ impl fmt::Debug for Envelope {
 fn open_with(
     organization_key: &SecretKey,
     sealed: &Sealed<'_>,
-    body_data: AssociatedData,
+    body_data: &AssociatedData,
 ) -> Option<SecretBytes> {
-    let wrap_data = wrap_data(body_data.clone(), sealed.organization_key_version);
+    let wrap_data = wrap_data(body_data, sealed.organization_key_version);
     let dek = decrypt(
         organization_key,
         sealed.wrap_nonce,
         &wrap_data,
         sealed.wrapped_dek,
     )?;
-    let body_keys = BodyKeys::derive(dek.first_chunk()?, sealed.salt, &body_data);
+    let body_keys = BodyKeys::derive(dek.first_chunk()?, sealed.salt, body_data);
     // The cipher alone would open one ciphertext under many keys: only the key that was committed to may try.
     if !bool::from(body_keys.commitment.ct_eq(sealed.commitment)) {
         return None;
@@ -135,15 +135,17 @@ fn open_with(
     unpad(&decrypt(
         &body_keys.key,
         sealed.nonce,
-        &body_data,
+        body_data,
         sealed.body,
     )?)
 }
 
 /// The associated data of the wrapped data key. The version stays out of the body's, so that a data key can be wrapped
 /// anew without touching the body.
-fn wrap_data(body_data: AssociatedData, organization_key_version: u32) -> AssociatedData {
-    body_data.with(&organization_key_version.to_be_bytes())
+fn wrap_data(body_data: &AssociatedData, organization_key_version: u32) -> AssociatedData {
+    body_data
+        .clone()
+        .with(&organization_key_version.to_be_bytes())
 }
 
 /// What a data key becomes for one body: the key that encrypts it and a public value that commits to that key.

@@ -5,14 +5,17 @@ use wharf_domain::access::{ApiKeyHash, Email, Permission, Role};
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::bucket::{BucketName, NewBucket};
 use wharf_domain::connection::{
-    AttemptOutcome, AttemptResult, Connection, ConnectionName, Event, NewConnection, SealedCredentials,
+    AttemptOutcome, AttemptResult, Connection, ConnectionName, Event, NewConnection,
+    SealedCredentials,
 };
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, UserId};
 use wharf_domain::job::{Counters, JobPhase};
 use wharf_domain::namespace::{NamespaceName, NewNamespace};
 use wharf_domain::object::{BlobKey, Content, SourceFacts, SourceId};
-use wharf_domain::provider::{CredentialType, NewProviderConfig, Provider, ProviderConfig, parse_new};
+use wharf_domain::provider::{
+    CredentialType, NewProviderConfig, Provider, ProviderConfig, parse_new,
+};
 use wharf_domain::sync::{NewSync, Pipeline, Reconcile, SyncSettings};
 use wharf_domain::{Metadata, Timestamp};
 use wharf_ports::{Commit, IdSource, NewApiKey, NewOrganization, NewUser, Put};
@@ -34,7 +37,11 @@ pub fn organization(ids: &SeededIds, name: &str) -> NewOrganization {
 
 /// A user.
 pub fn user(ids: &SeededIds, email: &str, role: Role) -> NewUser {
-    NewUser { id: ids.id(), email: address(email), role }
+    NewUser {
+        id: ids.id(),
+        email: address(email),
+        role,
+    }
 }
 
 /// An e-mail address.
@@ -79,7 +86,12 @@ pub fn bucket(ids: &SeededIds, namespace: &NamespaceId, name: &str) -> NewBucket
 }
 
 /// A connection to S3.
-pub fn connection(ids: &SeededIds, organization: &OrganizationId, user: &UserId, name: &str) -> NewConnection {
+pub fn connection(
+    ids: &SeededIds,
+    organization: &OrganizationId,
+    user: &UserId,
+    name: &str,
+) -> NewConnection {
     NewConnection {
         id: ids.id(),
         organization: organization.clone(),
@@ -104,7 +116,7 @@ pub fn provider_config() -> ProviderConfig {
     s3().config
 }
 
-/// Settings of a connection to S3 with an access key; opens a [`FakeProviderFactory`](crate::provider::FakeProviderFactory).
+/// Settings of a connection to S3 with an access key.
 pub fn s3() -> NewProviderConfig {
     let fields = object(json!({
         "region": "eu-central-1",
@@ -122,7 +134,9 @@ pub fn tigris_config() -> ProviderConfig {
     let fields = object(json!({
         "credentials": { "type": "access_key", "access_key_id": "tid_example", "secret_access_key": "tsec_example" },
     }));
-    parse_new(Provider::Tigris, fields, "provider_config").expect("a good configuration").config
+    parse_new(Provider::Tigris, fields, "provider_config")
+        .expect("a good configuration")
+        .config
 }
 
 /// A sync of everything under `media`, every five minutes.
@@ -166,11 +180,21 @@ pub fn sync_settings() -> SyncSettings {
 
 /// A file of the provider S3 under the authority [`AUTHORITY`].
 pub fn source(object: &str) -> SourceId {
-    SourceId { provider: Provider::S3, authority: AUTHORITY.to_owned(), object: object.to_owned() }
+    SourceId {
+        provider: Provider::S3,
+        authority: AUTHORITY.to_owned(),
+        object: object.to_owned(),
+    }
 }
 
 /// What is published when a file was copied in that version.
-pub fn put(ids: &SeededIds, organization: &OrganizationId, bucket: &BucketId, object: &str, version: &str) -> Put {
+pub fn put(
+    ids: &SeededIds,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+    object: &str,
+    version: &str,
+) -> Put {
     Put {
         new_id: ids.id(),
         source: source(object),
@@ -191,7 +215,11 @@ pub fn put(ids: &SeededIds, organization: &OrganizationId, bucket: &BucketId, ob
 
 /// A fresh key of a blob.
 pub fn blob_key(ids: &SeededIds, organization: &OrganizationId, bucket: &BucketId) -> BlobKey {
-    BlobKey::new(organization, bucket, &ids.token(wharf_domain::ids::Alphabet::Hex, 32))
+    BlobKey::new(
+        organization,
+        bucket,
+        &ids.token(wharf_domain::ids::Alphabet::Hex, 32),
+    )
 }
 
 /// A step of a run over a connection as it is now, that publishes nothing.
@@ -225,19 +253,28 @@ pub fn audit(ids: &SeededIds, action: Action) -> NewAuditRow {
 pub fn network_failure(connection: &Connection) -> Event {
     outcome(
         connection,
-        AttemptResult::Failure { code: ErrorCode::NetworkTimeout, message: "no answer in time".to_owned() },
+        AttemptResult::Failure {
+            code: ErrorCode::NetworkTimeout,
+            message: "no answer in time".to_owned(),
+        },
     )
 }
 
 /// The outcome of an attempt over a connection as it is now.
 pub fn outcome(connection: &Connection, result: AttemptResult) -> Event {
     let (epoch, credential_version) = (connection.epoch, connection.credential_version);
-    Event::Outcome(AttemptOutcome { epoch, credential_version, result })
+    Event::Outcome(AttemptOutcome {
+        epoch,
+        credential_version,
+        result,
+    })
 }
 
 /// Key-value pairs of every JSON kind, nested and in several scripts.
 pub fn metadata() -> Metadata {
-    object(json!({"team": "média", "n": 7, "ratio": 0.5, "deep": {"list": [true, null, "x"]}, "": "empty key"}))
+    object(
+        json!({"team": "média", "n": 7, "ratio": 0.5, "deep": {"list": [true, null, "x"]}, "": "empty key"}),
+    )
 }
 
 /// An instant by its microseconds since 1970.

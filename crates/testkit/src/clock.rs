@@ -12,7 +12,10 @@ pub struct FakeClock(Mutex<Timestamp>);
 impl FakeClock {
     /// A clock at its start.
     pub fn new() -> Self {
-        Self(Mutex::new(Timestamp::from_timestamp(1_767_225_600, 0).expect("the start lies within chrono's range")))
+        Self(Mutex::new(
+            Timestamp::from_timestamp(1_767_225_600, 0)
+                .expect("the start lies within chrono's range"),
+        ))
     }
 
     /// Moves the clock forward.
@@ -35,6 +38,9 @@ impl Default for FakeClock {
 
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).trunc_subsecs(6)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .trunc_subsecs(6)
     }
 }

@@ -44,7 +44,12 @@ impl Harness {
     }
 
     fn new(repositories: Repositories, time: Time) -> Self {
-        Self { repositories, ids: Arc::new(SeededIds::new(1)), time, kept: Vec::new() }
+        Self {
+            repositories,
+            ids: Arc::new(SeededIds::new(1)),
+            time,
+            kept: Vec::new(),
+        }
     }
 
     /// Keeps something alive until the promise has been looked at, such as the folder of a database.
@@ -88,7 +93,12 @@ impl BlobHarness {
     }
 
     fn new(store: Arc<dyn BlobStore>, time: Time) -> Self {
-        Self { store, ids: Arc::new(SeededIds::new(1)), time, kept: Vec::new() }
+        Self {
+            store,
+            ids: Arc::new(SeededIds::new(1)),
+            time,
+            kept: Vec::new(),
+        }
     }
 
     /// Keeps something alive until the promise has been looked at.
@@ -116,11 +126,18 @@ pub fn keep(harness: impl AsyncFnOnce() -> Harness, promise: impl AsyncFnOnce(Ha
 }
 
 /// Runs one promise of a blob store on a runtime of several threads.
-pub fn keep_blobs(harness: impl AsyncFnOnce() -> BlobHarness, promise: impl AsyncFnOnce(BlobHarness)) {
+pub fn keep_blobs(
+    harness: impl AsyncFnOnce() -> BlobHarness,
+    promise: impl AsyncFnOnce(BlobHarness),
+) {
     runtime().block_on(async { promise(harness().await).await });
 }
 
 fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(4).enable_all().build().expect("a runtime can be started")
+    builder
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a runtime can be started")
 }

@@ -33,7 +33,9 @@ impl IdSource for SeededIds {
         let characters = alphabet.characters();
         let count = characters.len() as u64;
         let draw = || usize::try_from(self.next() % count).expect("an index into an alphabet");
-        (0..length).map(|_| char::from(characters[draw()])).collect()
+        (0..length)
+            .map(|_| char::from(characters[draw()]))
+            .collect()
     }
 
     fn fill(&self, bytes: &mut [u8]) {
@@ -53,7 +55,13 @@ mod tests {
     fn equal_seeds_draw_equal_identifiers_and_one_seed_never_the_same_twice() {
         let (a, b) = (SeededIds::new(7), SeededIds::new(7));
         let drawn: Vec<ConnectionId> = (0..100).map(|_| a.id()).collect();
-        assert_eq!(drawn, (0..100).map(|_| b.id()).collect::<Vec<ConnectionId>>());
-        assert_eq!(drawn.iter().collect::<std::collections::HashSet<_>>().len(), 100);
+        assert_eq!(
+            drawn,
+            (0..100).map(|_| b.id()).collect::<Vec<ConnectionId>>()
+        );
+        assert_eq!(
+            drawn.iter().collect::<std::collections::HashSet<_>>().len(),
+            100
+        );
     }
 }

@@ -6,22 +6,28 @@
 //!
 //! This crate knows ports and model only. It must never know an adapter; its own tests use the one in memory.
 #![warn(missing_docs)]
-#![expect(clippy::missing_panics_doc, reason = "everything here exists to panic when something is not as promised")]
-#![expect(clippy::unwrap_used, reason = "a promise that cannot be looked at is a broken one")]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "everything here exists to panic when something is not as promised"
+)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a promise that cannot be looked at is a broken one"
+)]
 
-pub mod broken;
+// broken
 pub mod build;
 mod clock;
 mod harness;
 mod ids;
 mod paging;
 mod promises;
-pub mod provider;
+// provider
 pub mod suites;
 mod tenant;
 
 pub use clock::FakeClock;
 pub use harness::{BlobHarness, Harness, keep, keep_blobs};
 pub use ids::SeededIds;
-pub use promises::{BoxedPromise, NamedPromise, repository_promises};
+pub use promises::{NamedPromise, repository_promises};
 pub use tenant::{LONG, Run, SHORT, Tenant};

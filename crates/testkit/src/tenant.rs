@@ -40,7 +40,11 @@ impl Harness {
             namespace: new.default_namespace.clone(),
         };
         let audit = self.audit(Action::OrganizationCreated);
-        self.repositories.across.insert_organization(new, audit).await.expect("the organization is stored");
+        self.repositories
+            .across
+            .insert_organization(new, audit)
+            .await
+            .expect("the organization is stored");
         tenant
     }
 
@@ -51,7 +55,11 @@ impl Harness {
 
     /// Leases what is due, if anything is.
     pub async fn try_lease(&self, ttl: Duration) -> Option<Lease> {
-        let due = self.repositories.across.lease_due_sync("a worker", ttl, &self.ids.id()).await;
+        let due = self
+            .repositories
+            .across
+            .lease_due_sync("a worker", ttl, &self.ids.id())
+            .await;
         due.expect("the database answers").map(|due| due.lease)
     }
 
@@ -76,7 +84,12 @@ impl Tenant<'_> {
     pub async fn bucket(&self, name: &str) -> Bucket {
         let new = build::bucket(&self.harness.ids, &self.namespace, name);
         let audit = self.harness.audit(Action::BucketCreated);
-        let stored = self.harness.repositories.buckets.insert(&self.organization, new, audit).await;
+        let stored = self
+            .harness
+            .repositories
+            .buckets
+            .insert(&self.organization, new, audit)
+            .await;
         stored.expect("the bucket is stored")
     }
 
@@ -84,24 +97,46 @@ impl Tenant<'_> {
     pub async fn connection(&self, name: &str) -> Connection {
         let new = build::connection(&self.harness.ids, &self.organization, &self.admin, name);
         let audit = self.harness.audit(Action::ConnectionCreated);
-        self.harness.repositories.connections.insert(new, audit).await.expect("the connection is stored")
+        self.harness
+            .repositories
+            .connections
+            .insert(new, audit)
+            .await
+            .expect("the connection is stored")
     }
 
     /// A sync that is not stored yet.
     pub fn new_sync(&self, bucket: &Bucket, connection: &Connection) -> NewSync {
-        build::sync(&self.harness.ids, &self.namespace, &bucket.id, connection, &self.admin)
+        build::sync(
+            &self.harness.ids,
+            &self.namespace,
+            &bucket.id,
+            connection,
+            &self.admin,
+        )
     }
 
     /// Stores a continuous sync.
     pub async fn sync(&self, bucket: &Bucket, connection: &Connection) -> Sync {
-        self.sync_in_mode(bucket, connection, SyncMode::Continuous).await
+        self.sync_in_mode(bucket, connection, SyncMode::Continuous)
+            .await
     }
 
     /// Stores a sync.
-    pub async fn sync_in_mode(&self, bucket: &Bucket, connection: &Connection, mode: SyncMode) -> Sync {
+    pub async fn sync_in_mode(
+        &self,
+        bucket: &Bucket,
+        connection: &Connection,
+        mode: SyncMode,
+    ) -> Sync {
         let audit = self.harness.audit(Action::SyncCreated);
         let new = self.new_sync(bucket, connection);
-        let stored = self.harness.repositories.syncs.insert(&self.organization, new, mode, audit).await;
+        let stored = self
+            .harness
+            .repositories
+            .syncs
+            .insert(&self.organization, new, mode, audit)
+            .await;
         stored.expect("the sync is stored")
     }
 
@@ -126,48 +161,87 @@ impl Tenant<'_> {
     /// A continuous sync between them, leased for [`LONG`].
     pub async fn run_into(&self, bucket: &Bucket, connection: &Connection) -> Run<'_> {
         let sync = self.sync(bucket, connection).await;
-        self.lease_of(bucket.clone(), connection.clone(), sync).await
+        self.lease_of(bucket.clone(), connection.clone(), sync)
+            .await
     }
 
     async fn lease_of(&self, bucket: Bucket, connection: Connection, sync: Sync) -> Run<'_> {
         let lease = self.harness.lease(LONG).await;
-        assert_eq!(lease.sync, sync.id, "the only sync that nobody holds is the one that is due");
-        Run { tenant: self, bucket, connection, sync, lease }
+        assert_eq!(
+            lease.sync, sync.id,
+            "the only sync that nobody holds is the one that is due"
+        );
+        Run {
+            tenant: self,
+            bucket,
+            connection,
+            sync,
+            lease,
+        }
     }
 
     /// Applies events to a connection.
     pub async fn apply(&self, connection: &Connection, events: Vec<Event>) -> Transition {
         let audit = vec![self.harness.audit(Action::ConnectionUpdated)];
         let connections = &self.harness.repositories.connections;
-        let applied = connections.apply(&self.organization, &connection.id, None, events, audit).await;
+        let applied = connections
+            .apply(&self.organization, &connection.id, None, events, audit)
+            .await;
         applied.expect("the events apply")
     }
 
     /// The connection as it is stored.
     pub async fn stored_connection(&self, connection: &Connection) -> Connection {
         let identifier = ConnectionIdentifier::Id(connection.id.clone());
-        let found = self.harness.repositories.connections.find(&self.organization, &identifier).await;
-        found.expect("the database answers").expect("the connection is there")
+        let found = self
+            .harness
+            .repositories
+            .connections
+            .find(&self.organization, &identifier)
+            .await;
+        found
+            .expect("the database answers")
+            .expect("the connection is there")
     }
 
     /// The sync as it is stored.
     pub async fn stored_sync(&self, sync: &Sync) -> Sync {
-        let found = self.harness.repositories.syncs.find(&self.organization, &sync.bucket, &sync.id).await;
-        found.expect("the database answers").expect("the sync is there")
+        let found = self
+            .harness
+            .repositories
+            .syncs
+            .find(&self.organization, &sync.bucket, &sync.id)
+            .await;
+        found
+            .expect("the database answers")
+            .expect("the sync is there")
     }
 
     /// The sync's jobs, newest first.
     pub async fn jobs(&self, sync: &SyncId) -> Vec<Job> {
         let page = PageRequest::first(1000);
-        let listed = self.harness.repositories.jobs.list(&self.organization, sync, None, &page).await;
+        let listed = self
+            .harness
+            .repositories
+            .jobs
+            .list(&self.organization, sync, None, &page)
+            .await;
         listed.expect("the database answers").items
     }
 
     /// The bucket's objects by source object, tombstones included.
     pub async fn objects(&self, bucket: &BucketId) -> Vec<Object> {
-        let filter = ObjectFilter { search: None, include_deleted: true };
+        let filter = ObjectFilter {
+            search: None,
+            include_deleted: true,
+        };
         let page = PageRequest::first(1000);
-        let listed = self.harness.repositories.objects.list(&self.organization, bucket, &filter, &page).await;
+        let listed = self
+            .harness
+            .repositories
+            .objects
+            .list(&self.organization, bucket, &filter, &page)
+            .await;
         let mut objects = listed.expect("the database answers").items;
         objects.sort_by(|a, b| a.source.cmp(&b.source));
         objects
@@ -175,13 +249,27 @@ impl Tenant<'_> {
 
     /// What is in the audit trail, newest first.
     pub async fn trail(&self) -> Vec<NewAuditRow> {
-        let listed = self.harness.repositories.audit.list(&self.organization, &PageRequest::first(1000)).await;
-        listed.expect("the database answers").items.into_iter().map(|stored| stored.row).collect()
+        let listed = self
+            .harness
+            .repositories
+            .audit
+            .list(&self.organization, &PageRequest::first(1000))
+            .await;
+        listed
+            .expect("the database answers")
+            .items
+            .into_iter()
+            .map(|stored| stored.row)
+            .collect()
     }
 
     /// How many rows of an action the audit trail holds.
     pub async fn audited(&self, action: Action) -> usize {
-        self.trail().await.iter().filter(|row| row.action == action).count()
+        self.trail()
+            .await
+            .iter()
+            .filter(|row| row.action == action)
+            .count()
     }
 }
 
@@ -203,13 +291,25 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// What is published when a file was copied in that version.
     pub fn put(&self, object: &str, version: &str) -> Put {
-        build::put(&self.tenant.harness.ids, &self.tenant.organization, &self.bucket.id, object, version)
+        build::put(
+            &self.tenant.harness.ids,
+            &self.tenant.organization,
+            &self.bucket.id,
+            object,
+            version,
+        )
     }
 
     /// A step that publishes those files, each in that version.
     pub fn step(&self, pass: u64, objects: &[&str], version: &str) -> Commit {
-        let puts = objects.iter().map(|object| self.put(object, version)).collect();
-        Commit { puts, ..build::commit(&self.connection, pass) }
+        let puts = objects
+            .iter()
+            .map(|object| self.put(object, version))
+            .collect();
+        Commit {
+            puts,
+            ..build::commit(&self.connection, pass)
+        }
     }
 
     /// Publishes those files, each in that version.
@@ -220,14 +320,23 @@ impl Run<'_> {
     /// Publishes a step.
     pub async fn commit(&self, commit: Commit) {
         let runs = &self.tenant.harness.repositories.runs;
-        runs.commit(&self.tenant.organization, &self.lease, commit).await.expect("the step is published");
+        runs.commit(&self.tenant.organization, &self.lease, commit)
+            .await
+            .expect("the step is published");
     }
 
     /// Lets go of up to `limit` entries not seen from `pass` on; how many.
     pub async fn let_go(&self, pass: u64, limit: u32) -> u64 {
         let audit = self.tenant.harness.audit(Action::ObjectsCommitted);
         let runs = &self.tenant.harness.repositories.runs;
-        let let_go = runs.let_go(&self.tenant.organization, &self.lease, self.connection.epoch, pass, limit, audit);
+        let let_go = runs.let_go(
+            &self.tenant.organization,
+            &self.lease,
+            self.connection.epoch,
+            pass,
+            limit,
+            audit,
+        );
         let_go.await.expect("the entries are let go")
     }
 
@@ -239,8 +348,12 @@ impl Run<'_> {
     /// The job of this run as it is stored.
     pub async fn job(&self) -> Job {
         let jobs = &self.tenant.harness.repositories.jobs;
-        let found = jobs.find(&self.tenant.organization, &self.sync.id, &self.lease.job).await;
-        found.expect("the database answers").expect("the job is there")
+        let found = jobs
+            .find(&self.tenant.organization, &self.sync.id, &self.lease.job)
+            .await;
+        found
+            .expect("the database answers")
+            .expect("the job is there")
     }
 
     /// The sync as it is stored.

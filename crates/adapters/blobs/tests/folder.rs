@@ -1,5 +1,6 @@
 //! What a folder of blobs promises beside the contract: nothing half written, nothing readable by others, nothing
 //! outside the root.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -14,13 +15,11 @@ use wharf_domain::error_code::ErrorCode;
 use wharf_domain::object::BlobKey;
 use wharf_ports::{BlobError, BlobStore, ByteStream, ProviderError};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
 
-async fn store() -> (TempDir, FolderBlobs) {
+fn store() -> (TempDir, FolderBlobs) {
     let folder = TempDir::new().unwrap();
-    let store = FolderBlobs::open(folder.path().join("blobs"))
-        .await
-        .unwrap();
+    let store = FolderBlobs::open(folder.path().join("blobs")).unwrap();
     (folder, store)
 }
 
@@ -79,7 +78,7 @@ fn make_older(file: &Path, by: Duration) {
 
 #[tokio::test]
 async fn a_blob_lies_under_its_organization_bucket_and_first_digits() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     let key = key('a', 0xab << 120);
     let stored = store.put(&key, bytes(vec![b"hel", b"lo"])).await.unwrap();
     assert_eq!(stored.size_bytes, 5);
@@ -97,7 +96,7 @@ async fn a_blob_lies_under_its_organization_bucket_and_first_digits() {
 
 #[tokio::test]
 async fn everything_is_readable_by_the_owner_only() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     store.put(&key('a', 1), bytes(vec![b"x"])).await.unwrap();
     let blob = files(folder.path()).pop().unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -113,7 +112,7 @@ async fn everything_is_readable_by_the_owner_only() {
 
 #[tokio::test]
 async fn a_stream_that_fails_leaves_no_file() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     assert!(matches!(
         store.put(&key('a', 1), broken_off()).await,
         Err(BlobError::Source(_))
@@ -123,7 +122,7 @@ async fn a_stream_that_fails_leaves_no_file() {
 
 #[tokio::test]
 async fn a_write_that_is_given_up_leaves_no_file() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     let key = key('a', 1);
     let endless = bytes(vec![b"first"]).chain(stream::pending()).boxed();
     let mut writing = store.put(&key, endless);
@@ -145,7 +144,7 @@ async fn a_write_that_is_given_up_leaves_no_file() {
 
 #[tokio::test]
 async fn a_taken_key_keeps_its_bytes_and_the_second_write_leaves_nothing() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     store
         .put(&key('a', 1), bytes(vec![b"first"]))
         .await
@@ -160,7 +159,7 @@ async fn a_taken_key_keeps_its_bytes_and_the_second_write_leaves_nothing() {
 
 #[tokio::test]
 async fn of_many_writers_of_one_key_one_wins() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     let writers = (0..16).map(|_| {
         let store = store.clone();
         tokio::spawn(async move { store.put(&key('a', 1), bytes(vec![b"same"])).await })
@@ -181,7 +180,7 @@ async fn of_many_writers_of_one_key_one_wins() {
 
 #[tokio::test]
 async fn a_reader_gets_every_byte_of_a_blob_that_is_removed_meanwhile() {
-    let (_folder, store) = store().await;
+    let (_folder, store) = store();
     let text: &'static [u8] = vec![b'x'; 300_000].leak();
     store.put(&key('a', 1), bytes(vec![text])).await.unwrap();
     let mut reading = store.open(&key('a', 1), 0, u64::MAX).await.unwrap();
@@ -198,7 +197,7 @@ async fn a_reader_gets_every_byte_of_a_blob_that_is_removed_meanwhile() {
 
 #[tokio::test]
 async fn a_blob_that_was_cut_short_behind_our_back_is_an_error_and_no_end() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     let text: &'static [u8] = vec![b'x'; 300_000].leak();
     store.put(&key('a', 1), bytes(vec![text])).await.unwrap();
     let reading = store.open(&key('a', 1), 0, u64::MAX).await.unwrap();
@@ -215,7 +214,7 @@ async fn a_blob_that_was_cut_short_behind_our_back_is_an_error_and_no_end() {
 
 #[tokio::test]
 async fn scraps_older_than_a_day_are_cleared_by_opening_and_by_listing() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     let root = folder.path().join("blobs");
     let (old, young) = (root.join(".incoming/old"), root.join(".incoming/young"));
     for round in ["open", "list"] {
@@ -224,17 +223,21 @@ async fn scraps_older_than_a_day_are_cleared_by_opening_and_by_listing() {
         make_older(&old, 25 * HOUR);
         make_older(&young, 23 * HOUR);
         if round == "open" {
-            FolderBlobs::open(&root).await.unwrap();
+            FolderBlobs::open(&root).unwrap();
         } else {
             assert_eq!(store.list(None, 10).await.unwrap(), []);
         }
-        assert_eq!(files(folder.path()), [young.clone()], "{round}");
+        assert_eq!(
+            files(folder.path()),
+            std::slice::from_ref(&young),
+            "{round}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_list_tells_ages_and_leaves_out_what_is_no_blob() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     store.put(&key('a', 1), bytes(vec![b"x"])).await.unwrap();
     make_older(&files(folder.path())[0], 2 * HOUR);
     let shard = files(folder.path())[0].parent().unwrap().to_owned();
@@ -257,7 +260,7 @@ async fn the_list_tells_ages_and_leaves_out_what_is_no_blob() {
 
 #[tokio::test]
 async fn lists_go_on_after_any_key_in_the_order_of_the_keys() {
-    let (_folder, store) = store().await;
+    let (_folder, store) = store();
     let mut keys: Vec<_> = (0..40)
         .map(|n| key(['a', 'B'][n % 2], 0x9e37_79b9 * n as u128))
         .collect();
@@ -294,7 +297,7 @@ async fn lists_go_on_after_any_key_in_the_order_of_the_keys() {
 
 #[tokio::test]
 async fn a_token_that_is_no_token_never_becomes_a_path() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     let bucket = "bkt_0123456789abcdef".parse().unwrap();
     for token in [
         "../../../../../../outside",
@@ -324,12 +327,10 @@ async fn a_token_that_is_no_token_never_becomes_a_path() {
 
 #[tokio::test]
 async fn blobs_are_there_after_opening_again() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     store.put(&key('a', 1), bytes(vec![b"x"])).await.unwrap();
     drop(store);
-    let again = FolderBlobs::open(folder.path().join("blobs"))
-        .await
-        .unwrap();
+    let again = FolderBlobs::open(folder.path().join("blobs")).unwrap();
     assert_eq!(whole(&again, &key('a', 1)).await, b"x");
     again.check().await.unwrap();
     assert_eq!(
@@ -341,7 +342,7 @@ async fn blobs_are_there_after_opening_again() {
 
 #[tokio::test]
 async fn a_store_whose_folder_is_gone_is_not_available() {
-    let (folder, store) = store().await;
+    let (folder, store) = store();
     fs::remove_dir_all(folder.path().join("blobs")).unwrap();
     assert!(matches!(
         store.check().await,
@@ -357,13 +358,13 @@ async fn a_store_whose_folder_is_gone_is_not_available() {
     ));
 }
 
-#[tokio::test]
-async fn a_file_in_the_place_of_the_folder_cannot_be_opened() {
+#[test]
+fn a_file_in_the_place_of_the_folder_cannot_be_opened() {
     let folder = TempDir::new().unwrap();
     let taken = folder.path().join("blobs");
     fs::write(&taken, "x").unwrap();
     assert!(matches!(
-        FolderBlobs::open(taken).await,
+        FolderBlobs::open(taken),
         Err(BlobError::Unavailable(_))
     ));
 }

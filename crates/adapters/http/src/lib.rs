@@ -1,1 +1,63 @@
-//! The HTTP API.
+//! The HTTP API: requests in, use cases of the engine, views out.
+//!
+//! One file per endpoint. A request's form ends here: everything malformed is answered with the field's name before the
+//! engine hears of it. This crate must never know SQL, a provider or how credentials are sealed, and no view has a place
+//! for a secret.
+
+mod authorization;
+mod body;
+mod buckets;
+mod connections;
+mod error;
+mod fields;
+mod health;
+mod jobs;
+mod json;
+mod namespaces;
+mod objects;
+mod observe;
+mod openapi;
+mod operator;
+mod pagination;
+mod path;
+mod query;
+mod scope;
+mod state;
+mod syncs;
+mod time;
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use openapi::openapi;
+pub use state::ApiState;
+
+/// The whole API on one engine.
+pub fn router(state: ApiState) -> Router {
+    let (routes, _) = openapi::routes().split_for_parts();
+    routes
+        .route_layer(from_fn_with_state(state.clone(), authorization::authorize))
+        .fallback(error::unknown_route)
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state)
+}
+
+/// Serves the API until `shutdown` comes, then finishes the requests at hand.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    state: ApiState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+}

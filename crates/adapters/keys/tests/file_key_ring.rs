@@ -1,5 +1,7 @@
 //! The key ring file: what is accepted, what is refused and how, and what its keys do.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::fmt::Write;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -254,7 +256,7 @@ fn what_is_no_sound_key_ring_is_refused_with_its_reason() {
     for (text, expected) in cases {
         match open(&text) {
             Err(KeyRingFileError::Invalid { reason, .. }) => {
-                assert_eq!(reason, expected, "{text:.200}")
+                assert_eq!(reason, expected, "{text:.200}");
             }
             other => panic!("{text:.200} gave {other:?}"),
         }
@@ -279,7 +281,7 @@ fn no_key_shows_in_debug_or_errors() {
         sound().replace(ONES, &ONES[1..]),
     ] {
         let refused = open(&text).unwrap_err();
-        shown.push_str(&format!("{refused} {refused:?}"));
+        write!(shown, "{refused} {refused:?}").unwrap();
     }
     assert!(
         !shown.contains("AQEB") && !shown.contains("AgIC") && !shown.contains("1, 1"),

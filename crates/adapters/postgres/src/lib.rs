@@ -1,1 +1,35 @@
-//! Repositories on Postgres.
+//! Repositories on Postgres: any number of processes on one database.
+//!
+//! Every write is one transaction that locks what it decides about. Rows are always locked in the same order, so that
+//! transactions wait for each other instead of in a circle:
+//!
+//! 1. the connection (`FOR UPDATE` where its state changes, `FOR SHARE` where a write relies on it),
+//! 2. syncs, by identifier,
+//! 3. the bucket, jobs and objects, the latter by source or identifier,
+//! 4. the catalogue.
+//!
+//! Where Postgres still ends one transaction for the sake of another, nothing of it has happened and it runs again.
+//! Times come from the server's clock, read after the locks are held.
+//!
+//! This crate keeps the promises of the repository ports and knows nothing else: no HTTP, no providers, no keys. It
+//! sees credentials in their sealed form only.
+
+mod access;
+mod across_organizations;
+mod audit;
+mod buckets;
+mod clock;
+mod connections;
+mod database;
+mod error;
+mod jobs;
+mod keys;
+mod namespaces;
+mod objects;
+mod page;
+mod row;
+mod runs;
+mod store;
+mod syncs;
+
+pub use database::{MigrateError, OpenError, PostgresDatabase, SchemaError};

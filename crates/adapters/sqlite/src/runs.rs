@@ -29,14 +29,17 @@ async fn leased(
     lease: &Lease,
     now: Timestamp,
 ) -> Outcome<Sync> {
-    let row = sqlx::query(concat!("SELECT ", columns!(), " FROM syncs WHERE organization = $1 AND id = $2 \
-                                   AND lease_job = $3 AND fence = $4"))
-        .bind(organization.as_str())
-        .bind(lease.sync.as_str())
-        .bind(lease.job.as_str())
-        .bind(number(lease.fence))
-        .fetch_optional(connection)
-        .await?;
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM syncs WHERE organization = $1 AND id = $2 AND lease_job = $3 AND fence = $4"
+    ))
+    .bind(organization.as_str())
+    .bind(lease.sync.as_str())
+    .bind(lease.job.as_str())
+    .bind(number(lease.fence))
+    .fetch_optional(connection)
+    .await?;
     let row = row.ok_or(Failure::Refused(RunError::LeaseLost))?;
     Ok(syncs::read(&row, now)?)
 }
@@ -212,7 +215,7 @@ impl Store {
         epoch: u64,
         pass: u64,
         limit: u32,
-        mut audit: NewAuditRow,
+        audit: &NewAuditRow,
     ) -> Outcome<u64> {
         let mut tx = self.begin().await?;
         let now = self.now(&mut tx).await?;
@@ -234,10 +237,11 @@ impl Store {
         let progress = Progress { counters: &counters, pass, checkpoint: None, phase: None };
         advance(&mut tx, organization, lease, sync, progress, now).await?;
         if deleted > 0 {
-            if let Some(changes) = audit.changes.as_object_mut() {
+            let mut row = audit.clone();
+            if let Some(changes) = row.changes.as_object_mut() {
                 changes.insert("deleted".into(), deleted.into());
             }
-            audit::store(&mut tx, organization, &audit, now).await?;
+            audit::store(&mut tx, organization, &row, now).await?;
         }
         tx.commit().await?;
         Ok(u64::try_from(let_go.len()).unwrap_or(u64::MAX))
@@ -285,10 +289,10 @@ impl Store {
              lease_ttl = NULL, next_run_at = $3, resume_of = $4, \
              state = CASE WHEN $5 THEN 'completed' ELSE state END, \
              checkpoint = CASE WHEN $6 THEN NULL ELSE checkpoint END, \
-             runs_completed = runs_completed + $7, last_sync_at = CASE WHEN $7 THEN $9 ELSE last_sync_at END, \
+             runs_completed = runs_completed + $7, last_sync_at = CASE WHEN $7 = 1 THEN $9 ELSE last_sync_at END, \
              runs_failed = runs_failed + $8, \
-             consecutive_failures = CASE WHEN $7 THEN 0 ELSE consecutive_failures + $8 END, \
-             last_error = CASE WHEN $7 THEN NULL WHEN $8 THEN $10 ELSE last_error END, \
+             consecutive_failures = CASE WHEN $7 = 1 THEN 0 ELSE consecutive_failures + $8 END, \
+             last_error = CASE WHEN $7 = 1 THEN NULL WHEN $8 = 1 THEN $10 ELSE last_error END, \
              updated_at = $9 WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())
@@ -297,8 +301,8 @@ impl Store {
         .bind((end.status == JobStatus::Interrupted).then(|| lease.job.as_str()))
         .bind(done)
         .bind(complete_pass)
-        .bind(completed)
-        .bind(failed)
+        .bind(i64::from(completed))
+        .bind(i64::from(failed))
         .bind(micros(now))
         .bind(&end.error)
         .execute(&mut *tx)
@@ -340,7 +344,7 @@ impl RunRepository for Store {
         limit: u32,
         audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        self.let_go_unseen(organization, lease, epoch, pass, limit, audit).await.map_err(Failure::into_port)
+        self.let_go_unseen(organization, lease, epoch, pass, limit, &audit).await.map_err(Failure::into_port)
     }
 
     async fn restart_pass(&self, organization: &OrganizationId, lease: &Lease) -> Result<(), RunError> {

@@ -85,10 +85,9 @@ pub(crate) async fn stop_archived(
     now: Timestamp,
 ) -> Result<(), Fault> {
     sqlx::query(
-        "UPDATE jobs SET status = CASE WHEN phase = 'queued' THEN 'skipped' ELSE 'interrupted' END, phase = 'idle', \
-         complete = 0, incomplete_reason = 'connection_archived', completed_at = $3, updated_at = $3 \
-         WHERE organization = $1 AND status = 'running' \
-         AND sync IN (SELECT id FROM syncs WHERE organization = $1 AND connection = $2)",
+        "UPDATE syncs SET state = 'connection_archived', next_run_at = NULL, queued_job = NULL, resume_of = NULL, \
+         fence = fence + 1, lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
+         lease_ttl = NULL, updated_at = $3 WHERE organization = $1 AND connection = $2",
     )
     .bind(organization.as_str())
     .bind(connection.as_str())
@@ -96,9 +95,10 @@ pub(crate) async fn stop_archived(
     .execute(&mut *tx)
     .await?;
     sqlx::query(
-        "UPDATE syncs SET state = 'connection_archived', next_run_at = NULL, queued_job = NULL, resume_of = NULL, \
-         fence = fence + 1, lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
-         lease_ttl = NULL, updated_at = $3 WHERE organization = $1 AND connection = $2",
+        "UPDATE jobs SET status = CASE WHEN phase = 'queued' THEN 'skipped' ELSE 'interrupted' END, phase = 'idle', \
+         complete = 0, incomplete_reason = 'connection_archived', completed_at = $3, updated_at = $3 \
+         WHERE organization = $1 AND status = 'running' \
+         AND sync IN (SELECT id FROM syncs WHERE organization = $1 AND connection = $2)",
     )
     .bind(organization.as_str())
     .bind(connection.as_str())

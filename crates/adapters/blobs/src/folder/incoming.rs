@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
 /// No write pauses for this long.
-const SCRAP_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+const SCRAP_AGE: Duration = Duration::from_hours(24);
 
 /// The folder that blobs are written in before they get their names. It lies under the root, so that naming a blob moves
 /// no bytes.
@@ -47,7 +47,7 @@ impl Incoming {
             match remove_if_old(&entry, now) {
                 Ok(false) => {}
                 Ok(true) => {
-                    tracing::info!(file = ?entry.file_name(), "removed what an interrupted write left behind")
+                    tracing::info!(file = ?entry.file_name(), "removed what an interrupted write left behind");
                 }
                 // Named or removed by its owner meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

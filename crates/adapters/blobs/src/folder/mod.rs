@@ -35,25 +35,24 @@ pub struct FolderBlobs {
 
 impl FolderBlobs {
     /// Opens the store at this folder, which is made if it is not there, and clears away what interrupted writes left
-    /// there more than a day ago.
+    /// there more than a day ago. Waits for the disk: call it while the program starts.
     ///
     /// # Errors
     /// The folder cannot be made or written to.
-    pub async fn open(root: impl Into<PathBuf>) -> Result<Self, BlobError> {
-        let root = root.into();
-        blocking(move || {
-            let incoming = Incoming::under(&root);
-            private_folder().recursive(true).create(incoming.folder())?;
-            place::sync(&root)?;
-            incoming.clear_scraps(now())?;
-            Ok(Self {
-                root,
-                incoming,
-                making_folders: Arc::default(),
-            })
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, BlobError> {
+        Self::open_folder(root.into()).map_err(unavailable)
+    }
+
+    fn open_folder(root: PathBuf) -> io::Result<Self> {
+        let incoming = Incoming::under(&root);
+        private_folder().recursive(true).create(incoming.folder())?;
+        place::sync(&root)?;
+        incoming.clear_scraps(now())?;
+        Ok(Self {
+            root,
+            incoming,
+            making_folders: Arc::default(),
         })
-        .await
-        .map_err(unavailable)
     }
 
     fn place(&self, key: &BlobKey) -> Result<Place, BlobError> {

@@ -1,13 +1,12 @@
 //! Credentials that were sealed once must open for ever.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Desk, Keys, binding, organization};
 use wharf_domain::connection::SealedCredentials;
 use wharf_domain::secret::SecretKey;
 use wharf_ports::{KeyContext, KeyRing, OrganizationKey};
+
+use crate::desk::{Desk, Keys, binding, organization};
 
 const SEALED: &str = "\
     534345310100000007505152535455565758595a5b84f16e6820ed014e33e13f63db136f104d66f0d8d213d5e160dd59\

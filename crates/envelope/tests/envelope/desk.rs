@@ -17,9 +17,9 @@ use wharf_ports::{
 
 /// "Wraps" by writing the context before the key.
 #[derive(Default)]
-pub struct OpenRing {
-    pub unwraps: AtomicUsize,
-    pub down: AtomicBool,
+pub(crate) struct OpenRing {
+    pub(crate) unwraps: AtomicUsize,
+    pub(crate) down: AtomicBool,
 }
 
 impl OpenRing {
@@ -73,10 +73,10 @@ impl KeyRing for OpenRing {
 
 /// Keeps the keys of the organizations it knows.
 #[derive(Default)]
-pub struct Keys {
-    pub known: Vec<OrganizationId>,
-    pub stored: Mutex<HashMap<(OrganizationId, u32), OrganizationKey>>,
-    pub down: AtomicBool,
+pub(crate) struct Keys {
+    pub(crate) known: Vec<OrganizationId>,
+    pub(crate) stored: Mutex<HashMap<(OrganizationId, u32), OrganizationKey>>,
+    pub(crate) down: AtomicBool,
 }
 
 impl Keys {
@@ -140,7 +140,7 @@ impl OrganizationKeyRepository for Keys {
 
 /// Fills each buffer with bytes that no other buffer got.
 #[derive(Default)]
-pub struct CountingIds(AtomicU8);
+pub(crate) struct CountingIds(AtomicU8);
 
 impl IdSource for CountingIds {
     fn token(&self, alphabet: Alphabet, length: usize) -> String {
@@ -159,15 +159,15 @@ impl IdSource for CountingIds {
 }
 
 /// An envelope and what stands behind it.
-pub struct Desk {
-    pub envelope: Envelope,
-    pub ring: Arc<OpenRing>,
-    pub keys: Arc<Keys>,
+pub(crate) struct Desk {
+    pub(crate) envelope: Envelope,
+    pub(crate) ring: Arc<OpenRing>,
+    pub(crate) keys: Arc<Keys>,
 }
 
 impl Desk {
     /// One that knows both organizations.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::over(Arc::new(Keys {
             known: vec![organization('a'), organization('b')],
             ..Keys::default()
@@ -175,7 +175,7 @@ impl Desk {
     }
 
     /// One over these keys, with nothing in memory yet.
-    pub fn over(keys: Arc<Keys>) -> Self {
+    pub(crate) fn over(keys: Arc<Keys>) -> Self {
         let ring = Arc::new(OpenRing::default());
         let envelope = Envelope::new(ring.clone(), keys.clone(), Arc::new(CountingIds::default()));
         Self {
@@ -186,17 +186,17 @@ impl Desk {
     }
 }
 
-pub fn organization(letter: char) -> OrganizationId {
+pub(crate) fn organization(letter: char) -> OrganizationId {
     format!("int_{}", String::from(letter).repeat(24))
         .parse()
         .unwrap()
 }
 
-pub fn google_audience() -> Audience {
+pub(crate) fn google_audience() -> Audience {
     audience(Provider::GoogleDrive, &json!({}))
 }
 
-pub fn s3_audience(endpoint: &str) -> Audience {
+pub(crate) fn s3_audience(endpoint: &str) -> Audience {
     audience(Provider::S3, &json!({ "endpoint_url": endpoint }))
 }
 
@@ -206,7 +206,7 @@ fn audience(provider: Provider, config: &Value) -> Audience {
         .audience()
 }
 
-pub fn binding() -> Binding {
+pub(crate) fn binding() -> Binding {
     Binding {
         organization: organization('a'),
         connection: "conn_ccccccccccccccc".parse().unwrap(),
@@ -217,6 +217,6 @@ pub fn binding() -> Binding {
     }
 }
 
-pub fn secret(text: &str) -> SecretBytes {
+pub(crate) fn secret(text: &str) -> SecretBytes {
     SecretBytes::new(text.as_bytes().to_vec())
 }

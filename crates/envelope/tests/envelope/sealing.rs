@@ -1,17 +1,16 @@
-//! What the envelope promises, over a key ring and a repository in memory.
-
-mod common;
+//! What the envelope promises.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use common::{Desk, Keys, binding, google_audience, organization, s3_audience, secret};
 use proptest::prelude::*;
 use wharf_domain::connection::SealedCredentials;
 use wharf_domain::provider::{CredentialType, Provider};
 use wharf_domain::secret::{SecretBytes, SecretKey};
 use wharf_envelope::{Binding, OpenError, SealError};
 use wharf_ports::{KeyContext, KeyRing, OrganizationKey};
+
+use crate::desk::{Desk, Keys, binding, google_audience, organization, s3_audience, secret};
 
 const TEXT: &str = r#"{"type":"access_key","secret_access_key":"wJalrXUtnFEMI"}"#;
 

@@ -1,0 +1,276 @@
+//! The one place where errors become HTTP answers: always the envelope, in our own words, without anything secret.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt::Write;
+
+use axum::Json;
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use wharf_domain::access::Permission;
+use wharf_domain::input::{FieldError, InvalidInput};
+use wharf_engine::EngineError;
+
+use crate::connections::TestDetails;
+
+/// Seconds after which a call may be tried again when a part of Wharf is away.
+const RETRY_AFTER: u32 = 2;
+/// The same when a provider is throttling or away.
+const RETRY_TEST_AFTER: u32 = 30;
+
+/// What every failed call answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorResponse {
+    /// Always `false`.
+    success: bool,
+    /// The HTTP status again.
+    status: u16,
+    error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorDetail {
+    /// For a person: what is wrong and what would help.
+    message: String,
+    /// The kind of error, such as `ValidationError` or `NotFoundError`.
+    #[serde(rename = "type")]
+    #[schema(value_type = String)]
+    kind: &'static str,
+    /// A stable word for what exactly happened, where there are several possibilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    code: Option<&'static str>,
+    /// Facts for a program: `validation_errors`, `resource` and `id`, or the checks of a connection test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    details: Option<Value>,
+}
+
+/// Which part of a request is invalid; the first element of a location.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    Body,
+    Query,
+    Path,
+}
+
+impl Part {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Query => "query",
+            Self::Path => "path",
+        }
+    }
+}
+
+/// An error on its way out.
+#[derive(Debug)]
+pub(crate) struct ApiError(Box<Answer>);
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    error: ErrorDetail,
+    headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        let error = ErrorDetail { message: message.into(), kind, code: None, details: None };
+        Self(Box::new(Answer { status, error, headers: Vec::new() }))
+    }
+
+    fn code(mut self, code: &'static str) -> Self {
+        self.0.error.code = Some(code);
+        self
+    }
+
+    fn details(mut self, details: Value) -> Self {
+        self.0.error.details = Some(details);
+        self
+    }
+
+    pub(crate) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequestError", message)
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        let message = "The API key is missing, unknown, expired or revoked; send a valid one as `Authorization: Bearer sk_…`.";
+        Self::new(StatusCode::UNAUTHORIZED, "UnauthorizedError", message)
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    pub(crate) fn forbidden(required: Permission, granted: Permission) -> Self {
+        let message =
+            format!("This needs an API key with the permission {required}; the key that was sent has {granted}.");
+        Self::new(StatusCode::FORBIDDEN, "ForbiddenError", message)
+            .details(json!({"required": required.as_str(), "granted": granted.as_str()}))
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>, resource: &str, id: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFoundError", message).details(json!({"resource": resource, "id": id}))
+    }
+
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let message = format!("The body has more than {limit} bytes; send less.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeError", message)
+    }
+
+    pub(crate) fn not_json() -> Self {
+        let message = "The body must be JSON; send it with `Content-Type: application/json`.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeError", message)
+    }
+
+    pub(crate) fn unsatisfiable_range(size: u64) -> Self {
+        let message = format!("The range lies outside the object, which has {size} bytes.");
+        let content_range = HeaderValue::try_from(format!("bytes */{size}")).expect("digits make a header value");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "RangeNotSatisfiableError", message)
+            .header(header::CONTENT_RANGE, content_range)
+    }
+
+    pub(crate) fn invalid(part: Part, errors: &InvalidInput) -> Self {
+        let listed: Vec<Value> = errors.0.iter().map(|error| validation_error(part, error)).collect();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "ValidationError", summary(part, errors))
+            .details(json!({"validation_errors": listed}))
+    }
+
+    fn unavailable(message: impl Into<String>, retry_after: u32) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableError", message)
+            .header(header::RETRY_AFTER, HeaderValue::from(retry_after))
+    }
+
+    fn internal() -> Self {
+        let message = "Something went wrong inside Wharf. Try again; if it goes on, tell the operator the `x-request-id` \
+                       of this answer.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
+    }
+}
+
+fn validation_error(part: Part, error: &FieldError) -> Value {
+    let location: Vec<&str> = std::iter::once(part.as_str()).chain(error.location.iter().map(String::as_str)).collect();
+    json!({"type": error.kind, "location": location, "message": error.message})
+}
+
+/// The first mistakes in one sentence, since some clients show the message only.
+fn summary(part: Part, errors: &InvalidInput) -> String {
+    const SHOWN: usize = 3;
+    let mut text = format!("The request's {} is invalid: ", part.as_str());
+    for (i, error) in errors.0.iter().take(SHOWN).enumerate() {
+        let separator = if i == 0 { "" } else { "; " };
+        let path = error.path();
+        let colon = if path.is_empty() { "" } else { ": " };
+        // Writing to a string does not fail.
+        let _ = write!(text, "{separator}{path}{colon}{}", error.message);
+    }
+    if errors.0.len() > SHOWN {
+        let _ = write!(text, "; and {} more", errors.0.len() - SHOWN);
+    }
+    text
+}
+
+impl From<InvalidInput> for ApiError {
+    fn from(errors: InvalidInput) -> Self {
+        Self::invalid(Part::Body, &errors)
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::NotFound { resource, id } => {
+                let message = format!("There is no such {resource}; check its identifier{}.", where_to_look(resource));
+                Self::not_found(message, resource, &id)
+            }
+            EngineError::Invalid(errors) => errors.into(),
+            EngineError::Conflict { code, message } => {
+                let taken = code.ends_with("_taken") || code.ends_with("_exists");
+                let kind = if taken { "AlreadyExistsError" } else { "ConflictError" };
+                Self::new(StatusCode::CONFLICT, kind, message).code(code)
+            }
+            EngineError::ConnectionTestFailed(report) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "ValidationError", report.message())
+                    .code("connection_test_failed")
+                    .details(json!(TestDetails::from(&report)))
+            }
+            EngineError::ConnectionTestUnavailable(report) => Self::unavailable(report.message(), RETRY_TEST_AFTER)
+                .code("connection_test_unavailable")
+                .details(json!(TestDetails::from(&report))),
+            EngineError::CredentialsReentryRequired { fields, why } => {
+                let mistakes = fields.iter().map(|field| FieldError::new(field, "credentials_reentry_required", &why));
+                Self::invalid(Part::Body, &InvalidInput(mistakes.collect())).code("credentials_reentry_required")
+            }
+            EngineError::NotSupported(message) => Self::bad_request(message),
+            EngineError::Unauthenticated => Self::unauthorized(),
+            EngineError::Unavailable { what, source } => {
+                let source = source.map(|source| chain(&*source)).unwrap_or_default();
+                tracing::warn!(what, source, "a part of Wharf is not available");
+                let message = format!("Wharf cannot reach {what}; nothing was changed. Try again.");
+                Self::unavailable(message, RETRY_AFTER)
+            }
+            EngineError::Internal(source) => {
+                tracing::error!(source = chain(&*source), "a request failed inside Wharf");
+                Self::internal()
+            }
+        }
+    }
+}
+
+fn where_to_look(resource: &str) -> &'static str {
+    match resource {
+        "bucket" | "object" | "sync" | "sync job" => ", the namespace in X-Namespace and the API key's organization",
+        _ => " and the API key's organization",
+    }
+}
+
+/// An error with its causes, for the log.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Answer { status, error, headers } = *self.0;
+        let envelope = ErrorResponse { success: false, status: status.as_u16(), error };
+        let mut response = (status, Json(envelope)).into_response();
+        for (name, value) in headers {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// Answers paths that are no route.
+pub(crate) async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::not_found("There is no such route; see /openapi.json.", "route", uri.path())
+}
+
+/// Answers methods that a route does not have.
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not answer this method; see /openapi.json.", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowedError", message)
+        .details(json!({"method": method.as_str()}))
+}
+
+/// Answers when a handler panicked. What the panic said stays out of the answer and of this log line: it may hold
+/// anything.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over like this")]
+pub(crate) fn panicked(_panic: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    ApiError::internal().into_response()
+}

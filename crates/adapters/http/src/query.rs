@@ -1,0 +1,105 @@
+//! Query strings, read parameter by parameter. Unknown ones are ignored, as clients and proxies add their own.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use wharf_domain::input::{FieldError, InvalidInput};
+
+use crate::error::{ApiError, Part};
+
+/// The parameters of a request, with the mistakes found in them so far.
+pub(crate) struct Query {
+    path: String,
+    pairs: Vec<(String, String)>,
+    errors: Vec<FieldError>,
+}
+
+impl Query {
+    #[cfg(test)]
+    pub(crate) fn parse(uri: &str) -> Self {
+        Self::of(&uri.parse().expect("a good address"))
+    }
+
+    fn of(uri: &axum::http::Uri) -> Self {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
+        let pairs = pairs.map(|axum::extract::Query(pairs)| pairs).unwrap_or_default();
+        Self { path: uri.path().to_owned(), pairs, errors: Vec::new() }
+    }
+
+    /// The path of the request.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// All parameters as they were sent.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+
+    /// Notes a mistake.
+    pub(crate) fn reject(&mut self, name: &str, kind: &'static str, message: impl Into<String>) {
+        self.errors.push(FieldError { location: vec![name.to_owned()], kind, message: message.into() });
+    }
+
+    /// A text without control characters; an empty one counts as absent.
+    pub(crate) fn string(&mut self, name: &str, longest: usize) -> Option<String> {
+        let mut given = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let value = given.next()?;
+        if given.any(|other| other != value) {
+            self.reject(name, "contradiction", "is given twice with different values");
+            return None;
+        }
+        if value.chars().count() > longest {
+            self.reject(name, "string_too_long", format!("must have at most {longest} characters"));
+            return None;
+        }
+        if value.chars().any(char::is_control) {
+            self.reject(name, "string_pattern", "must not contain control characters");
+            return None;
+        }
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// A whole number within inclusive bounds.
+    pub(crate) fn integer(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
+        let text = self.string(name, 40)?;
+        let number = text.parse::<u32>().ok().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.reject(name, "out_of_range", format!("must be a whole number from {min} to {max}"));
+        }
+        number
+    }
+
+    /// A flag.
+    pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.string(name, 40)?.to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => {
+                self.reject(name, "wrong_type", "must be true or false");
+                None
+            }
+        }
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Every mistake that was noted.
+    pub(crate) fn finish(self) -> Result<(), ApiError> {
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::invalid(Part::Query, &InvalidInput(self.errors)))
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.uri))
+    }
+}

@@ -1,0 +1,253 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use wharf_domain::Timestamp;
+use wharf_domain::access::{ApiKeyHash, Organization, Principal};
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::{JobId, OrganizationId};
+use wharf_domain::job::{JobEnd, JobTrigger};
+use wharf_domain::namespace::DEFAULT_NAMESPACE;
+use wharf_domain::object::BlobKey;
+use wharf_domain::sync::Lease;
+use wharf_ports::{
+    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization, RepositoryError,
+};
+
+use crate::clock::{micros, span};
+use crate::error::{Failure, Fault, inserting};
+use crate::jobs::QueuedJob;
+use crate::row::{Columns, number};
+use crate::store::{Store, retried};
+use crate::syncs::columns;
+use crate::{access, audit, jobs, namespaces, syncs};
+
+/// Adds an organization with its first user and its namespace `default`.
+async fn insert_organization(
+    tx: &mut PgConnection,
+    new: &NewOrganization,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)")
+        .bind(new.id.as_str())
+        .bind(&new.name)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    access::insert_user(&mut *tx, &new.id, &new.admin, now).await?;
+    namespaces::insert(tx, &new.id, &new.default_namespace, DEFAULT_NAMESPACE, None, now).await
+}
+
+fn read_credential(row: &PgRow) -> Result<Credential, Fault> {
+    let columns = Columns::of("api_keys", row);
+    Ok(Credential {
+        principal: Principal {
+            organization: columns.parse("organization")?,
+            user: columns.parse("user_id")?,
+            key: columns.parse("id")?,
+            permission: columns.parse("permission")?,
+        },
+        valid: columns.get("valid")?,
+    })
+}
+
+impl Store {
+    async fn bootstrap_organization(
+        &self,
+        organization: &NewOrganization,
+        key: &NewApiKey,
+        audit: &NewAuditRow,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.begin().await?;
+        // Of several servers that start on an empty database, one goes first and the others see what it did.
+        sqlx::query("LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE").execute(&mut *tx).await?;
+        let inhabited: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM organizations)").fetch_one(&mut *tx).await?;
+        if inhabited {
+            return Ok(false);
+        }
+        let now = self.now(&mut tx).await?;
+        insert_organization(&mut tx, organization, now).await?;
+        access::insert_key(&mut tx, &organization.id, key, now).await?;
+        audit::store(&mut tx, &organization.id, audit, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn add_organization(
+        &self,
+        new: NewOrganization,
+        audit: &NewAuditRow,
+    ) -> Result<Organization, Failure<InsertError>> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        insert_organization(&mut tx, &new, now).await.map_err(inserting)?;
+        audit::store(&mut tx, &new.id, audit, now).await?;
+        tx.commit().await?;
+        Ok(Organization { id: new.id, name: new.name, created_at: now })
+    }
+
+    async fn organizations(&self) -> Result<Vec<Organization>, Fault> {
+        sqlx::query("SELECT id, name, created_at FROM organizations ORDER BY created_at, id")
+            .fetch_all(&self.pool)
+            .await?
+            .iter()
+            .map(access::read_organization)
+            .collect()
+    }
+
+    async fn credential(&self, hash: &ApiKeyHash) -> Result<Option<Credential>, Fault> {
+        sqlx::query(
+            "SELECT organization, user_id, id, permission, \
+             revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS valid \
+             FROM api_keys WHERE hash = $1",
+        )
+        .bind(hash.0.as_slice())
+        .fetch_optional(&self.pool)
+        .await?
+        .as_ref()
+        .map(read_credential)
+        .transpose()
+    }
+
+    async fn lease_due(&self, worker: &str, ttl: Duration, new_job: &JobId) -> Result<Option<DueSync>, Fault> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        let due: Option<(String, String)> = sqlx::query_as(
+            "SELECT s.organization, s.id FROM syncs s \
+             JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status = 'ACTIVE' \
+             WHERE COALESCE(s.lease_expires_at, s.next_run_at) <= $1 \
+             ORDER BY COALESCE(s.lease_expires_at, s.next_run_at), s.id LIMIT 1 FOR UPDATE OF s SKIP LOCKED",
+        )
+        .bind(now)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some((organization, sync)) = due else {
+            return Ok(None);
+        };
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            ", organization, fence, resume_of FROM syncs WHERE organization = $1 AND id = $2"
+        ))
+        .bind(organization)
+        .bind(sync)
+        .fetch_one(&mut *tx)
+        .await?;
+        let sync = syncs::read(&row)?;
+        let columns = Columns::of("syncs", &row);
+        let organization: OrganizationId = columns.parse("organization")?;
+        let fence = columns.number::<u64>("fence")? + 1;
+
+        let abandoned: Option<JobId> = columns.parse_optional("lease_job")?;
+        if let Some(abandoned) = &abandoned {
+            jobs::end(&mut tx, &organization, abandoned, &JobEnd::interrupted("lease_expired"), now).await?;
+        }
+        let job = if let Some(queued) = &sync.queued_job {
+            jobs::start(&mut tx, &organization, queued, None, now).await?;
+            queued
+        } else {
+            let predecessor = abandoned.or(columns.parse_optional("resume_of")?);
+            let trigger = if predecessor.is_some() { JobTrigger::Resume } else { JobTrigger::Scheduled };
+            jobs::queue(&mut tx, &organization, &QueuedJob { id: new_job, sync: &sync, trigger }, now).await?;
+            jobs::start(&mut tx, &organization, new_job, predecessor.as_ref(), now).await?;
+            new_job
+        };
+        sqlx::query(
+            "UPDATE syncs SET queued_job = NULL, resume_of = NULL, next_run_at = NULL, fence = $3, lease_job = $4, \
+             lease_worker = $5, lease_acquired_at = $6, lease_expires_at = $7, lease_ttl = $8, updated_at = $6 \
+             WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(sync.id.as_str())
+        .bind(number(fence))
+        .bind(job.as_str())
+        .bind(worker)
+        .bind(now)
+        .bind(now + span(ttl))
+        .bind(micros(span(ttl)))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Some(DueSync { lease: Lease { sync: sync.id, job: job.clone(), fence }, organization }))
+    }
+
+    async fn earliest_due(&self) -> Result<Option<Timestamp>, Fault> {
+        let row = sqlx::query(
+            "SELECT COALESCE(s.lease_expires_at, s.next_run_at) AS due_at FROM syncs s \
+             JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status = 'ACTIVE' \
+             WHERE COALESCE(s.lease_expires_at, s.next_run_at) IS NOT NULL \
+             ORDER BY COALESCE(s.lease_expires_at, s.next_run_at), s.id LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| Columns::of("syncs", &row).time("due_at")).transpose()
+    }
+
+    async fn pointed_at(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, Fault> {
+        let listed: Vec<&str> = keys.iter().map(BlobKey::as_str).collect();
+        let found: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT blob FROM objects WHERE blob = ANY($1)")
+                .bind(&listed)
+                .fetch_all(&self.pool)
+                .await?;
+        let found: HashSet<String> = found.into_iter().collect();
+        Ok(keys.iter().filter(|key| found.contains(key.as_str())).cloned().collect())
+    }
+
+    async fn clock_now(&self) -> Result<Timestamp, Fault> {
+        let mut connection = self.read().await?;
+        self.now(&mut connection).await
+    }
+}
+
+#[async_trait]
+impl AcrossOrganizations for Store {
+    async fn bootstrap(
+        &self,
+        organization: NewOrganization,
+        key: NewApiKey,
+        audit: NewAuditRow,
+    ) -> Result<bool, RepositoryError> {
+        Ok(self.bootstrap_organization(&organization, &key, &audit).await?)
+    }
+
+    async fn insert_organization(
+        &self,
+        organization: NewOrganization,
+        audit: NewAuditRow,
+    ) -> Result<Organization, InsertError> {
+        self.add_organization(organization, &audit).await.map_err(Failure::into_port)
+    }
+
+    async fn list_organizations(&self) -> Result<Vec<Organization>, RepositoryError> {
+        Ok(self.organizations().await?)
+    }
+
+    async fn find_api_key(&self, hash: &ApiKeyHash) -> Result<Option<Credential>, RepositoryError> {
+        Ok(self.credential(hash).await?)
+    }
+
+    async fn lease_due_sync(
+        &self,
+        worker: &str,
+        ttl: Duration,
+        new_job: &JobId,
+    ) -> Result<Option<DueSync>, RepositoryError> {
+        Ok(retried!(self.lease_due(worker, ttl, new_job))?)
+    }
+
+    async fn next_due_at(&self) -> Result<Option<Timestamp>, RepositoryError> {
+        Ok(self.earliest_due().await?)
+    }
+
+    async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {
+        Ok(self.pointed_at(keys).await?)
+    }
+
+    async fn now(&self) -> Result<Timestamp, RepositoryError> {
+        Ok(self.clock_now().await?)
+    }
+}

@@ -1,0 +1,223 @@
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
+use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId};
+use wharf_domain::page::{Page, PageCursor, PageRequest};
+use wharf_ports::{BucketRepository, InsertError, RepositoryError};
+
+use crate::{audit, syncs};
+use crate::error::{Failure, Fault, inserting};
+use crate::page::{Bounds, page};
+use crate::row::{Columns, json};
+use crate::store::{Store, retried};
+
+macro_rules! columns {
+    () => {
+        "b.id, b.namespace, b.name, b.description, b.schema, b.metadata, b.created_at, b.updated_at, \
+         (SELECT COUNT(*) FROM objects o WHERE o.organization = b.organization AND o.bucket = b.id \
+          AND o.deleted_at IS NULL) AS object_count, \
+         (SELECT COALESCE(SUM(o.size_bytes), 0)::bigint FROM objects o WHERE o.organization = b.organization \
+          AND o.bucket = b.id AND o.deleted_at IS NULL) AS total_size_bytes, \
+         (SELECT MAX(o.arrived_at) FROM objects o WHERE o.organization = b.organization AND o.bucket = b.id) \
+         AS last_upload_at"
+    };
+}
+
+macro_rules! matching {
+    () => {
+        " FROM buckets b WHERE b.organization = $1 AND b.namespace = $2 AND ($3::text IS NULL OR strpos(b.lower_name, $3) > 0)"
+    };
+}
+
+fn read(row: &PgRow) -> Result<Bucket, Fault> {
+    let columns = Columns::of("buckets", row);
+    Ok(Bucket {
+        id: columns.parse("id")?,
+        namespace: columns.parse("namespace")?,
+        name: columns.read("name", |text| BucketName::parse(text).ok())?,
+        description: columns.get("description")?,
+        schema: columns.json("schema")?,
+        metadata: columns.json("metadata")?,
+        object_count: columns.number("object_count")?,
+        total_size_bytes: columns.number("total_size_bytes")?,
+        last_upload_at: columns.time_optional("last_upload_at")?,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+    })
+}
+
+impl Store {
+    async fn insert_bucket(
+        &self,
+        organization: &OrganizationId,
+        new: NewBucket,
+        audit: &NewAuditRow,
+    ) -> Result<Bucket, Failure<InsertError>> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        sqlx::query(
+            "INSERT INTO buckets (organization, id, namespace, name, lower_name, description, schema, metadata, \
+             created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+        )
+        .bind(organization.as_str())
+        .bind(new.id.as_str())
+        .bind(new.namespace.as_str())
+        .bind(new.name.as_str())
+        .bind(new.name.as_str().to_lowercase())
+        .bind(&new.description)
+        .bind(json(&new.schema))
+        .bind(json(&new.metadata))
+        .bind(now)
+        .execute(&mut *tx)
+        .await
+        .map_err(inserting)?;
+        audit::store(&mut tx, organization, audit, now).await?;
+        tx.commit().await?;
+        Ok(Bucket {
+            id: new.id,
+            namespace: new.namespace,
+            name: new.name,
+            description: new.description,
+            schema: new.schema,
+            metadata: new.metadata,
+            object_count: 0,
+            total_size_bytes: 0,
+            last_upload_at: None,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    async fn find_bucket(
+        &self,
+        organization: &OrganizationId,
+        namespace: &NamespaceId,
+        identifier: &BucketIdentifier,
+    ) -> Result<Option<Bucket>, Fault> {
+        let (query, wanted) = match identifier {
+            BucketIdentifier::Id(id) => (
+                concat!(
+                    "SELECT ",
+                    columns!(),
+                    " FROM buckets b WHERE b.organization = $1 AND b.namespace = $2 AND b.id = $3"
+                ),
+                id.as_str(),
+            ),
+            BucketIdentifier::Name(name) => (
+                concat!(
+                    "SELECT ",
+                    columns!(),
+                    " FROM buckets b WHERE b.organization = $1 AND b.namespace = $2 AND b.name = $3"
+                ),
+                name.as_str(),
+            ),
+        };
+        sqlx::query(query)
+            .bind(organization.as_str())
+            .bind(namespace.as_str())
+            .bind(wanted)
+            .fetch_optional(&self.pool)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
+    }
+
+    async fn list_buckets(
+        &self,
+        organization: &OrganizationId,
+        namespace: &NamespaceId,
+        search: Option<&str>,
+        request: &PageRequest,
+    ) -> Result<Page<Bucket>, Fault> {
+        let search = search.map(str::to_lowercase);
+        let bounds = Bounds::of(request);
+        let mut connection = self.read().await?;
+        let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
+            .bind(organization.as_str())
+            .bind(namespace.as_str())
+            .bind(&search)
+            .fetch_one(&mut *connection)
+            .await?;
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            matching!(),
+            " AND (b.created_at, b.id) < ($4, $5) ORDER BY b.created_at DESC, b.id DESC LIMIT $6 OFFSET $7"
+        ))
+        .bind(organization.as_str())
+        .bind(namespace.as_str())
+        .bind(&search)
+        .bind(bounds.at)
+        .bind(bounds.id)
+        .bind(bounds.limit)
+        .bind(bounds.offset)
+        .fetch_all(&mut *connection)
+        .await?;
+        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+    }
+
+    async fn remove_bucket(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        audit: &NewAuditRow,
+    ) -> Result<bool, Fault> {
+        let mut tx = self.begin().await?;
+        syncs::lock_of_bucket(&mut tx, organization, bucket).await?;
+        // Syncs, jobs, objects and the catalogue go with it by their foreign keys.
+        let removed = sqlx::query("DELETE FROM buckets WHERE organization = $1 AND id = $2")
+            .bind(organization.as_str())
+            .bind(bucket.as_str())
+            .execute(&mut *tx)
+            .await?;
+        if removed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let now = self.now(&mut tx).await?;
+        audit::store(&mut tx, organization, audit, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl BucketRepository for Store {
+    async fn insert(
+        &self,
+        organization: &OrganizationId,
+        bucket: NewBucket,
+        audit: NewAuditRow,
+    ) -> Result<Bucket, InsertError> {
+        self.insert_bucket(organization, bucket, &audit).await.map_err(Failure::into_port)
+    }
+
+    async fn find(
+        &self,
+        organization: &OrganizationId,
+        namespace: &NamespaceId,
+        identifier: &BucketIdentifier,
+    ) -> Result<Option<Bucket>, RepositoryError> {
+        Ok(self.find_bucket(organization, namespace, identifier).await?)
+    }
+
+    async fn list(
+        &self,
+        organization: &OrganizationId,
+        namespace: &NamespaceId,
+        search: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<Bucket>, RepositoryError> {
+        Ok(self.list_buckets(organization, namespace, search, page).await?)
+    }
+
+    async fn remove(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        audit: NewAuditRow,
+    ) -> Result<bool, RepositoryError> {
+        Ok(retried!(self.remove_bucket(organization, bucket, &audit))?)
+    }
+}

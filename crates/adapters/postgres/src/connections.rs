@@ -1,0 +1,303 @@
+use async_trait::async_trait;
+use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use wharf_domain::Timestamp;
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::connection::{
+    Connection, ConnectionFilter, ConnectionIdentifier, ConnectionName, Event, Health, Intent, NewConnection,
+    PublicStatus, SealedCredentials, Transition, TransitionError,
+};
+use wharf_domain::ids::{ConnectionId, OrganizationId};
+use wharf_domain::page::{Page, PageCursor, PageRequest};
+use wharf_domain::provider::{Provider, ProviderConfig};
+use wharf_ports::{ApplyError, ConnectionRepository, InsertError, RepositoryError};
+
+use crate::error::{Failure, Fault, inserting, name_taken};
+use crate::page::{Bounds, page};
+use crate::row::{Columns, json, number};
+use crate::store::{Store, retried};
+use crate::{audit, syncs};
+
+macro_rules! columns {
+    () => {
+        "organization, id, name, description, provider, config, credential_type, sealed, credential_version, \
+         write_enabled, metadata, intent, consecutive_failures, definite_failure, epoch, revision, last_error, \
+         last_used_at, status_changed_at, created_by, created_at, updated_at"
+    };
+}
+
+macro_rules! matching {
+    () => {
+        " FROM connections WHERE organization = $1 AND ($2::text IS NULL OR provider = $2) \
+         AND ($3::text IS NULL OR status = $3) AND ($4::boolean IS NULL OR (status = 'ACTIVE') = $4)"
+    };
+}
+
+fn read(row: &PgRow) -> Result<Connection, Fault> {
+    let columns = Columns::of("connections", row);
+    let provider: Provider = columns.parse("provider")?;
+    let config = ProviderConfig::from_stored(provider, columns.json("config")?)
+        .map_err(|_| columns.corrupt("config", "does not read"))?;
+    Ok(Connection {
+        id: columns.parse("id")?,
+        organization: columns.parse("organization")?,
+        name: columns.read("name", |text| ConnectionName::parse(text).ok())?,
+        description: columns.get("description")?,
+        config,
+        credential_type: columns.parse("credential_type")?,
+        sealed: columns.get::<Option<Vec<u8>>>("sealed")?.map(SealedCredentials),
+        credential_version: columns.number("credential_version")?,
+        write_enabled: columns.get("write_enabled")?,
+        metadata: columns.json("metadata")?,
+        intent: columns.read("intent", Intent::parse)?,
+        health: Health::from_stored(columns.number("consecutive_failures")?, columns.get("definite_failure")?),
+        epoch: columns.number("epoch")?,
+        revision: columns.number("revision")?,
+        last_error: columns.get("last_error")?,
+        last_used_at: columns.time_optional("last_used_at")?,
+        status_changed_at: columns.time("status_changed_at")?,
+        created_by: columns.parse("created_by")?,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+    })
+}
+
+async fn insert(tx: &mut PgConnection, connection: &Connection) -> Result<(), sqlx::Error> {
+    sqlx::query(concat!(
+        "INSERT INTO connections (",
+        columns!(),
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
+    ))
+    .bind(connection.organization.as_str())
+    .bind(connection.id.as_str())
+    .bind(connection.name.as_str())
+    .bind(&connection.description)
+    .bind(connection.provider().as_str())
+    .bind(json(&connection.config.to_json()))
+    .bind(connection.credential_type.as_str())
+    .bind(connection.sealed.as_ref().map(|sealed| sealed.0.as_slice()))
+    .bind(number(connection.credential_version))
+    .bind(connection.write_enabled)
+    .bind(json(&connection.metadata))
+    .bind(connection.intent.as_str())
+    .bind(i64::from(connection.health.consecutive_failures()))
+    .bind(connection.health.definite())
+    .bind(number(connection.epoch))
+    .bind(number(connection.revision))
+    .bind(&connection.last_error)
+    .bind(connection.last_used_at)
+    .bind(connection.status_changed_at)
+    .bind(connection.created_by.as_str())
+    .bind(connection.created_at)
+    .bind(connection.updated_at)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes everything that an event may change.
+async fn update(tx: &mut PgConnection, connection: &Connection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE connections SET name = $3, description = $4, provider = $5, config = $6, credential_type = $7, \
+         sealed = $8, credential_version = $9, write_enabled = $10, metadata = $11, intent = $12, \
+         consecutive_failures = $13, definite_failure = $14, epoch = $15, revision = $16, last_error = $17, \
+         last_used_at = $18, status_changed_at = $19, updated_at = $20 WHERE organization = $1 AND id = $2",
+    )
+    .bind(connection.organization.as_str())
+    .bind(connection.id.as_str())
+    .bind(connection.name.as_str())
+    .bind(&connection.description)
+    .bind(connection.provider().as_str())
+    .bind(json(&connection.config.to_json()))
+    .bind(connection.credential_type.as_str())
+    .bind(connection.sealed.as_ref().map(|sealed| sealed.0.as_slice()))
+    .bind(number(connection.credential_version))
+    .bind(connection.write_enabled)
+    .bind(json(&connection.metadata))
+    .bind(connection.intent.as_str())
+    .bind(i64::from(connection.health.consecutive_failures()))
+    .bind(connection.health.definite())
+    .bind(number(connection.epoch))
+    .bind(number(connection.revision))
+    .bind(&connection.last_error)
+    .bind(connection.last_used_at)
+    .bind(connection.status_changed_at)
+    .bind(connection.updated_at)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What the events, one after the other, make of the stored connection.
+fn fold(stored: Connection, events: Vec<Event>, now: Timestamp) -> Result<Transition, TransitionError> {
+    let first = stored.status();
+    let mut connection = stored;
+    let mut changed = false;
+    for event in events {
+        let step = connection.apply(event, now)?;
+        connection = step.connection;
+        changed |= step.changed;
+    }
+    let last = connection.status();
+    Ok(Transition { connection, changed, status_change: (first != last).then_some((first, last)) })
+}
+
+impl Store {
+    async fn insert_connection(
+        &self,
+        new: NewConnection,
+        audit: &NewAuditRow,
+    ) -> Result<Connection, Failure<InsertError>> {
+        let mut tx = self.begin().await?;
+        let now = self.now(&mut tx).await?;
+        let connection = Connection::create(new, now);
+        insert(&mut tx, &connection).await.map_err(inserting)?;
+        audit::store(&mut tx, &connection.organization, audit, now).await?;
+        tx.commit().await?;
+        Ok(connection)
+    }
+
+    async fn find_connection(
+        &self,
+        organization: &OrganizationId,
+        identifier: &ConnectionIdentifier,
+    ) -> Result<Option<Connection>, Fault> {
+        let (query, wanted) = match identifier {
+            ConnectionIdentifier::Id(id) => (
+                concat!("SELECT ", columns!(), " FROM connections WHERE organization = $1 AND id = $2"),
+                id.as_str(),
+            ),
+            ConnectionIdentifier::Name(name) => (
+                concat!(
+                    "SELECT ",
+                    columns!(),
+                    " FROM connections WHERE organization = $1 AND name = $2 AND intent <> 'archived'"
+                ),
+                name.as_str(),
+            ),
+        };
+        sqlx::query(query)
+            .bind(organization.as_str())
+            .bind(wanted)
+            .fetch_optional(&self.pool)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
+    }
+
+    async fn list_connections(
+        &self,
+        organization: &OrganizationId,
+        filter: &ConnectionFilter,
+        request: &PageRequest,
+    ) -> Result<Page<Connection>, Fault> {
+        let provider = filter.provider.map(Provider::as_str);
+        let status = filter.status.map(PublicStatus::as_str);
+        let bounds = Bounds::of(request);
+        let mut connection = self.read().await?;
+        let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
+            .bind(organization.as_str())
+            .bind(provider)
+            .bind(status)
+            .bind(filter.is_active)
+            .fetch_one(&mut *connection)
+            .await?;
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            matching!(),
+            " AND (created_at, id) < ($5, $6) ORDER BY created_at DESC, id DESC LIMIT $7 OFFSET $8"
+        ))
+        .bind(organization.as_str())
+        .bind(provider)
+        .bind(status)
+        .bind(filter.is_active)
+        .bind(bounds.at)
+        .bind(bounds.id)
+        .bind(bounds.limit)
+        .bind(bounds.offset)
+        .fetch_all(&mut *connection)
+        .await?;
+        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+    }
+
+    async fn apply_events(
+        &self,
+        organization: &OrganizationId,
+        id: &ConnectionId,
+        if_revision: Option<u64>,
+        events: Vec<Event>,
+        audit: &[NewAuditRow],
+    ) -> Result<Transition, Failure<ApplyError>> {
+        let mut tx = self.begin().await?;
+        let stored = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM connections WHERE organization = $1 AND id = $2 FOR UPDATE"
+        ))
+        .bind(organization.as_str())
+        .bind(id.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(stored) = stored.as_ref().map(read).transpose()? else {
+            return Err(Failure::Refused(ApplyError::NotFound));
+        };
+        if if_revision.is_some_and(|revision| revision != stored.revision) {
+            return Err(Failure::Refused(ApplyError::RevisionConflict));
+        }
+        let now = self.now(&mut tx).await?;
+        let was = stored.intent;
+        let transition = fold(stored, events, now).map_err(|error| Failure::Refused(error.into()))?;
+        if !transition.changed {
+            return Ok(transition);
+        }
+        let connection = &transition.connection;
+        update(&mut tx, connection).await.map_err(|error| {
+            if name_taken(&error) { Failure::Refused(ApplyError::NameTaken) } else { error.into() }
+        })?;
+        if connection.intent == Intent::Archived && was != Intent::Archived {
+            syncs::stop_archived(&mut tx, organization, id, now).await?;
+        }
+        for row in audit {
+            audit::store(&mut tx, organization, row, now).await?;
+        }
+        tx.commit().await?;
+        Ok(transition)
+    }
+}
+
+#[async_trait]
+impl ConnectionRepository for Store {
+    async fn insert(&self, connection: NewConnection, audit: NewAuditRow) -> Result<Connection, InsertError> {
+        self.insert_connection(connection, &audit).await.map_err(Failure::into_port)
+    }
+
+    async fn find(
+        &self,
+        organization: &OrganizationId,
+        identifier: &ConnectionIdentifier,
+    ) -> Result<Option<Connection>, RepositoryError> {
+        Ok(self.find_connection(organization, identifier).await?)
+    }
+
+    async fn list(
+        &self,
+        organization: &OrganizationId,
+        filter: &ConnectionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Connection>, RepositoryError> {
+        Ok(self.list_connections(organization, filter, page).await?)
+    }
+
+    async fn apply(
+        &self,
+        organization: &OrganizationId,
+        id: &ConnectionId,
+        if_revision: Option<u64>,
+        events: Vec<Event>,
+        audit: Vec<NewAuditRow>,
+    ) -> Result<Transition, ApplyError> {
+        retried!(self.apply_events(organization, id, if_revision, events.clone(), &audit)).map_err(Failure::into_port)
+    }
+}

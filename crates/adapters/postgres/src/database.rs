@@ -1,0 +1,179 @@
+//! Connecting to a database, and its schema.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError as DriverError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use thiserror::Error;
+use wharf_ports::{Repositories, RepositoryError};
+
+use crate::error::Fault;
+use crate::store::Store;
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Most connections that one process holds.
+const CONNECTIONS: u32 = 16;
+
+/// How long a call waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a database could not be connected to.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The URL does not read. It may hold a password and is not repeated.
+    #[error("the database URL is not of the form postgres://user:password@host:port/database")]
+    Url,
+    /// The server cannot be reached or refuses.
+    #[error("the database could not be connected to")]
+    Connect(#[source] sqlx::Error),
+}
+
+/// Why a database could not be brought up to date.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    /// A later version of Wharf has migrated it.
+    #[error("the database was migrated by a newer version of wharf (migration {migration}); run that version or a later one")]
+    Newer {
+        /// The first migration that this version does not know.
+        migration: i64,
+    },
+    /// The migrations that were applied to it are not this program's.
+    #[error("the database's migration {migration} is not the one this version of wharf has; it is not a database of wharf, or was changed by hand")]
+    Foreign {
+        /// The migration that differs.
+        migration: i64,
+    },
+    /// A migration failed; those before it are applied.
+    #[error("the database could not be migrated")]
+    Failed(#[source] DriverError),
+}
+
+impl From<DriverError> for MigrateError {
+    fn from(error: DriverError) -> Self {
+        match error {
+            DriverError::VersionMissing(migration) => Self::Newer { migration },
+            DriverError::VersionMismatch(migration) => Self::Foreign { migration },
+            other => Self::Failed(other),
+        }
+    }
+}
+
+/// Why a database must not be used as it is.
+#[derive(Debug, Error)]
+pub enum SchemaError {
+    /// Migrations are missing.
+    #[error("the database lacks migration {migration}: run `wharf migrate` once, then start again")]
+    Pending {
+        /// The first missing one.
+        migration: i64,
+    },
+    /// A later version of Wharf has migrated it.
+    #[error("the database was migrated by a newer version of wharf (migration {migration}); run that version or a later one")]
+    Newer {
+        /// The first migration that this version does not know.
+        migration: i64,
+    },
+    /// The migrations that were applied to it are not this program's.
+    #[error("the database's migration {migration} is not the one this version of wharf has; it is not a database of wharf, or was changed by hand")]
+    Foreign {
+        /// The migration that differs.
+        migration: i64,
+    },
+    /// The database does not answer.
+    #[error("the database's migrations could not be read")]
+    Database(#[from] sqlx::Error),
+}
+
+/// A database that is connected to.
+#[derive(Clone)]
+pub struct PostgresDatabase {
+    store: Arc<Store>,
+}
+
+impl fmt::Debug for PostgresDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostgresDatabase")
+    }
+}
+
+impl PostgresDatabase {
+    /// Connects to the database of a `postgres:` URL; its `sslmode` decides about TLS. Migrates nothing.
+    pub async fn connect(url: &str) -> Result<Self, OpenError> {
+        let options: PgConnectOptions = url.parse().map_err(|_| OpenError::Url)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.application_name("wharf"))
+            .await
+            .map_err(OpenError::Connect)?;
+        Ok(Self { store: Arc::new(Store { pool }) })
+    }
+
+    /// Brings the database up to date. Of several processes at once, one migrates and the others wait.
+    pub async fn migrate(&self) -> Result<(), MigrateError> {
+        Ok(MIGRATIONS.run(&self.store.pool).await?)
+    }
+
+    /// Whether the database has exactly the migrations that this program needs.
+    pub async fn check_schema(&self) -> Result<(), SchemaError> {
+        let applied = self.applied_migrations().await?;
+        for migration in MIGRATIONS.iter() {
+            match applied.get(&migration.version) {
+                None => return Err(SchemaError::Pending { migration: migration.version }),
+                Some(checksum) if *checksum != migration.checksum.as_ref() => {
+                    return Err(SchemaError::Foreign { migration: migration.version });
+                }
+                Some(_) => {}
+            }
+        }
+        match applied.into_keys().find(|version| !MIGRATIONS.version_exists(*version)) {
+            Some(migration) => Err(SchemaError::Newer { migration }),
+            None => Ok(()),
+        }
+    }
+
+    async fn applied_migrations(&self) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
+        let pool = &self.store.pool;
+        let ever: bool =
+            sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(pool).await?;
+        if !ever {
+            return Ok(BTreeMap::new());
+        }
+        let rows: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success").fetch_all(pool).await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// All repositories of this database.
+    pub fn repositories(&self) -> Repositories {
+        let store = &self.store;
+        Repositories {
+            access: store.clone(),
+            across: store.clone(),
+            audit: store.clone(),
+            buckets: store.clone(),
+            connections: store.clone(),
+            jobs: store.clone(),
+            keys: store.clone(),
+            namespaces: store.clone(),
+            objects: store.clone(),
+            runs: store.clone(),
+            syncs: store.clone(),
+        }
+    }
+
+    /// Whether the database answers now.
+    pub async fn check(&self) -> Result<(), RepositoryError> {
+        sqlx::query("SELECT 1").execute(&self.store.pool).await.map_err(Fault::from)?;
+        Ok(())
+    }
+
+    /// Waits for statements at work and closes all connections. Later calls fail.
+    pub async fn close(&self) {
+        self.store.pool.close().await;
+    }
+}

@@ -1,0 +1,397 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use wharf_domain::Timestamp;
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::OrganizationId;
+use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus};
+use wharf_domain::object::{DeletedBy, SourceId};
+use wharf_domain::plan::Known;
+use wharf_domain::sync::{Lease, Sync, SyncMode};
+use wharf_ports::{Commit, Put, RunError, RunRepository};
+
+use crate::clock::span;
+use crate::error::{Failure, Fault};
+use crate::row::{Columns, json, number};
+use crate::store::{Store, retried};
+use crate::syncs::columns;
+use crate::{audit, jobs, objects, syncs};
+
+type Outcome<T> = Result<T, Failure<RunError>>;
+
+macro_rules! select_leased {
+    ($($lock:literal)?) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM syncs WHERE organization = $1 AND id = $2 AND lease_job = $3 AND fence = $4"
+            $(, $lock)?
+        )
+    };
+}
+
+/// The sync, if the lease on it is still the run's. A lease that has expired still is, until it is taken over.
+async fn leased(connection: &mut PgConnection, organization: &OrganizationId, lease: &Lease) -> Outcome<Sync> {
+    read_leased(select_leased!(), connection, organization, lease).await
+}
+
+/// The same, locked until the transaction ends.
+async fn hold(tx: &mut PgConnection, organization: &OrganizationId, lease: &Lease) -> Outcome<Sync> {
+    read_leased(select_leased!(" FOR UPDATE"), tx, organization, lease).await
+}
+
+async fn read_leased(
+    query: &'static str,
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    lease: &Lease,
+) -> Outcome<Sync> {
+    let row = sqlx::query(query)
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(lease.job.as_str())
+        .bind(number(lease.fence))
+        .fetch_optional(connection)
+        .await?;
+    let row = row.ok_or(Failure::Refused(RunError::LeaseLost))?;
+    Ok(syncs::read(&row)?)
+}
+
+/// The same as [`hold`], with a connection that is active and what it was when the run started, and stays so until the
+/// transaction ends. The connection is locked first, as everywhere.
+async fn hold_with_connection(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    lease: &Lease,
+    epoch: u64,
+    credential_version: Option<u64>,
+) -> Outcome<Sync> {
+    let unchanged: Option<i32> = sqlx::query_scalar(
+        "SELECT 1 FROM syncs s JOIN connections c ON c.organization = s.organization AND c.id = s.connection \
+         WHERE s.organization = $1 AND s.id = $2 AND c.status = 'ACTIVE' AND c.epoch = $3 \
+         AND ($4::bigint IS NULL OR c.credential_version = $4) FOR SHARE OF c",
+    )
+    .bind(organization.as_str())
+    .bind(lease.sync.as_str())
+    .bind(number(epoch))
+    .bind(credential_version.map(number))
+    .fetch_optional(&mut *tx)
+    .await?;
+    let sync = hold(tx, organization, lease).await?;
+    unchanged.map(|_| sync).ok_or(Failure::Refused(RunError::ConnectionChanged))
+}
+
+/// What a write of a run leaves on the sync: the lease extended by the time it was leased for, and progress.
+struct Progress<'a> {
+    counters: &'a Counters,
+    pass: u64,
+    checkpoint: Option<String>,
+    phase: Option<JobPhase>,
+}
+
+async fn advance(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    lease: &Lease,
+    sync: Sync,
+    progress: Progress<'_>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let mut totals = sync.totals.counters;
+    totals.add(progress.counters);
+    sqlx::query(
+        "UPDATE syncs SET counters = $3, last_pass = GREATEST(last_pass, $4), checkpoint = COALESCE($5, checkpoint), \
+         lease_expires_at = $6 + lease_ttl * INTERVAL '1 microsecond', updated_at = $6 WHERE organization = $1 AND id = $2",
+    )
+    .bind(organization.as_str())
+    .bind(lease.sync.as_str())
+    .bind(json(&totals))
+    .bind(number(progress.pass))
+    .bind(progress.checkpoint)
+    .bind(now)
+    .execute(&mut *tx)
+    .await?;
+    jobs::count(tx, organization, &lease.job, progress.counters, progress.phase, now).await
+}
+
+/// Source identities as three bound arrays.
+struct Sources<'a> {
+    providers: Vec<&'static str>,
+    authorities: Vec<&'a str>,
+    objects: Vec<&'a str>,
+}
+
+impl<'a> Sources<'a> {
+    /// Each source once: a statement may not touch a row twice.
+    fn of(sources: impl Iterator<Item = &'a SourceId>) -> Self {
+        let distinct: BTreeSet<&SourceId> = sources.collect();
+        Self {
+            providers: distinct.iter().map(|source| source.provider.as_str()).collect(),
+            authorities: distinct.iter().map(|source| source.authority.as_str()).collect(),
+            objects: distinct.iter().map(|source| source.object.as_str()).collect(),
+        }
+    }
+}
+
+/// Marks those sources that the bucket has in the sync's catalogue as seen by the pass.
+async fn mark_seen(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    sync: &Sync,
+    pass: u64,
+    sources: Sources<'_>,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO sync_entries (organization, sync, object, seen_pass) \
+         SELECT o.organization, $3, o.id, $4 \
+         FROM UNNEST($5::text[], $6::text[], $7::text[]) AS source (provider, authority, object) \
+         JOIN objects o ON o.organization = $1 AND o.bucket = $2 AND o.provider = source.provider \
+         AND o.authority = source.authority AND o.source_object = source.object \
+         ON CONFLICT (organization, sync, object) DO UPDATE SET seen_pass = excluded.seen_pass",
+    )
+    .bind(organization.as_str())
+    .bind(sync.bucket.as_str())
+    .bind(sync.id.as_str())
+    .bind(number(pass))
+    .bind(sources.providers)
+    .bind(sources.authorities)
+    .bind(sources.objects)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn read_known(row: &PgRow) -> Result<Known, Fault> {
+    let columns = Columns::of("objects", row);
+    Ok(Known {
+        object: columns.get("source_object")?,
+        id: columns.parse("id")?,
+        version: columns.get("version")?,
+        deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
+    })
+}
+
+impl Store {
+    async fn load_leased(&self, organization: &OrganizationId, lease: &Lease) -> Outcome<Sync> {
+        let mut connection = self.read().await?;
+        leased(&mut connection, organization, lease).await
+    }
+
+    async fn extend_lease(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Outcome<()> {
+        let mut tx = self.begin().await?;
+        hold(&mut tx, organization, lease).await?;
+        let now = self.now(&mut tx).await?;
+        sqlx::query("UPDATE syncs SET lease_expires_at = $3 WHERE organization = $1 AND id = $2")
+            .bind(organization.as_str())
+            .bind(lease.sync.as_str())
+            .bind(now + span(ttl))
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn known_sources(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        sources: &[SourceId],
+    ) -> Outcome<Vec<Known>> {
+        let sources = Sources::of(sources.iter());
+        let mut connection = self.read().await?;
+        let sync = leased(&mut connection, organization, lease).await?;
+        let rows = sqlx::query(
+            "SELECT o.source_object, o.id, o.version, o.deleted_by \
+             FROM UNNEST($3::text[], $4::text[], $5::text[]) AS source (provider, authority, object) \
+             JOIN objects o ON o.organization = $1 AND o.bucket = $2 AND o.provider = source.provider \
+             AND o.authority = source.authority AND o.source_object = source.object",
+        )
+        .bind(organization.as_str())
+        .bind(sync.bucket.as_str())
+        .bind(sources.providers)
+        .bind(sources.authorities)
+        .bind(sources.objects)
+        .fetch_all(&mut *connection)
+        .await?;
+        Ok(rows.iter().map(read_known).collect::<Result<_, _>>()?)
+    }
+
+    async fn commit_step(&self, organization: &OrganizationId, lease: &Lease, commit: &Commit) -> Outcome<()> {
+        let mut tx = self.begin().await?;
+        let version = Some(commit.credential_version);
+        let sync = hold_with_connection(&mut tx, organization, lease, commit.epoch, version).await?;
+        let now = self.now(&mut tx).await?;
+        // A source that is put twice in one step is published once, as the last put has it.
+        let puts: BTreeMap<&SourceId, &Put> = commit.puts.iter().map(|put| (&put.source, put)).collect();
+        let in_order: Vec<&Put> = puts.values().copied().collect();
+        objects::publish(&mut tx, organization, &sync, &in_order, now).await?;
+        let seen = Sources::of(puts.keys().copied().chain(&commit.seen));
+        mark_seen(&mut tx, organization, &sync, commit.pass, seen).await?;
+        let progress = Progress {
+            counters: &commit.counters,
+            pass: commit.pass,
+            checkpoint: commit.checkpoint.as_ref().map(json),
+            phase: Some(commit.phase),
+        };
+        advance(&mut tx, organization, lease, sync, progress, now).await?;
+        if let Some(row) = &commit.audit {
+            audit::store(&mut tx, organization, row, now).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn let_go_unseen(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        epoch: u64,
+        pass: u64,
+        limit: u32,
+        audit: &NewAuditRow,
+    ) -> Outcome<u64> {
+        let mut tx = self.begin().await?;
+        let sync = hold_with_connection(&mut tx, organization, lease, epoch, None).await?;
+        let now = self.now(&mut tx).await?;
+        let let_go: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM sync_entries WHERE organization = $1 AND sync = $2 AND object IN \
+             (SELECT object FROM sync_entries WHERE organization = $1 AND sync = $2 AND seen_pass < $3 LIMIT $4) \
+             RETURNING object",
+        )
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(number(pass))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
+        .await?;
+        let deleted = objects::bury_unheld(&mut tx, organization, &let_go, now).await?;
+        let counters = Counters { deleted, ..Counters::default() };
+        let progress = Progress { counters: &counters, pass, checkpoint: None, phase: None };
+        advance(&mut tx, organization, lease, sync, progress, now).await?;
+        if deleted > 0 {
+            let mut row = audit.clone();
+            if let Some(changes) = row.changes.as_object_mut() {
+                changes.insert("deleted".into(), deleted.into());
+            }
+            audit::store(&mut tx, organization, &row, now).await?;
+        }
+        tx.commit().await?;
+        Ok(u64::try_from(let_go.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn forget_checkpoint(&self, organization: &OrganizationId, lease: &Lease) -> Outcome<()> {
+        let mut tx = self.begin().await?;
+        hold(&mut tx, organization, lease).await?;
+        let now = self.now(&mut tx).await?;
+        sqlx::query(
+            "UPDATE syncs SET checkpoint = NULL, lease_expires_at = $3 + lease_ttl * INTERVAL '1 microsecond', updated_at = $3 \
+             WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn finish_job(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        end: &JobEnd,
+        delay: Duration,
+        audit: &NewAuditRow,
+    ) -> Outcome<()> {
+        let mut tx = self.begin().await?;
+        let sync = hold(&mut tx, organization, lease).await?;
+        let now = self.now(&mut tx).await?;
+        jobs::end(&mut tx, organization, &lease.job, end, now).await?;
+        let completed = end.status == JobStatus::Completed;
+        let failed = end.status == JobStatus::Failed;
+        let complete_pass = completed && end.incomplete_reason.is_none();
+        let done = complete_pass && sync.mode == SyncMode::InitialOnly;
+        let next_run_at = match (&sync.queued_job, done) {
+            (Some(_), _) => Some(now),
+            (None, true) => None,
+            (None, false) => Some(now + span(delay)),
+        };
+        sqlx::query(
+            "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
+             lease_ttl = NULL, next_run_at = $3, resume_of = $4, \
+             state = CASE WHEN $5 THEN 'completed' ELSE state END, \
+             checkpoint = CASE WHEN $6 THEN NULL ELSE checkpoint END, \
+             runs_completed = runs_completed + $7, last_sync_at = CASE WHEN $7 = 1 THEN $9 ELSE last_sync_at END, \
+             runs_failed = runs_failed + $8, \
+             consecutive_failures = CASE WHEN $7 = 1 THEN 0 ELSE consecutive_failures + $8 END, \
+             last_error = CASE WHEN $7 = 1 THEN NULL WHEN $8 = 1 THEN $10 ELSE last_error END, \
+             updated_at = $9 WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(next_run_at)
+        .bind((end.status == JobStatus::Interrupted).then(|| lease.job.as_str()))
+        .bind(done)
+        .bind(complete_pass)
+        .bind(i64::from(completed))
+        .bind(i64::from(failed))
+        .bind(now)
+        .bind(&end.error)
+        .execute(&mut *tx)
+        .await?;
+        audit::store(&mut tx, organization, audit, now).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+#[async_trait]
+impl RunRepository for Store {
+    async fn load(&self, organization: &OrganizationId, lease: &Lease) -> Result<Sync, RunError> {
+        self.load_leased(organization, lease).await.map_err(Failure::into_port)
+    }
+
+    async fn extend(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Result<(), RunError> {
+        retried!(self.extend_lease(organization, lease, ttl)).map_err(Failure::into_port)
+    }
+
+    async fn known(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        sources: &[SourceId],
+    ) -> Result<Vec<Known>, RunError> {
+        self.known_sources(organization, lease, sources).await.map_err(Failure::into_port)
+    }
+
+    async fn commit(&self, organization: &OrganizationId, lease: &Lease, commit: Commit) -> Result<(), RunError> {
+        retried!(self.commit_step(organization, lease, &commit)).map_err(Failure::into_port)
+    }
+
+    async fn let_go(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        epoch: u64,
+        pass: u64,
+        limit: u32,
+        audit: NewAuditRow,
+    ) -> Result<u64, RunError> {
+        retried!(self.let_go_unseen(organization, lease, epoch, pass, limit, &audit)).map_err(Failure::into_port)
+    }
+
+    async fn restart_pass(&self, organization: &OrganizationId, lease: &Lease) -> Result<(), RunError> {
+        retried!(self.forget_checkpoint(organization, lease)).map_err(Failure::into_port)
+    }
+
+    async fn finish(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        end: JobEnd,
+        delay: Duration,
+        audit: NewAuditRow,
+    ) -> Result<(), RunError> {
+        retried!(self.finish_job(organization, lease, &end, delay, &audit)).map_err(Failure::into_port)
+    }
+}

@@ -1,0 +1,50 @@
+//! One account at a store, behind the port.
+
+use async_trait::async_trait;
+use wharf_domain::check::CheckReport;
+use wharf_domain::plan::Entry;
+use wharf_domain::sync::Cursor;
+use wharf_ports::{Capabilities, Fetched, ListingPage, ProviderError, StorageProvider};
+
+use crate::store::Store;
+use crate::wire::Wire;
+use crate::{check, download, listing};
+
+pub(crate) struct Account {
+    store: Store,
+    wire: Wire,
+}
+
+impl Account {
+    pub(crate) fn new(store: Store, wire: Wire) -> Self {
+        Self { store, wire }
+    }
+}
+
+#[async_trait]
+impl StorageProvider for Account {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { browse: false }
+    }
+
+    fn authority(&self) -> String {
+        self.store.authority()
+    }
+
+    async fn check(&self) -> CheckReport {
+        check::report(&self.wire).await
+    }
+
+    async fn list(
+        &self,
+        source_path: &str,
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<ListingPage, ProviderError> {
+        listing::list(&self.wire, source_path, cursor, limit).await
+    }
+
+    async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError> {
+        download::fetch(&self.wire, self.store.profile, entry).await
+    }
+}

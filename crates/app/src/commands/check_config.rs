@@ -1,0 +1,18 @@
+use anyhow::Result;
+
+use super::say;
+use crate::config::{Config, Database};
+
+/// Tells what the settings mean, without starting anything and without any secret.
+pub(crate) fn run(config: &Config) -> Result<()> {
+    let database = match config.database()? {
+        Database::Sqlite(path) => format!("sqlite://{}", path.display()),
+        Database::Postgres(_) => "postgres".to_owned(),
+    };
+    say("the configuration is valid");
+    say(&format!("listen      {}", config.listen));
+    say(&format!("database    {database}"));
+    say(&format!("blob store  {}", config.blob_root()?.display()));
+    say(&format!("key ring    {}", config.key_ring_place()?.path.display()));
+    Ok(())
+}

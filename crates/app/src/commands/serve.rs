@@ -1,0 +1,132 @@
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use wharf_engine::{Engine, Worker};
+use wharf_http::ApiState;
+
+use super::say;
+use crate::admin_key;
+use crate::config::Config;
+use crate::stored::{Schema, open_engine};
+use crate::system::SystemIds;
+use crate::telemetry;
+
+/// How long a shutdown may take; what is not done by then goes on after the next start.
+const DRAIN: Duration = Duration::from_secs(25);
+/// How often blobs that nothing points at are looked for.
+const SWEEP_EVERY: Duration = Duration::from_hours(6);
+
+/// How to run the server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Which parts to run.
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    role: Role,
+    /// Bring a Postgres database to this version's schema first.
+    #[arg(long)]
+    migrate: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// API and workers.
+    All,
+    /// The API alone.
+    Api,
+    /// Workers alone.
+    Worker,
+}
+
+/// Runs the server until SIGTERM or SIGINT.
+pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
+    let schema = if options.migrate { Schema::Migrate } else { Schema::Check };
+    let metrics = telemetry::collect_metrics()?;
+    let engine = open_engine(&config, schema).await?;
+    admin_key::bootstrap(&engine, &config).await?;
+
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    if options.role != Role::Worker {
+        start_api(&config, &engine, metrics.clone(), &stop, &mut tasks).await?;
+    }
+    if options.role != Role::Api {
+        start_workers(&config, &engine, &stop, &mut tasks);
+    }
+    tasks.spawn(upkeep(metrics, stop.clone()));
+
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut ended_early = None;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = tasks.join_next() => ended_early = ended,
+    }
+    tracing::info!("shutting down");
+    stop.cancel();
+    let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!("some work did not end in time; it goes on after the next start");
+    }
+    match ended_early {
+        None => Ok(()),
+        Some(ended) => ended?.context("a part of the server ended by itself"),
+    }
+}
+
+async fn start_api(
+    config: &Config,
+    engine: &Engine,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let state = ApiState::new(engine.clone(), Arc::new(SystemIds), config.sync.min_polling_interval, metrics);
+    let stopped = stop.clone().cancelled_owned();
+    tasks.spawn(async move { Ok(wharf_http::serve(listener, state, stopped).await?) });
+    say(&format!("listening on http://{address}"));
+    Ok(())
+}
+
+fn start_workers(config: &Config, engine: &Engine, stop: &CancellationToken, tasks: &mut JoinSet<Result<()>>) {
+    let workers = config
+        .sync
+        .workers
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+    for number in 1..=workers {
+        let worker = Worker::new(engine.clone(), format!("{}-{number}", std::process::id()));
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            worker.work(&stop).await;
+            Ok(())
+        });
+    }
+    let (engine, stop) = (engine.clone(), stop.clone());
+    tasks.spawn(async move {
+        while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+            match stop.run_until_cancelled(engine.sweep_blobs()).await {
+                Some(Ok(removed)) => tracing::info!(removed, "swept blobs that nothing points at"),
+                Some(Err(error)) => tracing::warn!(%error, "the blob sweep failed and is tried again later"),
+                None => {}
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Keeps the metrics' memory bounded: histograms are folded now and then even if nobody scrapes.
+async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) -> Result<()> {
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5))).await.is_some() {
+        metrics.run_upkeep();
+    }
+    Ok(())
+}

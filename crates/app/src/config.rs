@@ -1,0 +1,389 @@
+//! The operator's settings: defaults, then a TOML file, then `WHARF_…` environment variables.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::{Deserialize, Deserializer};
+use wharf_domain::secret::SecretString;
+use wharf_egress::{AllowEntry, Policy};
+
+/// Environment variables with the prefix that are not settings: they are read by the command line itself.
+const NOT_SETTINGS: [&str; 3] = ["config", "url", "api_key"];
+
+/// A setting that cannot be used, told by name with what would be right.
+#[derive(Debug)]
+pub struct ConfigError(pub String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// All settings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    #[serde(deserialize_with = "secret")]
+    database_url: Option<SecretString>,
+    blob_store: Option<String>,
+    key_ring: Option<String>,
+    pub bootstrap: Bootstrap,
+    pub egress: Egress,
+    pub health: Health,
+    pub sync: Sync,
+    pub log: Log,
+}
+
+/// The first start.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bootstrap {
+    #[serde(deserialize_with = "secret")]
+    pub admin_key: Option<SecretString>,
+}
+
+/// What the egress guard opens.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Egress {
+    #[serde(deserialize_with = "list")]
+    allow: Vec<String>,
+    allow_loopback: bool,
+}
+
+/// Tests of connections.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+}
+
+/// Runs of syncs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sync {
+    pub workers: Option<usize>,
+    #[serde(deserialize_with = "duration")]
+    pub lease_ttl: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub min_polling_interval: Duration,
+}
+
+/// The log on stderr.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub level: String,
+    pub format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data_dir: PathBuf::from("./wharf-data"),
+            database_url: None,
+            blob_store: None,
+            key_ring: None,
+            bootstrap: Bootstrap::default(),
+            egress: Egress::default(),
+            health: Health::default(),
+            sync: Sync::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(10) }
+    }
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self { workers: None, lease_ttl: Duration::from_secs(30), min_polling_interval: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: None }
+    }
+}
+
+/// Where the database is.
+#[derive(Debug)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A Postgres server, by URL.
+    Postgres(SecretString),
+}
+
+/// Where the key ring is.
+#[derive(Debug)]
+pub struct KeyRingPlace {
+    pub path: PathBuf,
+    /// Whether this is the embedded default, which the first start may create.
+    pub embedded: bool,
+}
+
+impl Config {
+    /// Reads all settings and checks that they fit together.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        if let Some(path) = file {
+            if !path.is_file() {
+                return Err(ConfigError(format!("there is no configuration file {}", path.display())));
+            }
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        figment = figment.merge(Env::prefixed("WHARF_").ignore(&NOT_SETTINGS).split("__"));
+        let config: Self = figment.extract().map_err(|error| {
+            let messages: Vec<String> = error.into_iter().map(|error| describe(&error)).collect();
+            ConfigError(messages.join("; "))
+        })?;
+        config.database()?;
+        config.blob_root()?;
+        config.key_ring_place()?;
+        config.egress_policy()?;
+        config.check_bounds()?;
+        Ok(config)
+    }
+
+    fn check_bounds(&self) -> Result<(), ConfigError> {
+        if self.sync.workers == Some(0) {
+            return Err(ConfigError("sync.workers must be at least 1; use `serve --role api` for none".to_owned()));
+        }
+        if !(Duration::from_millis(300)..=Duration::from_hours(1)).contains(&self.sync.lease_ttl) {
+            return Err(ConfigError("sync.lease_ttl must be from 300ms to 1h".to_owned()));
+        }
+        if !(Duration::from_secs(1)..=Duration::from_hours(24)).contains(&self.sync.min_polling_interval) {
+            return Err(ConfigError("sync.min_polling_interval must be from 1s to 24h".to_owned()));
+        }
+        if !(Duration::from_millis(100)..=Duration::from_mins(5)).contains(&self.health.timeout) {
+            return Err(ConfigError("health.timeout must be from 100ms to 5m".to_owned()));
+        }
+        if let Some(key) = &self.bootstrap.admin_key {
+            let sound = (8..=256).contains(&key.expose().len()) && key.expose().bytes().all(|b| b.is_ascii_graphic());
+            if !sound {
+                let message = "bootstrap.admin_key must have 8 to 256 printable ASCII characters without spaces";
+                return Err(ConfigError(message.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The database that `database_url` names.
+    pub fn database(&self) -> Result<Database, ConfigError> {
+        let Some(url) = &self.database_url else {
+            return Ok(Database::Sqlite(self.data_dir.join("wharf.db")));
+        };
+        let text = url.expose();
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Ok(Database::Postgres(url.duplicate()))
+        } else if let Some(path) = text.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
+            Ok(Database::Sqlite(PathBuf::from(path)))
+        } else {
+            Err(ConfigError("database_url must start with sqlite:// or postgres://".to_owned()))
+        }
+    }
+
+    /// The folder that `blob_store` names.
+    pub fn blob_root(&self) -> Result<PathBuf, ConfigError> {
+        match &self.blob_store {
+            None => Ok(self.data_dir.join("blobs")),
+            Some(url) => file_path(url)
+                .ok_or_else(|| ConfigError("blob_store must be file:// and a folder in this version".to_owned())),
+        }
+    }
+
+    /// The file that `key_ring` names.
+    pub fn key_ring_place(&self) -> Result<KeyRingPlace, ConfigError> {
+        match (&self.key_ring, self.database()?) {
+            (Some(url), _) => {
+                let path = file_path(url)
+                    .ok_or_else(|| ConfigError("key_ring must be file:// and a path in this version".to_owned()))?;
+                Ok(KeyRingPlace { path, embedded: false })
+            }
+            (None, Database::Sqlite(_)) => {
+                Ok(KeyRingPlace { path: self.data_dir.join("keyring.json"), embedded: true })
+            }
+            (None, Database::Postgres(_)) => Err(ConfigError(
+                "key_ring must be named when the database is Postgres, so that every replica uses the same one; \
+                 `wharf serve` with a SQLite database creates a key ring to start from"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// What the egress guard may open.
+    pub fn egress_policy(&self) -> Result<Policy, ConfigError> {
+        let allow = self
+            .egress
+            .allow
+            .iter()
+            .map(|entry| {
+                entry
+                    .parse::<AllowEntry>()
+                    .map_err(|error| ConfigError(format!("egress.allow: {entry:?} cannot be used: {error}")))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Policy { allow, allow_loopback: self.egress.allow_loopback, ..Policy::default() })
+    }
+}
+
+/// What is wrong with one setting, without its value, which may be a secret.
+fn describe(error: &figment::Error) -> String {
+    use figment::error::Kind;
+    let path = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(field, known) => {
+            let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+            let path = path.trim_end_matches(&format!(".{field}.{field}")).to_owned();
+            format!("{path}: there is no such setting; known here: {}", known.join(", "))
+        }
+        Kind::InvalidType(_, expected) => format!("{path}: expected {expected}"),
+        Kind::InvalidValue(_, expected) => format!("{path}: expected {expected}"),
+        Kind::Message(message) => format!("{path}: {message}"),
+        other => format!("{path}: {other}"),
+    }
+}
+
+fn file_path(url: &str) -> Option<PathBuf> {
+    url.strip_prefix("file://").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::new))
+}
+
+/// A list, or its items separated by commas as they stand in an environment variable.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of texts, or one text with commas between")]
+    enum ListOrText {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match ListOrText::deserialize(deserializer)? {
+        ListOrText::List(items) => items,
+        ListOrText::Text(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        }
+    })
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text)
+        .map_err(|_| serde::de::Error::custom("expected a duration such as 500ms, 30s or 5m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_toml(text: &str) -> Result<Config, String> {
+        Figment::new()
+            .merge(Toml::string(text))
+            .extract::<Config>()
+            .map_err(|error| error.into_iter().map(|error| describe(&error)).collect::<Vec<_>>().join("; "))
+    }
+
+    fn keys(prefix: &str, table: &toml::Table, into: &mut Vec<String>) {
+        for (key, value) in table {
+            let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            match value {
+                toml::Value::Table(inner) => keys(&path, inner, into),
+                _ => into.push(path),
+            }
+        }
+    }
+
+    /// The default file with its commented settings switched on.
+    fn whole_default_file() -> String {
+        let file = include_str!("../../../config.default.toml");
+        file.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_default_file_says_what_the_code_does() {
+        let file = from_toml(include_str!("../../../config.default.toml")).expect("a usable file");
+        assert_eq!(format!("{file:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn the_default_file_names_every_setting() {
+        let text = whole_default_file();
+        from_toml(&text).expect("every setting in it is known");
+        let mut named = Vec::new();
+        keys("", &text.parse().expect("TOML"), &mut named);
+        named.sort();
+        assert_eq!(
+            named,
+            [
+                "blob_store",
+                "bootstrap.admin_key",
+                "data_dir",
+                "database_url",
+                "egress.allow",
+                "egress.allow_loopback",
+                "health.timeout",
+                "key_ring",
+                "listen",
+                "log.format",
+                "log.level",
+                "sync.lease_ttl",
+                "sync.min_polling_interval",
+                "sync.workers",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_by_name() {
+        let error = from_toml("[egress]\nallow_everything = true").expect_err("unknown");
+        assert!(error.contains("allow_everything") && error.contains("allow_loopback"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_by_path_and_without_the_value() {
+        let error = from_toml("[sync]\nlease_ttl = \"soonish\"").expect_err("not a duration");
+        assert!(error.starts_with("sync.lease_ttl: expected a duration"), "{error}");
+        let error = from_toml("database_url = 12345").expect_err("not a text");
+        assert!(!error.contains("12345"), "{error}");
+    }
+
+    #[test]
+    fn postgres_needs_a_named_key_ring() {
+        let config = from_toml("database_url = \"postgres://db/wharf\"").expect("parses");
+        let error = config.key_ring_place().expect_err("no key ring");
+        assert!(error.to_string().starts_with("key_ring must be named"), "{error}");
+    }
+
+    #[test]
+    fn a_list_may_be_one_text_with_commas() {
+        let config = from_toml("[egress]\nallow = \"10.0.0.0/8:9000, 192.168.1.5:*\"").expect("parses");
+        assert_eq!(config.egress_policy().expect("two entries").allow.len(), 2);
+    }
+}

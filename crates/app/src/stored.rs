@@ -1,0 +1,104 @@
+//! What the server keeps: database, key ring and blobs, opened as the settings say.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use wharf_blobs::FolderBlobs;
+use wharf_egress::Guard;
+use wharf_engine::{Engine, Parts, Settings};
+use wharf_keys::FileKeyRing;
+use wharf_ports::{Clock, IdSource, KeyRing, Repositories};
+use wharf_postgres::PostgresDatabase;
+use wharf_s3::S3;
+use wharf_sqlite::SqliteDatabase;
+
+use crate::config::{Config, ConfigError, Database};
+use crate::system::{SystemClock, SystemIds};
+
+/// Whether opening the database may change its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// It must be this version's; SQLite files are brought there.
+    Check,
+    /// It is brought to this version's.
+    Migrate,
+}
+
+/// Opens everything that the settings name and puts an engine on it.
+pub(crate) async fn open_engine(config: &Config, schema: Schema) -> anyhow::Result<Engine> {
+    create_private_folder(&config.data_dir)?;
+    let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
+    // Before the database, which the first start creates: a ring that is missing beside an old database was lost.
+    let key_ring = open_key_ring(config, &*ids)?;
+    let repositories = open_database(config, schema).await?;
+    let root = config.blob_root()?;
+    let blobs = FolderBlobs::open(root.clone())
+        .with_context(|| format!("the blob folder {} cannot be used", root.display()))?;
+    let guard = Arc::new(Guard::new(config.egress_policy()?));
+    Ok(Engine::new(Parts {
+        repositories,
+        key_ring,
+        providers: Arc::new(S3::new(guard)),
+        blobs: Arc::new(blobs),
+        ids,
+        settings: Settings { check_timeout: config.health.timeout, lease_ttl: config.sync.lease_ttl },
+    }))
+}
+
+/// Opens the database.
+pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Result<Repositories> {
+    match config.database()? {
+        Database::Sqlite(path) => {
+            if let Some(folder) = path.parent() {
+                create_private_folder(folder)?;
+            }
+            let database = SqliteDatabase::open(&path)
+                .await
+                .with_context(|| format!("the database {} cannot be opened", path.display()))?;
+            Ok(database.repositories())
+        }
+        Database::Postgres(url) => {
+            let database =
+                PostgresDatabase::connect(url.expose()).await.context("the Postgres database cannot be reached")?;
+            match schema {
+                Schema::Migrate => database.migrate().await.context("the database could not be migrated")?,
+                Schema::Check => database.check_schema().await?,
+            }
+            Ok(database.repositories())
+        }
+    }
+}
+
+fn open_key_ring(config: &Config, ids: &dyn IdSource) -> anyhow::Result<Arc<dyn KeyRing>> {
+    let place = config.key_ring_place()?;
+    if !place.path.exists() {
+        let fresh = match config.database()? {
+            Database::Sqlite(path) => !path.exists(),
+            Database::Postgres(_) => false,
+        };
+        if !(place.embedded && fresh) {
+            let message = format!(
+                "there is no key ring at {}; without it the stored credentials cannot be opened. Restore it from its \
+                 backup, or name the right one in key_ring",
+                place.path.display()
+            );
+            return Err(ConfigError(message).into());
+        }
+        FileKeyRing::create(&place.path, ids, SystemClock.now())?;
+        tracing::info!(path = %place.path.display(), "created a key ring; back it up apart from the database");
+    }
+    Ok(Arc::new(FileKeyRing::open(&place.path)?))
+}
+
+fn create_private_folder(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("the folder {} cannot be created", path.display()))
+}

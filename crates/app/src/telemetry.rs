@@ -1,0 +1,32 @@
+//! The log on stderr and the metrics registry.
+
+use std::io::IsTerminal;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging. An unreadable level falls back to `info`, with a warning.
+pub(crate) fn log_to_stderr(log: &Log) {
+    let parsed = EnvFilter::builder().parse(&log.level);
+    let unreadable = parsed.is_err();
+    let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = std::io::stderr().is_terminal();
+    let format = log.format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json });
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Pretty => builder.with_ansi(terminal).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    if unreadable {
+        tracing::warn!("log.level cannot be read; info is used");
+    }
+}
+
+/// Starts collecting metrics; the handle prints them in Prometheus' format.
+pub(crate) fn collect_metrics() -> anyhow::Result<PrometheusHandle> {
+    let seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?;
+    Ok(builder.install_recorder()?)
+}

@@ -1,0 +1,6 @@
+//! The envelope over a key ring and a repository in memory.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod desk;
+mod sealing;
+mod stored_form;

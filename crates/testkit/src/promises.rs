@@ -1,0 +1,351 @@
+//! The list of all promises, and the macros that make tests of it.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures::future::LocalBoxFuture;
+
+use crate::{Harness, keep};
+
+/// Hands the list of all promises of repositories, by port, to a macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! each_repository_promise {
+    ($then:ident) => {
+        $crate::$then! {
+            access {
+                an_organization_is_found_by_its_identifier,
+                a_user_is_found_by_address_within_its_own_organization,
+                an_address_is_unique_within_an_organization,
+                a_user_needs_an_organization,
+                users_are_listed_oldest_first_within_their_organization,
+                a_key_is_read_back_unchanged,
+                a_key_name_is_unique_among_the_users_keys_that_are_not_revoked,
+                a_known_hash_is_refused_wherever_it_is_known,
+                a_key_needs_a_user_of_the_organization,
+                a_revoked_key_stays_listed_and_is_revoked_once,
+                keys_of_another_organization_are_neither_listed_nor_revoked,
+                a_new_user_or_key_brings_its_audit_row_and_a_refused_one_none,
+            }
+            across_organizations {
+                of_many_callers_at_once_exactly_one_bootstraps,
+                bootstrap_makes_organization_admin_key_and_namespace,
+                bootstrap_does_nothing_where_an_organization_is,
+                organizations_have_names_of_their_own_and_are_listed_oldest_first,
+                a_key_is_valid_until_it_expires_or_is_revoked,
+                a_due_sync_is_leased_with_its_queued_job,
+                a_sync_is_due_when_its_time_has_come_and_gets_a_scheduled_job,
+                the_sync_that_has_been_due_longest_comes_first,
+                a_sync_runs_only_while_its_connection_is_active,
+                a_transient_failure_does_not_keep_a_sync_from_running,
+                an_expired_lease_is_taken_over_by_a_resume,
+                a_take_over_keeps_the_progress_of_the_pass,
+                a_queued_job_takes_over_an_expired_lease,
+                of_many_callers_at_once_no_two_lease_the_same_sync,
+                the_next_due_time_follows_plans_and_leases,
+                blobs_of_live_objects_and_tombstones_are_referenced,
+                the_clock_goes_on_in_microseconds,
+            }
+            audit {
+                a_row_is_read_back_unchanged,
+                every_kind_of_actor_is_read_back,
+                rows_are_listed_newest_first_in_pages,
+                rows_are_seen_by_their_own_organization_alone,
+            }
+            buckets {
+                a_bucket_is_found_by_identifier_and_by_name_in_its_namespace,
+                a_name_is_unique_within_a_namespace,
+                a_bucket_needs_a_namespace_of_the_organization,
+                another_organization_neither_sees_nor_removes_a_bucket,
+                a_search_ignores_letter_case_and_takes_every_character_literally,
+                buckets_are_listed_newest_first_in_pages,
+                counts_follow_the_live_objects,
+                a_removed_bucket_takes_syncs_jobs_and_objects_along,
+            }
+            connections {
+                a_connection_is_read_back_unchanged,
+                a_name_is_unique_among_connections_that_are_not_archived,
+                of_many_callers_at_once_one_gets_the_name,
+                names_of_two_organizations_do_not_clash,
+                a_connection_needs_an_organization,
+                an_archived_connection_is_found_by_identifier_only,
+                another_organization_neither_sees_nor_changes_a_connection,
+                all_conditions_of_a_filter_must_hold,
+                connections_are_listed_newest_first_in_pages,
+                events_are_folded_in_order_as_one_step,
+                nothing_is_stored_when_nothing_changes,
+                a_refused_event_undoes_the_events_before_it,
+                a_stale_revision_is_refused,
+                a_new_name_must_be_free,
+                every_field_of_an_edit_is_stored,
+                outcomes_at_the_same_time_are_all_counted,
+                a_definite_failure_and_a_use_are_read_back,
+                archiving_drops_the_credentials,
+                archiving_stops_the_syncs_of_the_connection,
+            }
+            jobs {
+                a_job_is_found_under_its_own_sync_and_organization,
+                jobs_are_listed_by_status,
+                jobs_are_listed_newest_first_in_pages,
+            }
+            keys {
+                the_highest_version_is_the_newest,
+                a_version_is_never_replaced,
+                of_many_callers_at_once_all_get_the_same_key,
+                keys_are_seen_by_their_own_organization_alone,
+            }
+            namespaces {
+                a_namespace_is_found_by_identifier_and_by_name,
+                every_organization_has_its_default_namespace,
+                a_name_is_unique_within_an_organization,
+                namespaces_are_listed_newest_first_in_pages,
+                namespaces_are_seen_by_their_own_organization_alone,
+            }
+            objects {
+                an_object_is_found_in_its_bucket_tombstones_included,
+                another_organization_neither_sees_nor_removes_an_object,
+                tombstones_are_listed_only_when_asked_for,
+                a_search_takes_every_character_literally,
+                objects_are_listed_newest_first_in_pages_even_when_published_together,
+                an_object_is_removed_once,
+                what_a_person_removed_is_known_as_removed_by_a_person,
+            }
+            runs {
+                the_leased_sync_is_loaded_as_it_is_stored,
+                a_stale_fence_is_refused_by_every_call,
+                a_lease_of_another_job_or_organization_is_refused_by_every_call,
+                a_finished_run_has_no_lease_any_more,
+                an_expired_lease_that_nobody_took_over_is_still_the_runs,
+                extending_a_lease_counts_from_now,
+                every_write_extends_the_lease,
+                a_step_is_published_all_together,
+                a_step_without_a_checkpoint_keeps_the_last_one,
+                a_changed_epoch_is_refused_and_nothing_is_stored,
+                a_changed_credential_version_is_refused_and_nothing_is_stored,
+                a_change_that_leaves_the_status_alone_stops_no_run,
+                after_a_suspension_has_returned_nothing_is_published,
+                a_source_object_is_one_object_however_often_it_is_published,
+                syncs_of_a_bucket_that_publish_the_same_source_at_once_make_one_object,
+                equal_names_under_two_authorities_or_providers_are_two_objects,
+                odd_source_names_survive_byte_for_byte,
+                a_step_of_a_thousand_objects_is_one_step,
+                the_bucket_tells_what_it_knows_tombstones_included,
+                what_was_not_seen_is_let_go_and_becomes_a_tombstone,
+                entries_are_let_go_in_portions,
+                a_shared_object_goes_when_the_last_sync_lets_go,
+                a_removed_sync_holds_on_to_nothing,
+                seen_names_that_the_bucket_does_not_have_are_passed_over,
+                what_a_person_removed_stays_the_persons_tombstone,
+                a_tombstone_comes_back_to_life_when_it_is_published_again,
+                a_restarted_pass_forgets_the_checkpoint_and_keeps_the_catalogue,
+                a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next,
+                a_complete_pass_completes_a_sync_that_runs_once,
+                an_incomplete_pass_is_gone_on_with_whatever_the_mode,
+                failed_runs_are_counted_in_a_row,
+                an_interrupted_run_is_gone_on_with_by_a_resume,
+                a_skipped_run_leaves_failures_and_last_sync_alone,
+                a_queued_job_is_due_at_once_when_a_run_ends,
+            }
+            syncs {
+                a_sync_is_born_due_with_its_first_job_queued,
+                a_sync_needs_bucket_and_usable_connection_of_the_organization,
+                settings_are_read_back_unchanged,
+                a_sync_is_found_in_its_bucket_and_organization,
+                all_conditions_of_a_filter_must_hold,
+                syncs_are_listed_newest_first_in_pages,
+                a_removed_sync_takes_its_jobs_along_and_leaves_the_objects,
+                a_trigger_queues_one_job_and_makes_the_sync_due,
+                a_trigger_runs_a_completed_sync_once_more,
+                a_trigger_counts_an_expired_lease_as_nobody_at_work,
+                a_full_trigger_drops_the_progress_of_an_incomplete_pass,
+                a_trigger_of_another_organization_or_bucket_finds_nothing,
+            }
+        }
+    };
+}
+
+/// Hands the list of all promises of blob stores to a macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! each_blob_promise {
+    ($then:ident) => {
+        $crate::$then! {
+            blobs {
+                a_blob_is_read_back_byte_for_byte,
+                an_empty_blob_is_a_blob,
+                eight_mebibytes_arrive_whole_with_the_right_hash,
+                a_failing_stream_leaves_nothing_behind,
+                an_abandoned_put_leaves_nothing_to_see,
+                a_blob_appears_only_when_it_is_whole,
+                a_key_is_written_once,
+                of_many_writers_of_one_key_exactly_one_wins,
+                any_range_can_be_read,
+                what_is_not_there_cannot_be_opened,
+                removing_is_for_good_and_may_be_repeated,
+                reading_goes_on_when_the_blob_is_removed_meanwhile,
+                blobs_are_listed_in_the_order_of_their_keys,
+                a_blob_tells_its_age,
+            }
+        }
+    };
+}
+
+/// One test per promise of every repository port, in a module per port.
+///
+/// The argument is an async closure or function without parameters that gives a fresh [`Harness`](crate::Harness):
+/// repositories on an empty database of its own. Call it once, at the top of a test file:
+///
+/// ```ignore
+/// wharf_testkit::repository_suites!(async || Harness::in_real_time(open_an_empty_database().await));
+/// ```
+#[macro_export]
+macro_rules! repository_suites {
+    ($harness:expr) => {
+        async fn repository_harness() -> $crate::Harness {
+            ($harness)().await
+        }
+
+        $crate::each_repository_promise!(repository_tests);
+    };
+}
+
+/// One test per promise of [`BlobStore`](wharf_ports::BlobStore), in the module `blobs`.
+///
+/// The argument is an async closure or function without parameters that gives a fresh
+/// [`BlobHarness`](crate::BlobHarness): an empty store.
+#[macro_export]
+macro_rules! blob_store_suite {
+    ($harness:expr) => {
+        async fn blob_harness() -> $crate::BlobHarness {
+            ($harness)().await
+        }
+
+        $crate::each_blob_promise!(blob_tests);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! repository_tests {
+    ($($port:ident { $($promise:ident,)* })*) => {
+        $(
+            mod $port {
+                $(
+                    #[test]
+                    fn $promise() {
+                        $crate::keep(super::repository_harness, $crate::suites::$port::$promise);
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! blob_tests {
+    ($($port:ident { $($promise:ident,)* })*) => {
+        $(
+            mod $port {
+                $(
+                    #[test]
+                    fn $promise() {
+                        $crate::keep_blobs(super::blob_harness, $crate::suites::$port::$promise);
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! named_promises {
+    ($($port:ident { $($promise:ident,)* })*) => {
+        vec![$($(NamedPromise {
+            name: concat!(stringify!($port), "::", stringify!($promise)),
+            promise: |harness| Box::pin($crate::suites::$port::$promise(harness)),
+        },)*)*]
+    };
+}
+
+/// A promise and the name of its test.
+#[derive(Clone, Copy)]
+pub struct NamedPromise {
+    /// `<port>::<promise>`
+    pub name: &'static str,
+    promise: fn(Harness) -> LocalBoxFuture<'static, ()>,
+}
+
+impl NamedPromise {
+    /// Whether it is kept; prints what is wrong when it is not, as a failing test does.
+    pub fn is_kept(&self, harness: impl AsyncFnOnce() -> Harness) -> bool {
+        let promise = self.promise;
+        catch_unwind(AssertUnwindSafe(|| {
+            keep(harness, async move |harness| promise(harness).await)
+        }))
+        .is_ok()
+    }
+}
+
+impl fmt::Debug for NamedPromise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Every promise of every repository port.
+pub fn repository_promises() -> Vec<NamedPromise> {
+    each_repository_promise!(named_promises)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every public function in a suite is a promise, and every promise must be in the list.
+    fn assert_listed(port: &str, text: &str, listed: &[String]) {
+        for line in text.lines() {
+            let Some(rest) = line.strip_prefix("pub async fn ") else {
+                continue;
+            };
+            let name = format!("{port}::{}", rest.split('(').next().unwrap());
+            assert!(
+                listed.contains(&name),
+                "{name} is in no list, so that no test looks at it"
+            );
+        }
+    }
+
+    #[test]
+    fn no_promise_is_forgotten() {
+        let listed: Vec<_> = repository_promises()
+            .iter()
+            .map(|promise| promise.name.to_owned())
+            .collect();
+        assert_listed("access", include_str!("suites/access.rs"), &listed);
+        assert_listed(
+            "across_organizations",
+            include_str!("suites/across_organizations.rs"),
+            &listed,
+        );
+        assert_listed("audit", include_str!("suites/audit.rs"), &listed);
+        assert_listed("buckets", include_str!("suites/buckets.rs"), &listed);
+        assert_listed(
+            "connections",
+            include_str!("suites/connections.rs"),
+            &listed,
+        );
+        assert_listed("jobs", include_str!("suites/jobs.rs"), &listed);
+        assert_listed("keys", include_str!("suites/keys.rs"), &listed);
+        assert_listed("namespaces", include_str!("suites/namespaces.rs"), &listed);
+        assert_listed("objects", include_str!("suites/objects.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs.rs"), &listed);
+        assert_listed("syncs", include_str!("suites/syncs.rs"), &listed);
+        assert_listed(
+            "blobs",
+            include_str!("suites/blobs.rs"),
+            &each_blob_promise!(promise_names),
+        );
+    }
+}

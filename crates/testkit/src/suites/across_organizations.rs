@@ -1,0 +1,569 @@
+//! What [`AcrossOrganizations`](wharf_ports::AcrossOrganizations) promises.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use wharf_domain::access::{Permission, Principal};
+use wharf_domain::audit::Action;
+use wharf_domain::connection::{AttemptResult, Event};
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::job::{JobEnd, JobPhase, JobStatus, JobTrigger};
+use wharf_domain::namespace::NamespaceIdentifier;
+use wharf_domain::sync::{Checkpoint, Cursor, Lease};
+use wharf_ports::{Commit, InsertError, NewApiKey, RunError, TriggerOutcome};
+
+use crate::{Harness, LONG, Run, SHORT, build};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn finish(h: &Harness, run: &Run<'_>, delay: Duration) {
+    let (end, audit) = (JobEnd::complete(), h.audit(Action::JobFinished));
+    h.repositories
+        .runs
+        .finish(&run.tenant.organization, &run.lease, end, delay, audit)
+        .await
+        .unwrap();
+}
+
+pub async fn of_many_callers_at_once_exactly_one_bootstraps(h: Harness) {
+    let tasks = (0..8).map(|n| {
+        let organization = build::organization(&h.ids, &format!("organization {n}"));
+        let key = build::api_key(&h.ids, &organization.admin.id, "admin");
+        let (across, audit) = (
+            h.repositories.across.clone(),
+            h.audit(Action::OrganizationCreated),
+        );
+        tokio::spawn(async move { across.bootstrap(organization, key, audit).await.unwrap() })
+    });
+    let won = futures::future::join_all(tasks.collect::<Vec<_>>()).await;
+    assert_eq!(
+        won.into_iter().filter(|won| *won.as_ref().unwrap()).count(),
+        1
+    );
+    assert_eq!(
+        h.repositories
+            .across
+            .list_organizations()
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+pub async fn bootstrap_makes_organization_admin_key_and_namespace(h: Harness) {
+    let organization = build::organization(&h.ids, "first");
+    let key = build::api_key(&h.ids, &organization.admin.id, "admin");
+    let across = &h.repositories.across;
+    let audit = h.audit(Action::OrganizationCreated);
+    assert!(
+        across
+            .bootstrap(organization.clone(), key.clone(), audit.clone())
+            .await
+            .unwrap()
+    );
+    let access = &h.repositories.access;
+    assert_eq!(
+        access
+            .organization(&organization.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .name,
+        "first"
+    );
+    let admin = access
+        .find_user(&organization.id, &organization.admin.email)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (&admin.id, admin.role),
+        (&organization.admin.id, organization.admin.role)
+    );
+    let credential = across.find_api_key(&key.hash).await.unwrap().unwrap();
+    assert!(credential.valid);
+    let default = NamespaceIdentifier::Name("default".to_owned());
+    let namespace = h
+        .repositories
+        .namespaces
+        .find(&organization.id, &default)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(namespace.id, organization.default_namespace);
+    let page = wharf_domain::page::PageRequest::first(10);
+    let trail = h
+        .repositories
+        .audit
+        .list(&organization.id, &page)
+        .await
+        .unwrap()
+        .items;
+    assert_eq!(
+        trail
+            .into_iter()
+            .map(|stored| stored.row)
+            .collect::<Vec<_>>(),
+        [audit]
+    );
+}
+
+pub async fn bootstrap_does_nothing_where_an_organization_is(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let late = build::organization(&h.ids, "late");
+    let key = build::api_key(&h.ids, &late.admin.id, "admin");
+    let across = &h.repositories.across;
+    let audit = h.audit(Action::OrganizationCreated);
+    assert!(
+        !across
+            .bootstrap(late.clone(), key.clone(), audit)
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        h.repositories.access.organization(&late.id).await.unwrap(),
+        None
+    );
+    assert_eq!(across.find_api_key(&key.hash).await.unwrap(), None);
+    assert_eq!(
+        acme.audited(Action::OrganizationCreated).await,
+        1,
+        "its own"
+    );
+}
+
+pub async fn organizations_have_names_of_their_own_and_are_listed_oldest_first(h: Harness) {
+    for name in ["zeta", "alpha", "beta"] {
+        h.tenant(name).await;
+        h.moment().await;
+    }
+    let again = build::organization(&h.ids, "alpha");
+    let across = &h.repositories.across;
+    let refused = across
+        .insert_organization(again.clone(), h.audit(Action::OrganizationCreated))
+        .await;
+    assert!(
+        matches!(refused, Err(InsertError::NameTaken)),
+        "{refused:?}"
+    );
+    let listed = across.list_organizations().await.unwrap();
+    let names: Vec<_> = listed
+        .iter()
+        .map(|organization| organization.name.as_str())
+        .collect();
+    assert_eq!(names, ["zeta", "alpha", "beta"]);
+    let user = h
+        .repositories
+        .access
+        .find_user(&again.id, &again.admin.email)
+        .await
+        .unwrap();
+    assert_eq!(user, None, "nothing of the refused one is stored");
+}
+
+pub async fn a_key_is_valid_until_it_expires_or_is_revoked(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let across = &h.repositories.across;
+    let soon = across.now().await.unwrap() + Duration::from_millis(400);
+    let forever = NewApiKey {
+        permission: Permission::Write,
+        ..build::api_key(&h.ids, &acme.admin, "forever")
+    };
+    let brief = NewApiKey {
+        expires_at: Some(soon),
+        ..build::api_key(&h.ids, &acme.admin, "brief")
+    };
+    for key in [&forever, &brief] {
+        let audit = h.audit(Action::ApiKeyCreated);
+        h.repositories
+            .access
+            .insert_api_key(&acme.organization, key.clone(), audit)
+            .await
+            .unwrap();
+    }
+    let found = across.find_api_key(&forever.hash).await.unwrap().unwrap();
+    let principal = Principal {
+        organization: acme.organization.clone(),
+        user: acme.admin.clone(),
+        key: forever.id.clone(),
+        permission: Permission::Write,
+    };
+    assert_eq!(found.principal, principal);
+    let valid = async |key: &NewApiKey| {
+        across
+            .find_api_key(&key.hash)
+            .await
+            .unwrap()
+            .map(|found| found.valid)
+    };
+    assert_eq!(
+        (valid(&forever).await, valid(&brief).await),
+        (Some(true), Some(true))
+    );
+    h.pass(Duration::from_millis(500)).await;
+    assert_eq!(
+        (valid(&forever).await, valid(&brief).await),
+        (Some(true), Some(false)),
+        "expired"
+    );
+    let audit = h.audit(Action::ApiKeyRevoked);
+    h.repositories
+        .access
+        .revoke_api_key(&acme.organization, &forever.id, audit)
+        .await
+        .unwrap();
+    assert_eq!(valid(&forever).await, Some(false), "revoked");
+    assert_eq!(
+        valid(&build::api_key(&h.ids, &acme.admin, "unknown")).await,
+        None
+    );
+}
+
+pub async fn a_due_sync_is_leased_with_its_queued_job(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let sync = acme
+        .sync(&acme.bucket("media").await, &acme.connection("store").await)
+        .await;
+    let queued = sync.queued_job.clone().unwrap();
+    h.moment().await;
+    let due = h
+        .repositories
+        .across
+        .lease_due_sync("worker 1", LONG, &h.ids.id())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (&due.organization, &due.lease.sync),
+        (&acme.organization, &sync.id)
+    );
+    assert_eq!(due.lease.job, queued);
+    let stored = acme.stored_sync(&sync).await;
+    let holder = stored.lease.unwrap();
+    assert_eq!((&holder.job, holder.worker.as_str()), (&queued, "worker 1"));
+    assert_eq!(
+        (holder.expires_at - holder.acquired_at).to_std().unwrap(),
+        LONG
+    );
+    assert_eq!(stored.queued_job, None);
+    let jobs = acme.jobs(&sync.id).await;
+    assert_eq!(
+        (jobs.len(), jobs[0].phase, jobs[0].trigger),
+        (1, JobPhase::Discovering, JobTrigger::Scheduled)
+    );
+    assert_eq!(jobs[0].started_at, Some(holder.acquired_at));
+    assert_eq!(h.try_lease(LONG).await, None, "somebody holds it");
+}
+
+pub async fn a_sync_is_due_when_its_time_has_come_and_gets_a_scheduled_job(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    finish(&h, &run, Duration::from_millis(400)).await;
+    assert_eq!(h.try_lease(LONG).await, None, "its time has not come");
+    h.pass(Duration::from_millis(500)).await;
+    let new_job = h.ids.id();
+    let due = h
+        .repositories
+        .across
+        .lease_due_sync("worker", LONG, &new_job)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        due.lease,
+        Lease {
+            sync: run.sync.id.clone(),
+            job: new_job.clone(),
+            fence: run.lease.fence + 1
+        }
+    );
+    let job = acme.jobs(&run.sync.id).await.remove(0);
+    assert_eq!(
+        (job.id, job.trigger, job.resumed_from),
+        (new_job, JobTrigger::Scheduled, None)
+    );
+    assert_eq!(
+        (job.status, job.phase),
+        (JobStatus::Running, JobPhase::Discovering)
+    );
+    assert!(job.started_at.is_some() && job.completed_at.is_none());
+}
+
+pub async fn the_sync_that_has_been_due_longest_comes_first(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let (bucket, connection) = (acme.bucket("media").await, acme.connection("store").await);
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        h.moment().await;
+        waiting.push(acme.sync(&bucket, &connection).await.id);
+    }
+    for sync in waiting {
+        assert_eq!(h.lease(LONG).await.sync, sync);
+    }
+}
+
+pub async fn a_sync_runs_only_while_its_connection_is_active(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let connection = acme.connection("store").await;
+    let sync = acme.sync(&acme.bucket("media").await, &connection).await;
+    let denied = AttemptResult::Failure {
+        code: ErrorCode::PermDenied,
+        message: "not allowed".to_owned(),
+    };
+    let stops = [
+        vec![Event::Suspend],
+        vec![build::outcome(&connection, denied)],
+        vec![build::network_failure(&connection); 5],
+    ];
+    for mut events in stops {
+        let epoch = acme.stored_connection(&connection).await.epoch;
+        for event in &mut events {
+            if let Event::Outcome(outcome) = event {
+                outcome.epoch = epoch;
+            }
+        }
+        acme.apply(&connection, events).await;
+        assert_eq!(h.try_lease(LONG).await, None);
+        assert_eq!(
+            h.repositories.across.next_due_at().await.unwrap(),
+            None,
+            "nothing can be leased"
+        );
+        acme.apply(&connection, vec![Event::Activate { tested: true }])
+            .await;
+    }
+    assert_eq!(h.lease(LONG).await.sync, sync.id);
+}
+
+pub async fn a_transient_failure_does_not_keep_a_sync_from_running(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let connection = acme.connection("store").await;
+    let sync = acme.sync(&acme.bucket("media").await, &connection).await;
+    acme.apply(&connection, vec![build::network_failure(&connection); 4])
+        .await;
+    assert_eq!(h.lease(LONG).await.sync, sync.id);
+}
+
+pub async fn an_expired_lease_is_taken_over_by_a_resume(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let sync = acme
+        .sync(&acme.bucket("media").await, &acme.connection("store").await)
+        .await;
+    let lost = h.lease(SHORT).await;
+    h.outlive(SHORT).await;
+    let taken = h.lease(LONG).await;
+    assert_eq!((&taken.sync, taken.fence), (&sync.id, lost.fence + 1));
+    assert_ne!(taken.job, lost.job);
+    let jobs = acme.jobs(&sync.id).await;
+    let job = |id| jobs.iter().find(|job| job.id == id).unwrap();
+    let (old, new) = (job(lost.job.clone()), job(taken.job.clone()));
+    assert_eq!(
+        (old.status, old.complete),
+        (JobStatus::Interrupted, Some(false))
+    );
+    assert_eq!(old.incomplete_reason.as_deref(), Some("lease_expired"));
+    assert!(old.completed_at.is_some());
+    assert_eq!(
+        (new.trigger, &new.resumed_from),
+        (JobTrigger::Resume, &Some(lost.job.clone()))
+    );
+    assert_eq!(
+        (new.status, new.phase),
+        (JobStatus::Running, JobPhase::Discovering)
+    );
+    assert_eq!(
+        acme.stored_sync(&sync).await.lease.map(|holder| holder.job),
+        Some(taken.job)
+    );
+    let refused = h.repositories.runs.load(&acme.organization, &lost).await;
+    assert!(matches!(refused, Err(RunError::LeaseLost)), "{refused:?}");
+}
+
+pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let (bucket, connection) = (acme.bucket("media").await, acme.connection("store").await);
+    let sync = acme.sync(&bucket, &connection).await;
+    let lease = h.lease(SHORT).await;
+    let checkpoint = Checkpoint {
+        pass: 1,
+        cursor: Some(Cursor("page 2".to_owned())),
+        objects_processed: 7,
+    };
+    let step = Commit {
+        checkpoint: Some(checkpoint.clone()),
+        ..build::commit(&connection, 1)
+    };
+    h.repositories
+        .runs
+        .commit(&acme.organization, &lease, step)
+        .await
+        .unwrap();
+    h.outlive(SHORT).await;
+    let taken = h.lease(LONG).await;
+    let loaded = h
+        .repositories
+        .runs
+        .load(&acme.organization, &taken)
+        .await
+        .unwrap();
+    assert_eq!(
+        (loaded.id, loaded.checkpoint, loaded.last_pass),
+        (sync.id, Some(checkpoint), 1)
+    );
+}
+
+pub async fn a_queued_job_takes_over_an_expired_lease(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let sync = acme
+        .sync(&acme.bucket("media").await, &acme.connection("store").await)
+        .await;
+    let lost = h.lease(SHORT).await;
+    h.outlive(SHORT).await;
+    let (job, audit) = (h.ids.id(), h.audit(Action::SyncTriggered));
+    let trigger = h.repositories.syncs.trigger(
+        &acme.organization,
+        &sync.bucket,
+        &sync.id,
+        &job,
+        false,
+        audit,
+    );
+    assert_eq!(
+        trigger.await.unwrap(),
+        Some(TriggerOutcome::Queued(job.clone()))
+    );
+    let taken = h.lease(LONG).await;
+    assert_eq!((&taken.job, taken.fence), (&job, lost.fence + 1));
+    let jobs = acme.jobs(&sync.id).await;
+    assert_eq!(jobs.len(), 2, "no third job");
+    assert!(
+        jobs.iter()
+            .any(|job| job.id == lost.job && job.status == JobStatus::Interrupted)
+    );
+    assert!(
+        jobs.iter()
+            .any(|job| job.id == taken.job && job.trigger == JobTrigger::Manual)
+    );
+}
+
+pub async fn of_many_callers_at_once_no_two_lease_the_same_sync(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let (bucket, connection) = (acme.bucket("media").await, acme.connection("store").await);
+    for _ in 0..6 {
+        acme.sync(&bucket, &connection).await;
+    }
+    let tasks = (0..8).map(|_| {
+        let (across, jobs) = (h.repositories.across.clone(), [h.ids.id(), h.ids.id()]);
+        tokio::spawn(async move {
+            let mut leased = Vec::new();
+            for job in &jobs {
+                leased.extend(across.lease_due_sync("worker", LONG, job).await.unwrap());
+            }
+            leased
+        })
+    });
+    let leased = futures::future::join_all(tasks.collect::<Vec<_>>()).await;
+    let mut leases: Vec<Lease> = leased
+        .into_iter()
+        .flat_map(Result::unwrap)
+        .map(|due| due.lease)
+        .collect();
+    while let Some(lease) = h.try_lease(LONG).await {
+        leases.push(lease);
+    }
+    assert_eq!(leases.len(), 6, "each sync exactly once: {leases:?}");
+    assert_eq!(
+        leases
+            .iter()
+            .map(|lease| &lease.sync)
+            .collect::<HashSet<_>>()
+            .len(),
+        6
+    );
+}
+
+pub async fn the_next_due_time_follows_plans_and_leases(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let across = &h.repositories.across;
+    assert_eq!(
+        across.next_due_at().await.unwrap(),
+        None,
+        "nothing is planned"
+    );
+    let run = acme.run().await;
+    let held = run.stored().await.lease.unwrap();
+    assert_eq!(
+        across.next_due_at().await.unwrap(),
+        Some(held.expires_at),
+        "when the lease expires"
+    );
+    finish(&h, &run, DAY).await;
+    let planned = run.stored().await.next_run_at;
+    assert!(planned.is_some());
+    assert_eq!(
+        across.next_due_at().await.unwrap(),
+        planned,
+        "when the sync is due"
+    );
+    let sooner = acme.sync(&run.bucket, &run.connection).await;
+    assert_eq!(
+        across.next_due_at().await.unwrap(),
+        sooner.next_run_at,
+        "the earliest counts"
+    );
+    acme.apply(&run.connection, vec![Event::Archive]).await;
+    assert_eq!(across.next_due_at().await.unwrap(), None);
+}
+
+pub async fn blobs_of_live_objects_and_tombstones_are_referenced(h: Harness) {
+    let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
+    let run = acme.run().await;
+    run.publish(1, &["media/a", "media/b"], "1").await;
+    let before = run.objects().await;
+    run.publish(1, &["media/a"], "2").await;
+    let audit = h.audit(Action::ObjectDeleted);
+    h.repositories
+        .objects
+        .remove(&acme.organization, &run.bucket.id, &before[1].id, audit)
+        .await
+        .unwrap();
+    let theirs = other.run().await;
+    theirs.publish(1, &["media/a"], "1").await;
+
+    let replaced = before[0].content.blob.clone();
+    let after = run.objects().await;
+    let mut expected: Vec<_> = after
+        .iter()
+        .map(|object| object.content.blob.clone())
+        .collect();
+    expected.push(theirs.objects().await[0].content.blob.clone());
+    let mut asked = vec![replaced];
+    asked.extend((0..1000).map(|_| build::blob_key(&h.ids, &acme.organization, &run.bucket.id)));
+    asked.extend(expected.clone());
+    let mut referenced = h
+        .repositories
+        .across
+        .referenced_blobs(&asked)
+        .await
+        .unwrap();
+    referenced.sort();
+    expected.sort();
+    assert_eq!(referenced, expected);
+    assert_eq!(
+        h.repositories.across.referenced_blobs(&[]).await.unwrap(),
+        []
+    );
+}
+
+pub async fn the_clock_goes_on_in_microseconds(h: Harness) {
+    let across = &h.repositories.across;
+    let before = across.now().await.unwrap();
+    h.pass(Duration::from_millis(20)).await;
+    let after = across.now().await.unwrap();
+    assert!(
+        after - before >= chrono::TimeDelta::milliseconds(19),
+        "{before} {after}"
+    );
+    assert_eq!(after.timestamp_subsec_nanos() % 1000, 0);
+}
