@@ -1,1 +1,22 @@
-//! Whole-program suites.
+//! Whole programs under test: the `wharf` binary, the lab, the published SDK, each in a process of its own.
+//!
+//! The suites stand in `tests/suites`. They know nothing of the code they test: only its command line, its settings, its
+//! API and, where a promise speaks of what is stored, its database. `cargo xtask test` builds the programs, starts
+//! Postgres and tells the suites where everything is.
+
+mod api;
+mod canary;
+mod database;
+mod environment;
+mod installation;
+mod lab;
+mod program;
+mod random;
+
+pub use api::{Answer, Api, text};
+pub use canary::Canary;
+pub use database::Database;
+pub use environment::variable;
+pub use installation::{ADMIN_KEY, Installation, Server, Store};
+pub use lab::Lab;
+pub use random::Random;

@@ -258,9 +258,12 @@ fn describe(error: &figment::Error) -> String {
     let path = error.path.join(".");
     match &error.kind {
         Kind::UnknownField(field, known) => {
-            let path = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-            let path = path.trim_end_matches(&format!(".{field}.{field}")).to_owned();
-            format!("{path}: there is no such setting; known here: {}", known.join(", "))
+            // The path may end before the unknown field or in it.
+            let mut path = error.path.clone();
+            if path.last() != Some(field) {
+                path.push(field.clone());
+            }
+            format!("{}: there is no such setting; known here: {}", path.join("."), known.join(", "))
         }
         Kind::InvalidType(_, expected) => format!("{path}: expected {expected}"),
         Kind::InvalidValue(_, expected) => format!("{path}: expected {expected}"),
@@ -363,7 +366,10 @@ mod tests {
     #[test]
     fn an_unknown_setting_is_refused_by_name() {
         let error = from_toml("[egress]\nallow_everything = true").expect_err("unknown");
-        assert!(error.contains("allow_everything") && error.contains("allow_loopback"), "{error}");
+        assert!(error.starts_with("egress.allow_everything: there is no such setting"), "{error}");
+        assert!(error.contains("allow_loopback"), "{error}");
+        let error = from_toml("no_such_setting = 1").expect_err("unknown");
+        assert!(error.starts_with("no_such_setting: there is no such setting"), "{error}");
     }
 
     #[test]

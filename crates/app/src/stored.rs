@@ -53,7 +53,8 @@ pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Re
             if let Some(folder) = path.parent() {
                 create_private_folder(folder)?;
             }
-            let database = SqliteDatabase::open(&path)
+            let location = path.to_str().context("the path of the database is not UTF-8")?;
+            let database = SqliteDatabase::open(location)
                 .await
                 .with_context(|| format!("the database {} cannot be opened", path.display()))?;
             Ok(database.repositories())

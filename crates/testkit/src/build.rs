@@ -116,7 +116,8 @@ pub fn provider_config() -> ProviderConfig {
     s3().config
 }
 
-/// Settings of a connection to S3 with an access key.
+/// Settings of a connection to S3 with an access key, which opens a
+/// [`FakeProviderFactory`](crate::provider::FakeProviderFactory).
 pub fn s3() -> NewProviderConfig {
     let fields = object(json!({
         "region": "eu-central-1",

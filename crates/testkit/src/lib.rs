@@ -15,14 +15,14 @@
     reason = "a promise that cannot be looked at is a broken one"
 )]
 
-// broken
+pub mod broken;
 pub mod build;
 mod clock;
 mod harness;
 mod ids;
 mod paging;
 mod promises;
-// provider
+pub mod provider;
 pub mod suites;
 mod tenant;
 
@@ -30,4 +30,4 @@ pub use clock::FakeClock;
 pub use harness::{BlobHarness, Harness, keep, keep_blobs};
 pub use ids::SeededIds;
 pub use promises::{NamedPromise, repository_promises};
-pub use tenant::{LONG, Run, SHORT, Tenant};
+pub use tenant::{LONG, Run, SHORT, SOON, Tenant};

@@ -195,7 +195,7 @@ macro_rules! each_blob_promise {
 /// The argument is an async closure or function without parameters that gives a fresh [`Harness`](crate::Harness):
 /// repositories on an empty database of its own. Call it once, at the top of a test file:
 ///
-/// ```ignore
+/// ```text
 /// wharf_testkit::repository_suites!(async || Harness::in_real_time(open_an_empty_database().await));
 /// ```
 #[macro_export]
@@ -269,6 +269,14 @@ macro_rules! named_promises {
     };
 }
 
+#[doc(hidden)]
+#[macro_export]
+macro_rules! promise_names {
+    ($($port:ident { $($promise:ident,)* })*) => {
+        [$($(concat!(stringify!($port), "::", stringify!($promise)).to_owned(),)*)*]
+    };
+}
+
 /// A promise and the name of its test.
 #[derive(Clone, Copy)]
 pub struct NamedPromise {
@@ -282,7 +290,7 @@ impl NamedPromise {
     pub fn is_kept(&self, harness: impl AsyncFnOnce() -> Harness) -> bool {
         let promise = self.promise;
         catch_unwind(AssertUnwindSafe(|| {
-            keep(harness, async move |harness| promise(harness).await)
+            keep(harness, async move |harness| promise(harness).await);
         }))
         .is_ok()
     }
@@ -340,7 +348,10 @@ mod tests {
         assert_listed("keys", include_str!("suites/keys.rs"), &listed);
         assert_listed("namespaces", include_str!("suites/namespaces.rs"), &listed);
         assert_listed("objects", include_str!("suites/objects.rs"), &listed);
-        assert_listed("runs", include_str!("suites/runs.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/endings.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/leases.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/letting_go.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/steps.rs"), &listed);
         assert_listed("syncs", include_str!("suites/syncs.rs"), &listed);
         assert_listed(
             "blobs",

@@ -13,9 +13,11 @@ use wharf_ports::{Commit, Put};
 use crate::{Harness, build};
 
 /// How long a lease lasts that must not expire within a test.
-pub const LONG: Duration = Duration::from_secs(600);
+pub const LONG: Duration = Duration::from_mins(10);
 /// How long a lease lasts that a test lets expire.
 pub const SHORT: Duration = Duration::from_millis(200);
+/// How long it takes until what a test waits for has come; long enough to be looked at before.
+pub const SOON: Duration = Duration::from_secs(1);
 
 /// A stored organization and the steps that promises take with it.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Harness {
         self.try_lease(ttl).await.expect("a sync is due")
     }
 
-    /// Lets a lease of [`SHORT`] expire.
+    /// Lets so much time pass that what was to last for `ttl` is over.
     pub async fn outlive(&self, ttl: Duration) {
         self.pass(ttl + Duration::from_millis(100)).await;
     }

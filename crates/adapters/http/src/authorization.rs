@@ -32,12 +32,36 @@ const ADMIN: Access = Access::Key(Permission::Admin);
 pub(crate) const TABLE: &[(&str, &str, Access)] = &[
     ("POST", "/v1/organizations/connections", ADMIN),
     ("POST", "/v1/organizations/connections/list", READ),
-    ("GET", "/v1/organizations/connections/{connection_identifier}", READ),
-    ("PATCH", "/v1/organizations/connections/{connection_identifier}", ADMIN),
-    ("DELETE", "/v1/organizations/connections/{connection_identifier}", ADMIN),
-    ("POST", "/v1/organizations/connections/{connection_identifier}/test", WRITE),
-    ("GET", "/v1/organizations/connections/{connection_identifier}/folders", READ),
-    ("GET", "/v1/organizations/connections/{connection_identifier}/files", READ),
+    (
+        "GET",
+        "/v1/organizations/connections/{connection_identifier}",
+        READ,
+    ),
+    (
+        "PATCH",
+        "/v1/organizations/connections/{connection_identifier}",
+        ADMIN,
+    ),
+    (
+        "DELETE",
+        "/v1/organizations/connections/{connection_identifier}",
+        ADMIN,
+    ),
+    (
+        "POST",
+        "/v1/organizations/connections/{connection_identifier}/test",
+        WRITE,
+    ),
+    (
+        "GET",
+        "/v1/organizations/connections/{connection_identifier}/folders",
+        READ,
+    ),
+    (
+        "GET",
+        "/v1/organizations/connections/{connection_identifier}/files",
+        READ,
+    ),
     ("POST", "/v1/namespaces", WRITE),
     ("GET", "/v1/namespaces", READ),
     ("POST", "/v1/namespaces/list", READ),
@@ -48,16 +72,48 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
     ("DELETE", "/v1/buckets/{bucket_identifier}", DELETE),
     ("POST", "/v1/buckets/{bucket_identifier}/objects/list", READ),
     ("GET", "/v1/buckets/{bucket_identifier}/objects", READ),
-    ("GET", "/v1/buckets/{bucket_identifier}/objects/{object_identifier}", READ),
-    ("DELETE", "/v1/buckets/{bucket_identifier}/objects/{object_identifier}", DELETE),
-    ("GET", "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/content", READ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_identifier}/objects/{object_identifier}",
+        READ,
+    ),
+    (
+        "DELETE",
+        "/v1/buckets/{bucket_identifier}/objects/{object_identifier}",
+        DELETE,
+    ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/content",
+        READ,
+    ),
     ("POST", "/v1/buckets/{bucket_id}/syncs", WRITE),
     ("POST", "/v1/buckets/{bucket_id}/syncs/list", READ),
-    ("GET", "/v1/buckets/{bucket_id}/syncs/{sync_config_id}", READ),
-    ("DELETE", "/v1/buckets/{bucket_id}/syncs/{sync_config_id}", DELETE),
-    ("POST", "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/trigger", WRITE),
-    ("POST", "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs", READ),
-    ("GET", "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}", READ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
+        READ,
+    ),
+    (
+        "DELETE",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
+        DELETE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/trigger",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs",
+        READ,
+    ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}",
+        READ,
+    ),
     ("GET", "/v1/health", PUBLIC),
     ("GET", "/v1/health/liveness", PUBLIC),
     ("GET", "/v1/health/deep", PUBLIC),
@@ -69,7 +125,10 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
 /// What an operation asks of its caller; `None` for what is no operation.
 pub(crate) fn access(method: &str, path: &str) -> Option<Access> {
     let method = if method == "HEAD" { "GET" } else { method };
-    TABLE.iter().find(|(m, p, _)| *m == method && *p == path).map(|(_, _, access)| *access)
+    TABLE
+        .iter()
+        .find(|(m, p, _)| *m == method && *p == path)
+        .map(|(_, _, access)| *access)
 }
 
 /// Lets a request through when its API key is good for the route, before anything of its body is read.
@@ -78,7 +137,10 @@ pub(crate) async fn authorize(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str);
     let access = path.and_then(|path| access(request.method().as_str(), path));
     // What is not in the table has no caller put in, and so none of its handlers runs.
     if let Some(Access::Key(required)) = access {
@@ -87,9 +149,14 @@ pub(crate) async fn authorize(
         if principal.permission < required {
             return Err(ApiError::forbidden(required, principal.permission));
         }
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        let peer = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(peer)| *peer);
         let origin = origin(&principal, request.headers(), peer);
-        request.extensions_mut().insert(Caller { principal, origin });
+        request
+            .extensions_mut()
+            .insert(Caller { principal, origin });
     }
     Ok(next.run(request).await)
 }
@@ -108,7 +175,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 fn origin(principal: &Principal, headers: &HeaderMap, peer: Option<SocketAddr>) -> Origin {
     Origin {
-        actor: Actor::User { user_id: principal.user.to_string(), key_id: principal.key.to_string() },
+        actor: Actor::User {
+            user_id: principal.user.to_string(),
+            key_id: principal.key.to_string(),
+        },
         reason: header_text(headers, "x-change-reason", 500),
         ip_address: peer.map(|peer| peer.ip().to_canonical().to_string()),
         user_agent: header_text(headers, "user-agent", 256),
@@ -118,7 +188,11 @@ fn origin(principal: &Principal, headers: &HeaderMap, peer: Option<SocketAddr>) 
 /// A header as text for people: without control characters, cut to a length.
 fn header_text(headers: &HeaderMap, name: &str, longest: usize) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
-    let text: String = text.chars().filter(|c| !c.is_control()).take(longest).collect();
+    let text: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(longest)
+        .collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -137,10 +211,15 @@ mod tests {
             .paths
             .iter()
             .flat_map(|(path, item)| {
-                crate::openapi::operations(item).into_iter().map(|(method, _)| (method.to_owned(), path.clone()))
+                crate::openapi::operations(item)
+                    .into_iter()
+                    .map(|(method, _)| (method.to_owned(), path.clone()))
             })
             .collect();
-        let rows: Vec<(String, String)> = TABLE.iter().map(|(m, p, _)| ((*m).to_owned(), (*p).to_owned())).collect();
+        let rows: Vec<(String, String)> = TABLE
+            .iter()
+            .map(|(m, p, _)| ((*m).to_owned(), (*p).to_owned()))
+            .collect();
         let distinct: BTreeSet<_> = rows.iter().cloned().collect();
         assert_eq!(distinct.len(), rows.len(), "a row stands twice");
         assert_eq!(distinct, documented);
@@ -150,9 +229,15 @@ mod tests {
     fn only_one_well_formed_bearer_key_is_taken() {
         let mut headers = HeaderMap::new();
         assert_eq!(bearer(&headers), None);
-        headers.insert(header::AUTHORIZATION, "bearer  sk_x ".parse().expect("a header"));
+        headers.insert(
+            header::AUTHORIZATION,
+            "bearer  sk_x ".parse().expect("a header"),
+        );
         assert_eq!(bearer(&headers), Some("sk_x"));
-        headers.append(header::AUTHORIZATION, "Bearer sk_y".parse().expect("a header"));
+        headers.append(
+            header::AUTHORIZATION,
+            "Bearer sk_y".parse().expect("a header"),
+        );
         assert_eq!(bearer(&headers), None);
         for text in ["sk_x", "Basic sk_x", "Bearer", "Bearer  "] {
             headers.insert(header::AUTHORIZATION, text.parse().expect("a header"));

@@ -81,8 +81,17 @@ struct Answer {
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        let error = ErrorDetail { message: message.into(), kind, code: None, details: None };
-        Self(Box::new(Answer { status, error, headers: Vec::new() }))
+        let error = ErrorDetail {
+            message: message.into(),
+            kind,
+            code: None,
+            details: None,
+        };
+        Self(Box::new(Answer {
+            status,
+            error,
+            headers: Vec::new(),
+        }))
     }
 
     fn code(mut self, code: &'static str) -> Self {
@@ -111,53 +120,86 @@ impl ApiError {
     }
 
     pub(crate) fn forbidden(required: Permission, granted: Permission) -> Self {
-        let message =
-            format!("This needs an API key with the permission {required}; the key that was sent has {granted}.");
+        let message = format!(
+            "This needs an API key with the permission {required}; the key that was sent has {granted}."
+        );
         Self::new(StatusCode::FORBIDDEN, "ForbiddenError", message)
             .details(json!({"required": required.as_str(), "granted": granted.as_str()}))
     }
 
     pub(crate) fn not_found(message: impl Into<String>, resource: &str, id: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFoundError", message).details(json!({"resource": resource, "id": id}))
+        Self::new(StatusCode::NOT_FOUND, "NotFoundError", message)
+            .details(json!({"resource": resource, "id": id}))
     }
 
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let message = format!("The body has more than {limit} bytes; send less.");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeError", message)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PayloadTooLargeError",
+            message,
+        )
     }
 
     pub(crate) fn not_json() -> Self {
         let message = "The body must be JSON; send it with `Content-Type: application/json`.";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaTypeError", message)
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaTypeError",
+            message,
+        )
     }
 
     pub(crate) fn unsatisfiable_range(size: u64) -> Self {
         let message = format!("The range lies outside the object, which has {size} bytes.");
-        let content_range = HeaderValue::try_from(format!("bytes */{size}")).expect("digits make a header value");
-        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "RangeNotSatisfiableError", message)
-            .header(header::CONTENT_RANGE, content_range)
+        let content_range =
+            HeaderValue::try_from(format!("bytes */{size}")).expect("digits make a header value");
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "RangeNotSatisfiableError",
+            message,
+        )
+        .header(header::CONTENT_RANGE, content_range)
     }
 
     pub(crate) fn invalid(part: Part, errors: &InvalidInput) -> Self {
-        let listed: Vec<Value> = errors.0.iter().map(|error| validation_error(part, error)).collect();
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "ValidationError", summary(part, errors))
-            .details(json!({"validation_errors": listed}))
+        let listed: Vec<Value> = errors
+            .0
+            .iter()
+            .map(|error| validation_error(part, error))
+            .collect();
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "ValidationError",
+            summary(part, errors),
+        )
+        .details(json!({"validation_errors": listed}))
     }
 
     fn unavailable(message: impl Into<String>, retry_after: u32) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableError", message)
-            .header(header::RETRY_AFTER, HeaderValue::from(retry_after))
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailableError",
+            message,
+        )
+        .header(header::RETRY_AFTER, HeaderValue::from(retry_after))
     }
 
     fn internal() -> Self {
         let message = "Something went wrong inside Wharf. Try again; if it goes on, tell the operator the `x-request-id` \
                        of this answer.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message)
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalServerError",
+            message,
+        )
     }
 }
 
 fn validation_error(part: Part, error: &FieldError) -> Value {
-    let location: Vec<&str> = std::iter::once(part.as_str()).chain(error.location.iter().map(String::as_str)).collect();
+    let location: Vec<&str> = std::iter::once(part.as_str())
+        .chain(error.location.iter().map(String::as_str))
+        .collect();
     json!({"type": error.kind, "location": location, "message": error.message})
 }
 
@@ -188,26 +230,40 @@ impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::NotFound { resource, id } => {
-                let message = format!("There is no such {resource}; check its identifier{}.", where_to_look(resource));
+                let message = format!(
+                    "There is no such {resource}; check its identifier{}.",
+                    where_to_look(resource)
+                );
                 Self::not_found(message, resource, &id)
             }
             EngineError::Invalid(errors) => errors.into(),
             EngineError::Conflict { code, message } => {
                 let taken = code.ends_with("_taken") || code.ends_with("_exists");
-                let kind = if taken { "AlreadyExistsError" } else { "ConflictError" };
+                let kind = if taken {
+                    "AlreadyExistsError"
+                } else {
+                    "ConflictError"
+                };
                 Self::new(StatusCode::CONFLICT, kind, message).code(code)
             }
-            EngineError::ConnectionTestFailed(report) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "ValidationError", report.message())
-                    .code("connection_test_failed")
+            EngineError::ConnectionTestFailed(report) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "ValidationError",
+                report.message(),
+            )
+            .code("connection_test_failed")
+            .details(json!(TestDetails::from(&report))),
+            EngineError::ConnectionTestUnavailable(report) => {
+                Self::unavailable(report.message(), RETRY_TEST_AFTER)
+                    .code("connection_test_unavailable")
                     .details(json!(TestDetails::from(&report)))
             }
-            EngineError::ConnectionTestUnavailable(report) => Self::unavailable(report.message(), RETRY_TEST_AFTER)
-                .code("connection_test_unavailable")
-                .details(json!(TestDetails::from(&report))),
             EngineError::CredentialsReentryRequired { fields, why } => {
-                let mistakes = fields.iter().map(|field| FieldError::new(field, "credentials_reentry_required", &why));
-                Self::invalid(Part::Body, &InvalidInput(mistakes.collect())).code("credentials_reentry_required")
+                let mistakes = fields
+                    .iter()
+                    .map(|field| FieldError::new(field, "credentials_reentry_required", &why));
+                Self::invalid(Part::Body, &InvalidInput(mistakes.collect()))
+                    .code("credentials_reentry_required")
             }
             EngineError::NotSupported(message) => Self::bad_request(message),
             EngineError::Unauthenticated => Self::unauthorized(),
@@ -227,7 +283,9 @@ impl From<EngineError> for ApiError {
 
 fn where_to_look(resource: &str) -> &'static str {
     match resource {
-        "bucket" | "object" | "sync" | "sync job" => ", the namespace in X-Namespace and the API key's organization",
+        "bucket" | "object" | "sync" | "sync job" => {
+            ", the namespace in X-Namespace and the API key's organization"
+        }
         _ => " and the API key's organization",
     }
 }
@@ -245,8 +303,16 @@ fn chain(error: &dyn Error) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Answer { status, error, headers } = *self.0;
-        let envelope = ErrorResponse { success: false, status: status.as_u16(), error };
+        let Answer {
+            status,
+            error,
+            headers,
+        } = *self.0;
+        let envelope = ErrorResponse {
+            success: false,
+            status: status.as_u16(),
+            error,
+        };
         let mut response = (status, Json(envelope)).into_response();
         for (name, value) in headers {
             response.headers_mut().insert(name, value);
@@ -257,19 +323,29 @@ impl IntoResponse for ApiError {
 
 /// Answers paths that are no route.
 pub(crate) async fn unknown_route(uri: Uri) -> ApiError {
-    ApiError::not_found("There is no such route; see /openapi.json.", "route", uri.path())
+    ApiError::not_found(
+        "There is no such route; see /openapi.json.",
+        "route",
+        uri.path(),
+    )
 }
 
 /// Answers methods that a route does not have.
 pub(crate) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-    let message = format!("{} does not answer this method; see /openapi.json.", uri.path());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowedError", message)
-        .details(json!({"method": method.as_str()}))
+    let message = format!(
+        "{} does not answer this method; see /openapi.json.",
+        uri.path()
+    );
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "MethodNotAllowedError",
+        message,
+    )
+    .details(json!({"method": method.as_str()}))
 }
 
 /// Answers when a handler panicked. What the panic said stays out of the answer and of this log line: it may hold
 /// anything.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over like this")]
 pub(crate) fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     tracing::error!("a handler panicked");
     ApiError::internal().into_response()

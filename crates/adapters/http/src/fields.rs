@@ -15,7 +15,11 @@ pub(crate) struct Bounds {
     pub(crate) depth: usize,
 }
 
-const METADATA: Bounds = Bounds { keys: 50, bytes: 16 * 1024, depth: 8 };
+const METADATA: Bounds = Bounds {
+    keys: 50,
+    bytes: 16 * 1024,
+    depth: 8,
+};
 
 /// `description`; an empty one is there, so that a change can clear it.
 pub(crate) fn description(reader: &mut Reader) -> Option<String> {
@@ -28,18 +32,37 @@ pub(crate) fn metadata(reader: &mut Reader) -> Option<Metadata> {
 }
 
 /// A free-form object within bounds.
-pub(crate) fn free_object(reader: &mut Reader, key: &'static str, bounds: Bounds) -> Option<Map<String, Value>> {
+pub(crate) fn free_object(
+    reader: &mut Reader,
+    key: &'static str,
+    bounds: Bounds,
+) -> Option<Map<String, Value>> {
     let fields = Value::Object(reader.object(key)?);
-    if fields.as_object().is_some_and(|fields| fields.len() > bounds.keys) {
-        reader.reject(key, "too_long", format!("must have at most {} keys", bounds.keys));
+    if fields
+        .as_object()
+        .is_some_and(|fields| fields.len() > bounds.keys)
+    {
+        reader.reject(
+            key,
+            "too_long",
+            format!("must have at most {} keys", bounds.keys),
+        );
         return None;
     }
     if depth(&fields) > bounds.depth {
-        reader.reject(key, "too_deep", format!("must be nested at most {} levels deep", bounds.depth));
+        reader.reject(
+            key,
+            "too_deep",
+            format!("must be nested at most {} levels deep", bounds.depth),
+        );
         return None;
     }
     if fields.to_string().len() > bounds.bytes {
-        reader.reject(key, "too_large", format!("must have at most {} bytes of JSON", bounds.bytes));
+        reader.reject(
+            key,
+            "too_large",
+            format!("must have at most {} bytes of JSON", bounds.bytes),
+        );
         return None;
     }
     match fields {
@@ -74,19 +97,28 @@ pub(crate) fn word<T>(
 /// A field of the published service for something that Wharf does not do: accepted as long as it asks for nothing, that
 /// is when it is empty or one of `harmless`.
 pub(crate) fn not_supported(reader: &mut Reader, key: &'static str, harmless: &[Value], why: &str) {
-    let Some(value) = reader.value(key) else { return };
+    let Some(value) = reader.value(key) else {
+        return;
+    };
     let empty = match &value {
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         other => harmless.contains(other),
     };
     if !empty {
-        reader.reject(key, "not_supported", format!("is not supported: {why}; leave {key} out"));
+        reader.reject(
+            key,
+            "not_supported",
+            format!("is not supported: {why}; leave {key} out"),
+        );
     }
 }
 
 /// Takes what was parsed elsewhere, or notes its mistakes.
-pub(crate) fn noted<T, E: Into<InvalidInput>>(reader: &mut Reader, parsed: Result<T, E>) -> Option<T> {
+pub(crate) fn noted<T, E: Into<InvalidInput>>(
+    reader: &mut Reader,
+    parsed: Result<T, E>,
+) -> Option<T> {
     parsed.map_err(|errors| reader.absorb(errors.into())).ok()
 }
 
@@ -97,7 +129,11 @@ pub(crate) fn identifier<T: std::str::FromStr<Err = wharf_domain::ids::InvalidId
 ) -> Option<T> {
     let text = reader.string(key, Length::new(0, 200))?;
     let parsed = text.parse::<T>().map_err(|error| {
-        FieldError::new(key, "string_pattern", format!("must be an identifier of the form {}", error.expected))
+        FieldError::new(
+            key,
+            "string_pattern",
+            format!("must be an identifier of the form {}", error.expected),
+        )
     });
     noted(reader, parsed)
 }

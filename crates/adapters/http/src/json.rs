@@ -63,7 +63,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number is out of range"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("a number is out of range"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
@@ -91,7 +93,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
         while let Some(key) = access.next_key::<String>()? {
             if fields.0.contains_key(&key) {
                 let shown: String = key.chars().take(64).collect();
-                return Err(A::Error::custom(format_args!("the key {shown:?} stands twice in one object")));
+                return Err(A::Error::custom(format_args!(
+                    "the key {shown:?} stands twice in one object"
+                )));
             }
             let Strict(value) = access.next_value()?;
             fields.0.insert(key, value);
@@ -155,7 +159,13 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_refused_at_any_depth() {
         for text in [r#"{"a":1,"a":2}"#, r#"{"x":[{"a":1,"\u0061":2}]}"#] {
-            assert!(parse(text).expect_err("twice").to_string().contains("stands twice"), "{text}");
+            assert!(
+                parse(text)
+                    .expect_err("twice")
+                    .to_string()
+                    .contains("stands twice"),
+                "{text}"
+            );
         }
     }
 

@@ -15,18 +15,33 @@ use crate::ApiState;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Runs a request inside a span that knows its method, route, id and status, and nothing that the caller wrote.
-pub(crate) async fn observe(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State(state): State<ApiState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = incoming_id(request.headers()).unwrap_or_else(|| state.ids().token(Alphabet::Hex, 32));
     let method = method_word(request.method());
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", method, route, request_id = id, status = tracing::field::Empty);
+    let span = tracing::info_span!(
+        "request",
+        method,
+        route,
+        request_id = id,
+        status = tracing::field::Empty
+    );
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let elapsed = started.elapsed();
     let status = response.status();
     span.record("status", status.as_u16());
-    span.in_scope(|| tracing::info!(ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "answered"));
+    span.in_scope(|| {
+        tracing::info!(
+            ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            "answered"
+        );
+    });
     let class = match status.as_u16() / 100 {
         2 => "2xx",
         3 => "3xx",
@@ -39,7 +54,9 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
         .record(elapsed.as_secs_f64());
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -50,7 +67,9 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
 fn incoming_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
     let sane = (1..=128).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
     sane.then(|| id.to_owned())
 }
 

@@ -1,6 +1,6 @@
 //! Pages on the wire: which slice a request wants, and the links to the next one.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use wharf_domain::Timestamp;
@@ -14,7 +14,10 @@ use crate::query::Query;
 /// page.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents the parameters that `Paging::read` reads")]
+#[expect(
+    dead_code,
+    reason = "documents the parameters that `Paging::read` reads"
+)]
 pub(crate) struct PageParams {
     /// Items per page; 10 unless given.
     #[param(minimum = 1, maximum = 1000)]
@@ -72,8 +75,15 @@ impl Wish {
         let narrow = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
         let limit = narrow(reader.integer("limit", 1, PageRequest::MAX_LIMIT.into()));
         let page_size = narrow(reader.integer("page_size", 1, PageRequest::MAX_LIMIT.into()));
-        if limit.zip(page_size).is_some_and(|(limit, page_size)| limit != page_size) {
-            reader.reject("page_size", "contradiction", "differs from limit; give one of them");
+        if limit
+            .zip(page_size)
+            .is_some_and(|(limit, page_size)| limit != page_size)
+        {
+            reader.reject(
+                "page_size",
+                "contradiction",
+                "differs from limit; give one of them",
+            );
         }
         Self {
             limit: limit.or(page_size),
@@ -85,8 +95,15 @@ impl Wish {
     fn read_query(query: &mut Query) -> Self {
         let limit = query.integer("limit", 1, PageRequest::MAX_LIMIT);
         let page_size = query.integer("page_size", 1, PageRequest::MAX_LIMIT);
-        if limit.zip(page_size).is_some_and(|(limit, page_size)| limit != page_size) {
-            query.reject("page_size", "contradiction", "differs from limit; give one of them");
+        if limit
+            .zip(page_size)
+            .is_some_and(|(limit, page_size)| limit != page_size)
+        {
+            query.reject(
+                "page_size",
+                "contradiction",
+                "differs from limit; give one of them",
+            );
         }
         Self {
             limit: limit.or(page_size),
@@ -104,7 +121,22 @@ pub(crate) struct Paging {
     kept: Vec<(String, String)>,
 }
 
-const PAGING_KEYS: [&str; 7] = ["limit", "page_size", "offset", "page", "cursor", "next_cursor", "after"];
+/// All but the characters that mean nothing special anywhere in an address.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+const PAGING_KEYS: [&str; 7] = [
+    "limit",
+    "page_size",
+    "offset",
+    "page",
+    "cursor",
+    "next_cursor",
+    "after",
+];
 
 impl Paging {
     /// Reads the wish in the query, with a body's wish on top, and ends the reading of the query.
@@ -113,9 +145,16 @@ impl Paging {
     /// Every mistake in the query.
     pub(crate) fn read(mut query: Query, body: Wish) -> Result<Self, ApiError> {
         let in_query = Wish::read_query(&mut query);
-        let limit = body.limit.or(in_query.limit).unwrap_or(PageRequest::DEFAULT_LIMIT);
+        let limit = body
+            .limit
+            .or(in_query.limit)
+            .unwrap_or(PageRequest::DEFAULT_LIMIT);
         // A place in the body hides every place in the query, since it wins as a whole.
-        let place = if body.offset.or(body.page).is_some() { body } else { in_query };
+        let place = if body.offset.or(body.page).is_some() {
+            body
+        } else {
+            in_query
+        };
         let cursor = Self::cursor(&mut query);
         let include_total = query.boolean("include_total").unwrap_or(false);
         let start = match (cursor, place.offset, place.page) {
@@ -123,21 +162,34 @@ impl Paging {
             (None, Some(offset), _) => PageStart::Offset(offset),
             (None, None, Some(page)) => {
                 let offset = u64::from(page - 1) * u64::from(limit);
-                match u32::try_from(offset).ok().filter(|offset| *offset <= PageRequest::MAX_OFFSET) {
-                    Some(offset) => PageStart::Offset(offset),
-                    None => {
-                        let message = "lies too far into the list; follow next_cursor instead";
-                        query.reject("page", "out_of_range", message);
-                        PageStart::Offset(0)
-                    }
+                let offset = u32::try_from(offset)
+                    .ok()
+                    .filter(|offset| *offset <= PageRequest::MAX_OFFSET);
+                if offset.is_none() {
+                    let message = "lies too far into the list; follow next_cursor instead";
+                    query.reject("page", "out_of_range", message);
                 }
+                PageStart::Offset(offset.unwrap_or(0))
             }
             (None, None, None) => PageStart::Offset(0),
         };
-        let kept = query.pairs().iter().filter(|(key, _)| !PAGING_KEYS.contains(&key.as_str())).cloned().collect();
+        let kept = query
+            .pairs()
+            .iter()
+            .filter(|(key, _)| !PAGING_KEYS.contains(&key.as_str()))
+            .cloned()
+            .collect();
         let path = query.path().to_owned();
         query.finish()?;
-        Ok(Self { request: PageRequest { limit, start, include_total }, path, kept })
+        Ok(Self {
+            request: PageRequest {
+                limit,
+                start,
+                include_total,
+            },
+            path,
+            kept,
+        })
     }
 
     fn cursor(query: &mut Query) -> Option<PageCursor> {
@@ -149,19 +201,31 @@ impl Paging {
         }
         let (name, text) = given.first()?.clone();
         if given.iter().any(|(_, other)| *other != text) {
-            query.reject(name, "contradiction", "differs from another cursor; give one of them");
+            query.reject(
+                name,
+                "contradiction",
+                "differs from another cursor; give one of them",
+            );
             return None;
         }
         let cursor = PageCursor::parse(&text).filter(|cursor| storable(cursor.created_at));
         if cursor.is_none() {
-            query.reject(name, "cursor", "is no cursor of this list; take it from next_cursor");
+            query.reject(
+                name,
+                "cursor",
+                "is no cursor of this list; take it from next_cursor",
+            );
         }
         cursor
     }
 
     /// Where a page that was found stands.
     pub(crate) fn describe<T>(&self, page: &Page<T>) -> Pagination {
-        let PageRequest { limit, start, include_total } = &self.request;
+        let PageRequest {
+            limit,
+            start,
+            include_total,
+        } = &self.request;
         let (number, next, previous) = match start {
             PageStart::Offset(offset) => {
                 let following = offset + limit;
@@ -173,11 +237,19 @@ impl Paging {
                     }
                 });
                 let before = offset.saturating_sub(*limit).to_string();
-                (Some(offset / limit + 1), next, (*offset > 0).then(|| self.link("offset", &before)))
+                (
+                    Some(offset / limit + 1),
+                    next,
+                    (*offset > 0).then(|| self.link("offset", &before)),
+                )
             }
-            PageStart::After(_) => {
-                (None, page.next.as_ref().map(|cursor| self.link("cursor", &cursor.to_string())), None)
-            }
+            PageStart::After(_) => (
+                None,
+                page.next
+                    .as_ref()
+                    .map(|cursor| self.link("cursor", &cursor.to_string())),
+                None,
+            ),
         };
         Pagination {
             total: include_total.then_some(page.total),
@@ -193,11 +265,14 @@ impl Paging {
     fn link(&self, key: &str, value: &str) -> String {
         let limit = self.request.limit.to_string();
         let place = [("limit", limit.as_str()), (key, value)];
-        let kept = self.kept.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let kept = self
+            .kept
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()));
         let pairs: Vec<String> = kept
             .chain(place)
             .map(|(key, value)| {
-                let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string().replace("%5F", "_");
+                let encode = |text| utf8_percent_encode(text, ENCODED).to_string();
                 format!("{}={}", encode(key), encode(value))
             })
             .collect();
@@ -221,13 +296,20 @@ mod tests {
 
     fn page(next: bool, total: u64) -> Page<()> {
         let next = next.then(|| PageCursor::parse("1767225600000000-bkt_x").expect("a cursor"));
-        Page { items: Vec::new(), next, total }
+        Page {
+            items: Vec::new(),
+            next,
+            total,
+        }
     }
 
     #[test]
     fn a_cursor_wins_over_an_offset_and_an_offset_over_a_page() {
         let start = |uri| read(uri).expect("good parameters").request.start;
-        assert!(matches!(start("/x?cursor=1-a&offset=5&page=3"), PageStart::After(_)));
+        assert!(matches!(
+            start("/x?cursor=1-a&offset=5&page=3"),
+            PageStart::After(_)
+        ));
         assert_eq!(start("/x?offset=5&page=3"), PageStart::Offset(5));
         assert_eq!(start("/x?page=3&page_size=20"), PageStart::Offset(40));
         assert_eq!(start("/x?ignored=1"), PageStart::Offset(0));
@@ -235,9 +317,17 @@ mod tests {
 
     #[test]
     fn the_body_wins_over_the_query() {
-        let body = Wish { limit: Some(3), offset: None, page: Some(2) };
-        let paging = Paging::read(Query::parse("/x?limit=50&offset=7"), body).expect("good parameters");
-        assert_eq!((paging.request.limit, paging.request.start), (3, PageStart::Offset(3)));
+        let body = Wish {
+            limit: Some(3),
+            offset: None,
+            page: Some(2),
+        };
+        let paging =
+            Paging::read(Query::parse("/x?limit=50&offset=7"), body).expect("good parameters");
+        assert_eq!(
+            (paging.request.limit, paging.request.start),
+            (3, PageStart::Offset(3))
+        );
     }
 
     #[test]
@@ -268,17 +358,39 @@ mod tests {
     fn links_keep_the_other_parameters_and_are_null_at_the_ends() {
         let paging = read("/x?offset=10&search=a%20b&include_total=true").expect("good parameters");
         let described = paging.describe(&page(true, 35));
-        assert_eq!(described.next_page.as_deref(), Some("/x?search=a%20b&include_total=true&limit=10&offset=20"));
-        assert_eq!(described.previous_page.as_deref(), Some("/x?search=a%20b&include_total=true&limit=10&offset=0"));
-        assert_eq!((described.page, described.total, described.total_pages), (Some(2), Some(35), Some(4)));
-        let last = read("/x").expect("good parameters").describe(&page(false, 1));
-        assert_eq!((last.next_page, last.previous_page, last.next_cursor, last.total), (None, None, None, None));
+        assert_eq!(
+            described.next_page.as_deref(),
+            Some("/x?search=a%20b&include_total=true&limit=10&offset=20")
+        );
+        assert_eq!(
+            described.previous_page.as_deref(),
+            Some("/x?search=a%20b&include_total=true&limit=10&offset=0")
+        );
+        assert_eq!(
+            (described.page, described.total, described.total_pages),
+            (Some(2), Some(35), Some(4))
+        );
+        let last = read("/x")
+            .expect("good parameters")
+            .describe(&page(false, 1));
+        assert_eq!(
+            (
+                last.next_page,
+                last.previous_page,
+                last.next_cursor,
+                last.total
+            ),
+            (None, None, None, None)
+        );
     }
 
     #[test]
     fn beyond_the_largest_offset_links_go_on_with_a_cursor() {
         let paging = read("/x?offset=10000").expect("good parameters");
-        let next = paging.describe(&page(true, 20_000)).next_page.expect("a next page");
-        assert!(next.contains("cursor=1767225600000000%2Dbkt_x"), "{next}");
+        let next = paging
+            .describe(&page(true, 20_000))
+            .next_page
+            .expect("a next page");
+        assert!(next.contains("cursor=1767225600000000-bkt_x"), "{next}");
     }
 }

@@ -23,8 +23,14 @@ impl Query {
 
     fn of(uri: &axum::http::Uri) -> Self {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
-        let pairs = pairs.map(|axum::extract::Query(pairs)| pairs).unwrap_or_default();
-        Self { path: uri.path().to_owned(), pairs, errors: Vec::new() }
+        let pairs = pairs
+            .map(|axum::extract::Query(pairs)| pairs)
+            .unwrap_or_default();
+        Self {
+            path: uri.path().to_owned(),
+            pairs,
+            errors: Vec::new(),
+        }
     }
 
     /// The path of the request.
@@ -39,23 +45,43 @@ impl Query {
 
     /// Notes a mistake.
     pub(crate) fn reject(&mut self, name: &str, kind: &'static str, message: impl Into<String>) {
-        self.errors.push(FieldError { location: vec![name.to_owned()], kind, message: message.into() });
+        self.errors.push(FieldError {
+            location: vec![name.to_owned()],
+            kind,
+            message: message.into(),
+        });
     }
 
     /// A text without control characters; an empty one counts as absent.
     pub(crate) fn string(&mut self, name: &str, longest: usize) -> Option<String> {
-        let mut given = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let mut given = self
+            .pairs
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.clone());
         let value = given.next()?;
         if given.any(|other| other != value) {
-            self.reject(name, "contradiction", "is given twice with different values");
+            self.reject(
+                name,
+                "contradiction",
+                "is given twice with different values",
+            );
             return None;
         }
         if value.chars().count() > longest {
-            self.reject(name, "string_too_long", format!("must have at most {longest} characters"));
+            self.reject(
+                name,
+                "string_too_long",
+                format!("must have at most {longest} characters"),
+            );
             return None;
         }
         if value.chars().any(char::is_control) {
-            self.reject(name, "string_pattern", "must not contain control characters");
+            self.reject(
+                name,
+                "string_pattern",
+                "must not contain control characters",
+            );
             return None;
         }
         (!value.is_empty()).then_some(value)
@@ -64,9 +90,16 @@ impl Query {
     /// A whole number within inclusive bounds.
     pub(crate) fn integer(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
         let text = self.string(name, 40)?;
-        let number = text.parse::<u32>().ok().filter(|number| (min..=max).contains(number));
+        let number = text
+            .parse::<u32>()
+            .ok()
+            .filter(|number| (min..=max).contains(number));
         if number.is_none() {
-            self.reject(name, "out_of_range", format!("must be a whole number from {min} to {max}"));
+            self.reject(
+                name,
+                "out_of_range",
+                format!("must be a whole number from {min} to {max}"),
+            );
         }
         number
     }

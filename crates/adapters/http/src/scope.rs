@@ -19,7 +19,12 @@ impl FromRequestParts<ApiState> for Authorized {
 
     async fn from_request_parts(parts: &mut Parts, _state: &ApiState) -> Result<Self, ApiError> {
         // A route that is missing from the authorization table has no caller: it answers nobody.
-        parts.extensions.get::<Caller>().cloned().map(Self).ok_or_else(ApiError::unauthorized)
+        parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .map(Self)
+            .ok_or_else(ApiError::unauthorized)
     }
 }
 
@@ -31,9 +36,16 @@ impl FromRequestParts<ApiState> for InNamespace {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
         let Authorized(caller) = Authorized::from_request_parts(parts, state).await?;
-        let named = parts.headers.get(NAMESPACE_HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let named = parts
+            .headers
+            .get(NAMESPACE_HEADER)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()));
         let identifier = named.as_deref().map_or(DEFAULT_NAMESPACE, str::trim);
-        let identifier = if identifier.is_empty() { DEFAULT_NAMESPACE } else { identifier };
+        let identifier = if identifier.is_empty() {
+            DEFAULT_NAMESPACE
+        } else {
+            identifier
+        };
         Ok(Self(state.engine().namespace(&caller, identifier).await?))
     }
 }

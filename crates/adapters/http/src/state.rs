@@ -23,7 +23,13 @@ pub struct ApiState {
 impl ApiState {
     /// An API over this engine. `ids` draws request ids; a sync may not poll more often than `min_polling_interval`.
     pub fn new(engine: Engine, ids: Arc<dyn IdSource>, min_polling_interval: Duration) -> Self {
-        Self { engine, ids, min_polling_interval, metrics: None, health: Arc::default() }
+        Self {
+            engine,
+            ids,
+            min_polling_interval,
+            metrics: None,
+            health: Arc::default(),
+        }
     }
 
     /// The same, with `/metrics` showing what this handle's recorder collects.

@@ -12,7 +12,10 @@ pub(crate) fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<
 }
 
 #[expect(clippy::ref_option, reason = "serde hands the field over like this")]
-pub(crate) fn rfc3339_or_null<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn rfc3339_or_null<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => rfc3339(time, serializer),
         None => serializer.serialize_none(),

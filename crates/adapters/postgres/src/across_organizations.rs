@@ -13,14 +13,15 @@ use wharf_domain::namespace::DEFAULT_NAMESPACE;
 use wharf_domain::object::BlobKey;
 use wharf_domain::sync::Lease;
 use wharf_ports::{
-    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization, RepositoryError,
+    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization,
+    RepositoryError,
 };
 
 use crate::clock::{micros, span};
 use crate::error::{Failure, Fault, inserting};
 use crate::jobs::QueuedJob;
 use crate::row::{Columns, number};
-use crate::store::{Store, retried};
+use crate::store::{Store, in_transaction};
 use crate::syncs::columns;
 use crate::{access, audit, jobs, namespaces, syncs};
 
@@ -37,7 +38,15 @@ async fn insert_organization(
         .execute(&mut *tx)
         .await?;
     access::insert_user(&mut *tx, &new.id, &new.admin, now).await?;
-    namespaces::insert(tx, &new.id, &new.default_namespace, DEFAULT_NAMESPACE, None, now).await
+    namespaces::insert(
+        tx,
+        &new.id,
+        &new.default_namespace,
+        DEFAULT_NAMESPACE,
+        None,
+        now,
+    )
+    .await
 }
 
 fn read_credential(row: &PgRow) -> Result<Credential, Fault> {
@@ -56,37 +65,44 @@ fn read_credential(row: &PgRow) -> Result<Credential, Fault> {
 impl Store {
     async fn bootstrap_organization(
         &self,
+        tx: &mut PgConnection,
         organization: &NewOrganization,
         key: &NewApiKey,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
-        let mut tx = self.begin().await?;
         // Of several servers that start on an empty database, one goes first and the others see what it did.
-        sqlx::query("LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE").execute(&mut *tx).await?;
-        let inhabited: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM organizations)").fetch_one(&mut *tx).await?;
+        sqlx::query("LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *tx)
+            .await?;
+        let inhabited: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM organizations)")
+            .fetch_one(&mut *tx)
+            .await?;
         if inhabited {
             return Ok(false);
         }
-        let now = self.now(&mut tx).await?;
-        insert_organization(&mut tx, organization, now).await?;
-        access::insert_key(&mut tx, &organization.id, key, now).await?;
-        audit::store(&mut tx, &organization.id, audit, now).await?;
-        tx.commit().await?;
+        let now = self.now(tx).await?;
+        insert_organization(tx, organization, now).await?;
+        access::insert_key(tx, &organization.id, key, now).await?;
+        audit::store(tx, &organization.id, audit, now).await?;
         Ok(true)
     }
 
     async fn add_organization(
         &self,
+        tx: &mut PgConnection,
         new: NewOrganization,
         audit: &NewAuditRow,
     ) -> Result<Organization, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        insert_organization(&mut tx, &new, now).await.map_err(inserting)?;
-        audit::store(&mut tx, &new.id, audit, now).await?;
-        tx.commit().await?;
-        Ok(Organization { id: new.id, name: new.name, created_at: now })
+        let now = self.now(tx).await?;
+        insert_organization(tx, &new, now)
+            .await
+            .map_err(inserting)?;
+        audit::store(tx, &new.id, audit, now).await?;
+        Ok(Organization {
+            id: new.id,
+            name: new.name,
+            created_at: now,
+        })
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>, Fault> {
@@ -112,9 +128,14 @@ impl Store {
         .transpose()
     }
 
-    async fn lease_due(&self, worker: &str, ttl: Duration, new_job: &JobId) -> Result<Option<DueSync>, Fault> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
+    async fn lease_due(
+        &self,
+        tx: &mut PgConnection,
+        worker: &str,
+        ttl: Duration,
+        new_job: &JobId,
+    ) -> Result<Option<DueSync>, Fault> {
+        let now = self.now(tx).await?;
         let due: Option<(String, String)> = sqlx::query_as(
             "SELECT s.organization, s.id FROM syncs s \
              JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status = 'ACTIVE' \
@@ -143,16 +164,37 @@ impl Store {
 
         let abandoned: Option<JobId> = columns.parse_optional("lease_job")?;
         if let Some(abandoned) = &abandoned {
-            jobs::end(&mut tx, &organization, abandoned, &JobEnd::interrupted("lease_expired"), now).await?;
+            jobs::end(
+                tx,
+                &organization,
+                abandoned,
+                &JobEnd::interrupted("lease_expired"),
+                now,
+            )
+            .await?;
         }
         let job = if let Some(queued) = &sync.queued_job {
-            jobs::start(&mut tx, &organization, queued, None, now).await?;
+            jobs::start(tx, &organization, queued, None, now).await?;
             queued
         } else {
             let predecessor = abandoned.or(columns.parse_optional("resume_of")?);
-            let trigger = if predecessor.is_some() { JobTrigger::Resume } else { JobTrigger::Scheduled };
-            jobs::queue(&mut tx, &organization, &QueuedJob { id: new_job, sync: &sync, trigger }, now).await?;
-            jobs::start(&mut tx, &organization, new_job, predecessor.as_ref(), now).await?;
+            let trigger = if predecessor.is_some() {
+                JobTrigger::Resume
+            } else {
+                JobTrigger::Scheduled
+            };
+            jobs::queue(
+                tx,
+                &organization,
+                &QueuedJob {
+                    id: new_job,
+                    sync: &sync,
+                    trigger,
+                },
+                now,
+            )
+            .await?;
+            jobs::start(tx, &organization, new_job, predecessor.as_ref(), now).await?;
             new_job
         };
         sqlx::query(
@@ -170,8 +212,14 @@ impl Store {
         .bind(micros(span(ttl)))
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
-        Ok(Some(DueSync { lease: Lease { sync: sync.id, job: job.clone(), fence }, organization }))
+        Ok(Some(DueSync {
+            lease: Lease {
+                sync: sync.id,
+                job: job.clone(),
+                fence,
+            },
+            organization,
+        }))
     }
 
     async fn earliest_due(&self) -> Result<Option<Timestamp>, Fault> {
@@ -183,7 +231,8 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.map(|row| Columns::of("syncs", &row).time("due_at")).transpose()
+        row.map(|row| Columns::of("syncs", &row).time("due_at"))
+            .transpose()
     }
 
     async fn pointed_at(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, Fault> {
@@ -194,7 +243,11 @@ impl Store {
                 .fetch_all(&self.pool)
                 .await?;
         let found: HashSet<String> = found.into_iter().collect();
-        Ok(keys.iter().filter(|key| found.contains(key.as_str())).cloned().collect())
+        Ok(keys
+            .iter()
+            .filter(|key| found.contains(key.as_str()))
+            .cloned()
+            .collect())
     }
 
     async fn clock_now(&self) -> Result<Timestamp, Fault> {
@@ -211,7 +264,9 @@ impl AcrossOrganizations for Store {
         key: NewApiKey,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(self.bootstrap_organization(&organization, &key, &audit).await?)
+        Ok(
+            in_transaction!(self, tx => self.bootstrap_organization(&mut tx, &organization, &key, &audit))?,
+        )
     }
 
     async fn insert_organization(
@@ -219,7 +274,8 @@ impl AcrossOrganizations for Store {
         organization: NewOrganization,
         audit: NewAuditRow,
     ) -> Result<Organization, InsertError> {
-        self.add_organization(organization, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.add_organization(&mut tx, organization.clone(), &audit))
+            .map_err(Failure::into_port)
     }
 
     async fn list_organizations(&self) -> Result<Vec<Organization>, RepositoryError> {
@@ -236,7 +292,7 @@ impl AcrossOrganizations for Store {
         ttl: Duration,
         new_job: &JobId,
     ) -> Result<Option<DueSync>, RepositoryError> {
-        Ok(retried!(self.lease_due(worker, ttl, new_job))?)
+        Ok(in_transaction!(self, tx => self.lease_due(&mut tx, worker, ttl, new_job))?)
     }
 
     async fn next_due_at(&self) -> Result<Option<Timestamp>, RepositoryError> {

@@ -10,7 +10,7 @@ use wharf_ports::{AuditRepository, RepositoryError};
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::Store;
+use crate::store::{Store, in_transaction};
 
 /// Stores a row within the transaction of the change that it records.
 pub(crate) async fn store(
@@ -48,7 +48,10 @@ pub(crate) async fn store(
 fn read(row: &PgRow) -> Result<AuditRow, Fault> {
     let columns = Columns::of("audit_rows", row);
     let actor = match columns.get("actor")? {
-        "user" => Actor::User { user_id: columns.get("user_id")?, key_id: columns.get("key_id")? },
+        "user" => Actor::User {
+            user_id: columns.get("user_id")?,
+            key_id: columns.get("key_id")?,
+        },
         "system" => Actor::System,
         "operator" => Actor::Operator,
         _ => return Err(columns.corrupt("actor", "does not read")),
@@ -73,14 +76,22 @@ fn read(row: &PgRow) -> Result<AuditRow, Fault> {
 }
 
 impl Store {
-    async fn record_audit(&self, organization: &OrganizationId, row: &NewAuditRow) -> Result<(), Fault> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        store(&mut tx, organization, row, now).await?;
-        Ok(tx.commit().await?)
+    async fn record_audit(
+        &self,
+        tx: &mut PgConnection,
+        organization: &OrganizationId,
+        row: &NewAuditRow,
+    ) -> Result<(), Fault> {
+        let now = self.now(tx).await?;
+        store(tx, organization, row, now).await?;
+        Ok(())
     }
 
-    async fn list_audit(&self, organization: &OrganizationId, request: &PageRequest) -> Result<Page<AuditRow>, Fault> {
+    async fn list_audit(
+        &self,
+        organization: &OrganizationId,
+        request: &PageRequest,
+    ) -> Result<Page<AuditRow>, Fault> {
         let bounds = Bounds::of(request);
         let mut connection = self.read().await?;
         let total = sqlx::query_scalar("SELECT COUNT(*) FROM audit_rows WHERE organization = $1")
@@ -99,17 +110,28 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |row| PageCursor { created_at: row.at, id: row.row.id.to_string() })
+        page(request, &rows, total, read, |row| PageCursor {
+            created_at: row.at,
+            id: row.row.id.to_string(),
+        })
     }
 }
 
 #[async_trait]
 impl AuditRepository for Store {
-    async fn record(&self, organization: &OrganizationId, row: NewAuditRow) -> Result<(), RepositoryError> {
-        Ok(self.record_audit(organization, &row).await?)
+    async fn record(
+        &self,
+        organization: &OrganizationId,
+        row: NewAuditRow,
+    ) -> Result<(), RepositoryError> {
+        Ok(in_transaction!(self, tx => self.record_audit(&mut tx, organization, &row))?)
     }
 
-    async fn list(&self, organization: &OrganizationId, page: &PageRequest) -> Result<Page<AuditRow>, RepositoryError> {
+    async fn list(
+        &self,
+        organization: &OrganizationId,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRow>, RepositoryError> {
         Ok(self.list_audit(organization, page).await?)
     }
 }

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
@@ -6,11 +7,11 @@ use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_ports::{BucketRepository, InsertError, RepositoryError};
 
-use crate::{audit, syncs};
 use crate::error::{Failure, Fault, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::{Store, retried};
+use crate::store::{Store, in_transaction};
+use crate::{audit, syncs};
 
 macro_rules! columns {
     () => {
@@ -28,6 +29,21 @@ macro_rules! matching {
     () => {
         " FROM buckets b WHERE b.organization = $1 AND b.namespace = $2 AND ($3::text IS NULL OR strpos(b.lower_name, $3) > 0)"
     };
+}
+
+/// Keeps other runs from writing to the bucket's objects until the transaction ends. Without it runs that share objects
+/// would lock them in orders that nobody can choose, and one could bury what another has just taken hold of.
+pub(crate) async fn hold(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+) -> Result<(), Fault> {
+    sqlx::query("SELECT 1 FROM buckets WHERE organization = $1 AND id = $2 FOR NO KEY UPDATE")
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 fn read(row: &PgRow) -> Result<Bucket, Fault> {
@@ -50,12 +66,12 @@ fn read(row: &PgRow) -> Result<Bucket, Fault> {
 impl Store {
     async fn insert_bucket(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         new: NewBucket,
         audit: &NewAuditRow,
     ) -> Result<Bucket, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         sqlx::query(
             "INSERT INTO buckets (organization, id, namespace, name, lower_name, description, schema, metadata, \
              created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
@@ -72,8 +88,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(inserting)?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
+        audit::store(tx, organization, audit, now).await?;
         Ok(Bucket {
             id: new.id,
             namespace: new.namespace,
@@ -155,17 +170,20 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+        page(request, &rows, total, read, |it| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        })
     }
 
     async fn remove_bucket(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         bucket: &BucketId,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
-        let mut tx = self.begin().await?;
-        syncs::lock_of_bucket(&mut tx, organization, bucket).await?;
+        syncs::lock_of_bucket(tx, organization, bucket).await?;
         // Syncs, jobs, objects and the catalogue go with it by their foreign keys.
         let removed = sqlx::query("DELETE FROM buckets WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
@@ -175,9 +193,8 @@ impl Store {
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
-        let now = self.now(&mut tx).await?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
+        let now = self.now(tx).await?;
+        audit::store(tx, organization, audit, now).await?;
         Ok(true)
     }
 }
@@ -190,7 +207,7 @@ impl BucketRepository for Store {
         bucket: NewBucket,
         audit: NewAuditRow,
     ) -> Result<Bucket, InsertError> {
-        self.insert_bucket(organization, bucket, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.insert_bucket(&mut tx, organization, bucket.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn find(
@@ -199,7 +216,9 @@ impl BucketRepository for Store {
         namespace: &NamespaceId,
         identifier: &BucketIdentifier,
     ) -> Result<Option<Bucket>, RepositoryError> {
-        Ok(self.find_bucket(organization, namespace, identifier).await?)
+        Ok(self
+            .find_bucket(organization, namespace, identifier)
+            .await?)
     }
 
     async fn list(
@@ -209,7 +228,9 @@ impl BucketRepository for Store {
         search: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<Bucket>, RepositoryError> {
-        Ok(self.list_buckets(organization, namespace, search, page).await?)
+        Ok(self
+            .list_buckets(organization, namespace, search, page)
+            .await?)
     }
 
     async fn remove(
@@ -218,6 +239,6 @@ impl BucketRepository for Store {
         bucket: &BucketId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(retried!(self.remove_bucket(organization, bucket, &audit))?)
+        Ok(in_transaction!(self, tx => self.remove_bucket(&mut tx, organization, bucket, &audit))?)
     }
 }

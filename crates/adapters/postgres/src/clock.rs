@@ -9,12 +9,14 @@ use crate::error::Fault;
 
 /// The time now, not that of the transaction's start: a transaction may have waited for a lock.
 pub(crate) async fn now(connection: &mut PgConnection) -> Result<Timestamp, Fault> {
-    Ok(sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(connection).await?)
+    Ok(sqlx::query_scalar("SELECT clock_timestamp()")
+        .fetch_one(connection)
+        .await?)
 }
 
 /// A time span that can be added to any time of now; whatever exceeds ten years is ten years.
 pub(crate) fn span(duration: Duration) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+    const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);
     duration.min(LONGEST)
 }
 

@@ -4,8 +4,8 @@ use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::connection::{
-    Connection, ConnectionFilter, ConnectionIdentifier, ConnectionName, Event, Health, Intent, NewConnection,
-    PublicStatus, SealedCredentials, Transition, TransitionError,
+    Connection, ConnectionFilter, ConnectionIdentifier, ConnectionName, Event, Health, Intent,
+    NewConnection, PublicStatus, SealedCredentials, Transition, TransitionError,
 };
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
@@ -15,7 +15,7 @@ use wharf_ports::{ApplyError, ConnectionRepository, InsertError, RepositoryError
 use crate::error::{Failure, Fault, inserting, name_taken};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, retried};
+use crate::store::{Store, in_transaction};
 use crate::{audit, syncs};
 
 macro_rules! columns {
@@ -45,12 +45,17 @@ fn read(row: &PgRow) -> Result<Connection, Fault> {
         description: columns.get("description")?,
         config,
         credential_type: columns.parse("credential_type")?,
-        sealed: columns.get::<Option<Vec<u8>>>("sealed")?.map(SealedCredentials),
+        sealed: columns
+            .get::<Option<Vec<u8>>>("sealed")?
+            .map(SealedCredentials),
         credential_version: columns.number("credential_version")?,
         write_enabled: columns.get("write_enabled")?,
         metadata: columns.json("metadata")?,
         intent: columns.read("intent", Intent::parse)?,
-        health: Health::from_stored(columns.number("consecutive_failures")?, columns.get("definite_failure")?),
+        health: Health::from_stored(
+            columns.number("consecutive_failures")?,
+            columns.get("definite_failure")?,
+        ),
         epoch: columns.number("epoch")?,
         revision: columns.number("revision")?,
         last_error: columns.get("last_error")?,
@@ -129,7 +134,11 @@ async fn update(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
 }
 
 /// What the events, one after the other, make of the stored connection.
-fn fold(stored: Connection, events: Vec<Event>, now: Timestamp) -> Result<Transition, TransitionError> {
+fn fold(
+    stored: Connection,
+    events: Vec<Event>,
+    now: Timestamp,
+) -> Result<Transition, TransitionError> {
     let first = stored.status();
     let mut connection = stored;
     let mut changed = false;
@@ -139,21 +148,24 @@ fn fold(stored: Connection, events: Vec<Event>, now: Timestamp) -> Result<Transi
         changed |= step.changed;
     }
     let last = connection.status();
-    Ok(Transition { connection, changed, status_change: (first != last).then_some((first, last)) })
+    Ok(Transition {
+        connection,
+        changed,
+        status_change: (first != last).then_some((first, last)),
+    })
 }
 
 impl Store {
     async fn insert_connection(
         &self,
+        tx: &mut PgConnection,
         new: NewConnection,
         audit: &NewAuditRow,
     ) -> Result<Connection, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         let connection = Connection::create(new, now);
-        insert(&mut tx, &connection).await.map_err(inserting)?;
-        audit::store(&mut tx, &connection.organization, audit, now).await?;
-        tx.commit().await?;
+        insert(tx, &connection).await.map_err(inserting)?;
+        audit::store(tx, &connection.organization, audit, now).await?;
         Ok(connection)
     }
 
@@ -164,7 +176,11 @@ impl Store {
     ) -> Result<Option<Connection>, Fault> {
         let (query, wanted) = match identifier {
             ConnectionIdentifier::Id(id) => (
-                concat!("SELECT ", columns!(), " FROM connections WHERE organization = $1 AND id = $2"),
+                concat!(
+                    "SELECT ",
+                    columns!(),
+                    " FROM connections WHERE organization = $1 AND id = $2"
+                ),
                 id.as_str(),
             ),
             ConnectionIdentifier::Name(name) => (
@@ -219,18 +235,21 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+        page(request, &rows, total, read, |it| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        })
     }
 
     async fn apply_events(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         id: &ConnectionId,
         if_revision: Option<u64>,
         events: Vec<Event>,
         audit: &[NewAuditRow],
     ) -> Result<Transition, Failure<ApplyError>> {
-        let mut tx = self.begin().await?;
         let stored = sqlx::query(concat!(
             "SELECT ",
             columns!(),
@@ -246,31 +265,40 @@ impl Store {
         if if_revision.is_some_and(|revision| revision != stored.revision) {
             return Err(Failure::Refused(ApplyError::RevisionConflict));
         }
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         let was = stored.intent;
-        let transition = fold(stored, events, now).map_err(|error| Failure::Refused(error.into()))?;
+        let transition =
+            fold(stored, events, now).map_err(|error| Failure::Refused(error.into()))?;
         if !transition.changed {
             return Ok(transition);
         }
         let connection = &transition.connection;
-        update(&mut tx, connection).await.map_err(|error| {
-            if name_taken(&error) { Failure::Refused(ApplyError::NameTaken) } else { error.into() }
+        update(tx, connection).await.map_err(|error| {
+            if name_taken(&error) {
+                Failure::Refused(ApplyError::NameTaken)
+            } else {
+                error.into()
+            }
         })?;
         if connection.intent == Intent::Archived && was != Intent::Archived {
-            syncs::stop_archived(&mut tx, organization, id, now).await?;
+            syncs::stop_archived(tx, organization, id, now).await?;
         }
         for row in audit {
-            audit::store(&mut tx, organization, row, now).await?;
+            audit::store(tx, organization, row, now).await?;
         }
-        tx.commit().await?;
         Ok(transition)
     }
 }
 
 #[async_trait]
 impl ConnectionRepository for Store {
-    async fn insert(&self, connection: NewConnection, audit: NewAuditRow) -> Result<Connection, InsertError> {
-        self.insert_connection(connection, &audit).await.map_err(Failure::into_port)
+    async fn insert(
+        &self,
+        connection: NewConnection,
+        audit: NewAuditRow,
+    ) -> Result<Connection, InsertError> {
+        in_transaction!(self, tx => self.insert_connection(&mut tx, connection.clone(), &audit))
+            .map_err(Failure::into_port)
     }
 
     async fn find(
@@ -298,6 +326,6 @@ impl ConnectionRepository for Store {
         events: Vec<Event>,
         audit: Vec<NewAuditRow>,
     ) -> Result<Transition, ApplyError> {
-        retried!(self.apply_events(organization, id, if_revision, events.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, tx => self.apply_events(&mut tx, organization, id, if_revision, events.clone(), &audit)).map_err(Failure::into_port)
     }
 }

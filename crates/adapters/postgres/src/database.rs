@@ -36,13 +36,17 @@ pub enum OpenError {
 #[derive(Debug, Error)]
 pub enum MigrateError {
     /// A later version of Wharf has migrated it.
-    #[error("the database was migrated by a newer version of wharf (migration {migration}); run that version or a later one")]
+    #[error(
+        "the database was migrated by a newer version of wharf (migration {migration}); run that version or a later one"
+    )]
     Newer {
         /// The first migration that this version does not know.
         migration: i64,
     },
     /// The migrations that were applied to it are not this program's.
-    #[error("the database's migration {migration} is not the one this version of wharf has; it is not a database of wharf, or was changed by hand")]
+    #[error(
+        "the database's migration {migration} is not the one this version of wharf has; it is not a database of wharf, or was changed by hand"
+    )]
     Foreign {
         /// The migration that differs.
         migration: i64,
@@ -72,13 +76,17 @@ pub enum SchemaError {
         migration: i64,
     },
     /// A later version of Wharf has migrated it.
-    #[error("the database was migrated by a newer version of wharf (migration {migration}); run that version or a later one")]
+    #[error(
+        "the database was migrated by a newer version of wharf (migration {migration}); run that version or a later one"
+    )]
     Newer {
         /// The first migration that this version does not know.
         migration: i64,
     },
     /// The migrations that were applied to it are not this program's.
-    #[error("the database's migration {migration} is not the one this version of wharf has; it is not a database of wharf, or was changed by hand")]
+    #[error(
+        "the database's migration {migration} is not the one this version of wharf has; it is not a database of wharf, or was changed by hand"
+    )]
     Foreign {
         /// The migration that differs.
         migration: i64,
@@ -110,7 +118,9 @@ impl PostgresDatabase {
             .connect_with(options.application_name("wharf"))
             .await
             .map_err(OpenError::Connect)?;
-        Ok(Self { store: Arc::new(Store { pool }) })
+        Ok(Self {
+            store: Arc::new(Store { pool }),
+        })
     }
 
     /// Brings the database up to date. Of several processes at once, one migrates and the others wait.
@@ -123,14 +133,23 @@ impl PostgresDatabase {
         let applied = self.applied_migrations().await?;
         for migration in MIGRATIONS.iter() {
             match applied.get(&migration.version) {
-                None => return Err(SchemaError::Pending { migration: migration.version }),
+                None => {
+                    return Err(SchemaError::Pending {
+                        migration: migration.version,
+                    });
+                }
                 Some(checksum) if *checksum != migration.checksum.as_ref() => {
-                    return Err(SchemaError::Foreign { migration: migration.version });
+                    return Err(SchemaError::Foreign {
+                        migration: migration.version,
+                    });
                 }
                 Some(_) => {}
             }
         }
-        match applied.into_keys().find(|version| !MIGRATIONS.version_exists(*version)) {
+        match applied
+            .into_keys()
+            .find(|version| !MIGRATIONS.version_exists(*version))
+        {
             Some(migration) => Err(SchemaError::Newer { migration }),
             None => Ok(()),
         }
@@ -138,13 +157,16 @@ impl PostgresDatabase {
 
     async fn applied_migrations(&self) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
         let pool = &self.store.pool;
-        let ever: bool =
-            sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(pool).await?;
+        let ever: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+            .fetch_one(pool)
+            .await?;
         if !ever {
             return Ok(BTreeMap::new());
         }
         let rows: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success").fetch_all(pool).await?;
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+                .fetch_all(pool)
+                .await?;
         Ok(rows.into_iter().collect())
     }
 
@@ -168,7 +190,10 @@ impl PostgresDatabase {
 
     /// Whether the database answers now.
     pub async fn check(&self) -> Result<(), RepositoryError> {
-        sqlx::query("SELECT 1").execute(&self.store.pool).await.map_err(Fault::from)?;
+        sqlx::query("SELECT 1")
+            .execute(&self.store.pool)
+            .await
+            .map_err(Fault::from)?;
         Ok(())
     }
 

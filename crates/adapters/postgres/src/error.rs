@@ -83,7 +83,9 @@ pub(crate) fn inserting(error: sqlx::Error) -> Failure<InsertError> {
 
 /// Whether a name's unique index was violated. Primary keys are no names.
 pub(crate) fn name_taken(error: &sqlx::Error) -> bool {
-    let index = error.as_database_error().and_then(DatabaseError::constraint);
+    let index = error
+        .as_database_error()
+        .and_then(DatabaseError::constraint);
     has_code(error, "23505") && index.is_none_or(|index| !index.ends_with("_pkey"))
 }
 
@@ -93,5 +95,8 @@ pub(crate) fn parent_missing(error: &sqlx::Error) -> bool {
 }
 
 fn has_code(error: &sqlx::Error, code: &str) -> bool {
-    error.as_database_error().and_then(DatabaseError::code).is_some_and(|found| found == code)
+    error
+        .as_database_error()
+        .and_then(DatabaseError::code)
+        .is_some_and(|found| found == code)
 }

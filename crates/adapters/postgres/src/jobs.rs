@@ -162,15 +162,19 @@ impl Store {
         sync: &SyncId,
         job: &JobId,
     ) -> Result<Option<Job>, Fault> {
-        sqlx::query(concat!("SELECT ", columns!(), " FROM jobs WHERE organization = $1 AND sync = $2 AND id = $3"))
-            .bind(organization.as_str())
-            .bind(sync.as_str())
-            .bind(job.as_str())
-            .fetch_optional(&self.pool)
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM jobs WHERE organization = $1 AND sync = $2 AND id = $3"
+        ))
+        .bind(organization.as_str())
+        .bind(sync.as_str())
+        .bind(job.as_str())
+        .fetch_optional(&self.pool)
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
     }
 
     async fn list_jobs(
@@ -204,7 +208,10 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+        page(request, &rows, total, read, |it| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        })
     }
 }
 

@@ -11,12 +11,18 @@ fn read(row: &PgRow) -> Result<OrganizationKey, Fault> {
     let columns = Columns::of("organization_keys", row);
     Ok(OrganizationKey {
         version: columns.number("version")?,
-        wrapped: WrappedKey { ring_key: columns.get("ring_key")?, bytes: columns.get("wrapped")? },
+        wrapped: WrappedKey {
+            ring_key: columns.get("ring_key")?,
+            bytes: columns.get("wrapped")?,
+        },
     })
 }
 
 impl Store {
-    async fn newest_key(&self, organization: &OrganizationId) -> Result<Option<OrganizationKey>, Fault> {
+    async fn newest_key(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<OrganizationKey>, Fault> {
         let row = sqlx::query(
             "SELECT version, ring_key, wrapped FROM organization_keys WHERE organization = $1 \
              ORDER BY version DESC LIMIT 1",
@@ -27,7 +33,11 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    async fn find_key(&self, organization: &OrganizationId, version: u32) -> Result<Option<OrganizationKey>, Fault> {
+    async fn find_key(
+        &self,
+        organization: &OrganizationId,
+        version: u32,
+    ) -> Result<Option<OrganizationKey>, Fault> {
         let row = sqlx::query(
             "SELECT version, ring_key, wrapped FROM organization_keys WHERE organization = $1 AND version = $2",
         )
@@ -39,7 +49,11 @@ impl Store {
     }
 
     /// Whether the organization is known; of a version that is there already, nothing changes.
-    async fn insert_key(&self, organization: &OrganizationId, key: &OrganizationKey) -> Result<bool, Fault> {
+    async fn insert_key(
+        &self,
+        organization: &OrganizationId,
+        key: &OrganizationKey,
+    ) -> Result<bool, Fault> {
         let inserted = sqlx::query(
             "INSERT INTO organization_keys (organization, version, ring_key, wrapped) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (organization, version) DO NOTHING",
@@ -60,7 +74,10 @@ impl Store {
 
 #[async_trait]
 impl OrganizationKeyRepository for Store {
-    async fn newest(&self, organization: &OrganizationId) -> Result<Option<OrganizationKey>, RepositoryError> {
+    async fn newest(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<OrganizationKey>, RepositoryError> {
         Ok(self.newest_key(organization).await?)
     }
 

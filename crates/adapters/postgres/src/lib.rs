@@ -5,8 +5,8 @@
 //!
 //! 1. the connection (`FOR UPDATE` where its state changes, `FOR SHARE` where a write relies on it),
 //! 2. syncs, by identifier,
-//! 3. the bucket, jobs and objects, the latter by source or identifier,
-//! 4. the catalogue.
+//! 3. the bucket,
+//! 4. jobs, objects and the catalogue, which the locks above make one transaction's own.
 //!
 //! Where Postgres still ends one transaction for the sake of another, nothing of it has happened and it runs again.
 //! Times come from the server's clock, read after the locks are held.

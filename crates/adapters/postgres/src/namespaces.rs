@@ -12,7 +12,7 @@ use crate::audit;
 use crate::error::{Failure, Fault, inserting};
 use crate::page::{Bounds, page};
 use crate::row::Columns;
-use crate::store::Store;
+use crate::store::{Store, in_transaction};
 
 /// Adds a namespace within a transaction.
 pub(crate) async fn insert(
@@ -49,18 +49,29 @@ fn read(row: &PgRow) -> Result<Namespace, Fault> {
 impl Store {
     async fn insert_namespace(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         new: NewNamespace,
         audit: &NewAuditRow,
     ) -> Result<Namespace, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        insert(&mut tx, organization, &new.id, new.name.as_str(), new.description.as_deref(), now)
-            .await
-            .map_err(inserting)?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
-        Ok(Namespace { id: new.id, name: new.name, description: new.description, created_at: now })
+        let now = self.now(tx).await?;
+        insert(
+            tx,
+            organization,
+            &new.id,
+            new.name.as_str(),
+            new.description.as_deref(),
+            now,
+        )
+        .await
+        .map_err(inserting)?;
+        audit::store(tx, organization, audit, now).await?;
+        Ok(Namespace {
+            id: new.id,
+            name: new.name,
+            description: new.description,
+            created_at: now,
+        })
     }
 
     async fn find_namespace(
@@ -80,7 +91,12 @@ impl Store {
             .bind(organization.as_str())
             .bind(name),
         };
-        query.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
+        query
+            .fetch_optional(&self.pool)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     async fn list_namespaces(
@@ -106,7 +122,10 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+        page(request, &rows, total, read, |it| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        })
     }
 }
 
@@ -118,7 +137,7 @@ impl NamespaceRepository for Store {
         namespace: NewNamespace,
         audit: NewAuditRow,
     ) -> Result<Namespace, InsertError> {
-        self.insert_namespace(organization, namespace, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.insert_namespace(&mut tx, organization, namespace.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn find(

@@ -4,7 +4,9 @@ use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
-use wharf_domain::object::{BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId};
+use wharf_domain::object::{
+    BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId,
+};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::sync::Sync;
 use wharf_ports::{ObjectRepository, Put, RepositoryError};
@@ -13,7 +15,7 @@ use crate::audit;
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, in_transaction};
 
 macro_rules! columns {
     () => {
@@ -63,7 +65,7 @@ fn read(row: &PgRow) -> Result<Object, Fault> {
 }
 
 /// Publishes objects in the sync's bucket: new ones, and new bytes for those that have these sources. Tombstones come
-/// back to life. No source may be among them twice; their order is the order of locking.
+/// back to life. No source may be among them twice.
 pub(crate) async fn publish(
     tx: &mut PgConnection,
     organization: &OrganizationId,
@@ -117,12 +119,6 @@ pub(crate) async fn bury_unheld(
     objects: &[String],
     now: Timestamp,
 ) -> Result<u64, Fault> {
-    // Whoever takes hold of one of them meanwhile must be seen by the next statement, or wait for this transaction.
-    sqlx::query("SELECT 1 FROM objects WHERE organization = $1 AND id = ANY($2) ORDER BY id FOR UPDATE")
-        .bind(organization.as_str())
-        .bind(objects)
-        .execute(&mut *tx)
-        .await?;
     let buried = sqlx::query(
         "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
          WHERE organization = $1 AND id = ANY($2) AND deleted_at IS NULL \
@@ -144,15 +140,19 @@ impl Store {
         bucket: &BucketId,
         object: &ObjectId,
     ) -> Result<Option<Object>, Fault> {
-        sqlx::query(concat!("SELECT ", columns!(), " FROM objects WHERE organization = $1 AND bucket = $2 AND id = $3"))
-            .bind(organization.as_str())
-            .bind(bucket.as_str())
-            .bind(object.as_str())
-            .fetch_optional(&self.pool)
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM objects WHERE organization = $1 AND bucket = $2 AND id = $3"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(object.as_str())
+        .fetch_optional(&self.pool)
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
     }
 
     async fn list_objects(
@@ -187,18 +187,21 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+        page(request, &rows, total, read, |it| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        })
     }
 
     async fn remove_object(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         let removed = sqlx::query(
             "UPDATE objects SET deleted_at = $4, deleted_by = 'person', updated_at = $4 \
              WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL",
@@ -212,8 +215,7 @@ impl Store {
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
+        audit::store(tx, organization, audit, now).await?;
         Ok(true)
     }
 }
@@ -236,7 +238,9 @@ impl ObjectRepository for Store {
         filter: &ObjectFilter,
         page: &PageRequest,
     ) -> Result<Page<Object>, RepositoryError> {
-        Ok(self.list_objects(organization, bucket, filter, page).await?)
+        Ok(self
+            .list_objects(organization, bucket, filter, page)
+            .await?)
     }
 
     async fn remove(
@@ -246,6 +250,8 @@ impl ObjectRepository for Store {
         object: &ObjectId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(self.remove_object(organization, bucket, object, &audit).await?)
+        Ok(
+            in_transaction!(self, tx => self.remove_object(&mut tx, organization, bucket, object, &audit))?,
+        )
     }
 }

@@ -23,13 +23,21 @@ impl Bounds {
         // One row more than asked for tells whether another page follows.
         let limit = i64::from(request.limit) + 1;
         match &request.start {
-            PageStart::Offset(offset) => {
-                Self { at: END_OF_TIME, id: String::new(), limit, offset: i64::from(*offset) }
-            }
+            PageStart::Offset(offset) => Self {
+                at: END_OF_TIME,
+                id: String::new(),
+                limit,
+                offset: i64::from(*offset),
+            },
             PageStart::After(cursor) => {
                 // Every row is later than 1970; the server refuses what lies before its own first year.
                 let at = cursor.created_at.max(Timestamp::UNIX_EPOCH);
-                Self { at, id: cursor.id.clone(), limit, offset: 0 }
+                Self {
+                    at,
+                    id: cursor.id.clone(),
+                    limit,
+                    offset: 0,
+                }
             }
         }
     }
@@ -44,7 +52,19 @@ pub(crate) fn page<T>(
     position: impl Fn(&T) -> PageCursor,
 ) -> Result<Page<T>, Fault> {
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-    let items = rows.iter().take(limit).map(read).collect::<Result<Vec<_>, _>>()?;
-    let next = if rows.len() > limit { items.last().map(position) } else { None };
-    Ok(Page { items, next, total: u64::try_from(total).unwrap_or(0) })
+    let items = rows
+        .iter()
+        .take(limit)
+        .map(read)
+        .collect::<Result<Vec<_>, _>>()?;
+    let next = if rows.len() > limit {
+        items.last().map(position)
+    } else {
+        None
+    };
+    Ok(Page {
+        items,
+        next,
+        total: u64::try_from(total).unwrap_or(0),
+    })
 }

@@ -16,9 +16,9 @@ use wharf_ports::{Commit, Put, RunError, RunRepository};
 use crate::clock::span;
 use crate::error::{Failure, Fault};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, retried};
+use crate::store::{Store, in_transaction};
 use crate::syncs::columns;
-use crate::{audit, jobs, objects, syncs};
+use crate::{audit, buckets, jobs, objects, syncs};
 
 type Outcome<T> = Result<T, Failure<RunError>>;
 
@@ -34,12 +34,20 @@ macro_rules! select_leased {
 }
 
 /// The sync, if the lease on it is still the run's. A lease that has expired still is, until it is taken over.
-async fn leased(connection: &mut PgConnection, organization: &OrganizationId, lease: &Lease) -> Outcome<Sync> {
+async fn leased(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    lease: &Lease,
+) -> Outcome<Sync> {
     read_leased(select_leased!(), connection, organization, lease).await
 }
 
 /// The same, locked until the transaction ends.
-async fn hold(tx: &mut PgConnection, organization: &OrganizationId, lease: &Lease) -> Outcome<Sync> {
+async fn hold(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    lease: &Lease,
+) -> Outcome<Sync> {
     read_leased(select_leased!(" FOR UPDATE"), tx, organization, lease).await
 }
 
@@ -60,9 +68,9 @@ async fn read_leased(
     Ok(syncs::read(&row)?)
 }
 
-/// The same as [`hold`], with a connection that is active and what it was when the run started, and stays so until the
-/// transaction ends. The connection is locked first, as everywhere.
-async fn hold_with_connection(
+/// The same as [`hold`] for a write that publishes or buries objects: with a connection that is active and what it was
+/// when the run started, and stays so until the transaction ends, and with the bucket's objects to itself.
+async fn hold_for_objects(
     tx: &mut PgConnection,
     organization: &OrganizationId,
     lease: &Lease,
@@ -81,7 +89,15 @@ async fn hold_with_connection(
     .fetch_optional(&mut *tx)
     .await?;
     let sync = hold(tx, organization, lease).await?;
-    unchanged.map(|_| sync).ok_or(Failure::Refused(RunError::ConnectionChanged))
+    unchanged.ok_or(Failure::Refused(RunError::ConnectionChanged))?;
+    buckets::hold(tx, organization, &sync.bucket).await?;
+    Ok(sync)
+}
+
+/// Which catalogue entries to let go of: those that no pass from this one on has seen, and how many at most.
+struct Unseen {
+    pass: u64,
+    limit: u32,
 }
 
 /// What a write of a run leaves on the sync: the lease extended by the time it was leased for, and progress.
@@ -114,7 +130,15 @@ async fn advance(
     .bind(now)
     .execute(&mut *tx)
     .await?;
-    jobs::count(tx, organization, &lease.job, progress.counters, progress.phase, now).await
+    jobs::count(
+        tx,
+        organization,
+        &lease.job,
+        progress.counters,
+        progress.phase,
+        now,
+    )
+    .await
 }
 
 /// Source identities as three bound arrays.
@@ -129,9 +153,18 @@ impl<'a> Sources<'a> {
     fn of(sources: impl Iterator<Item = &'a SourceId>) -> Self {
         let distinct: BTreeSet<&SourceId> = sources.collect();
         Self {
-            providers: distinct.iter().map(|source| source.provider.as_str()).collect(),
-            authorities: distinct.iter().map(|source| source.authority.as_str()).collect(),
-            objects: distinct.iter().map(|source| source.object.as_str()).collect(),
+            providers: distinct
+                .iter()
+                .map(|source| source.provider.as_str())
+                .collect(),
+            authorities: distinct
+                .iter()
+                .map(|source| source.authority.as_str())
+                .collect(),
+            objects: distinct
+                .iter()
+                .map(|source| source.object.as_str())
+                .collect(),
         }
     }
 }
@@ -180,17 +213,22 @@ impl Store {
         leased(&mut connection, organization, lease).await
     }
 
-    async fn extend_lease(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Outcome<()> {
-        let mut tx = self.begin().await?;
-        hold(&mut tx, organization, lease).await?;
-        let now = self.now(&mut tx).await?;
+    async fn extend_lease(
+        &self,
+        tx: &mut PgConnection,
+        organization: &OrganizationId,
+        lease: &Lease,
+        ttl: Duration,
+    ) -> Outcome<()> {
+        hold(tx, organization, lease).await?;
+        let now = self.now(tx).await?;
         sqlx::query("UPDATE syncs SET lease_expires_at = $3 WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(lease.sync.as_str())
             .bind(now + span(ttl))
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     async fn known_sources(
@@ -218,42 +256,47 @@ impl Store {
         Ok(rows.iter().map(read_known).collect::<Result<_, _>>()?)
     }
 
-    async fn commit_step(&self, organization: &OrganizationId, lease: &Lease, commit: &Commit) -> Outcome<()> {
-        let mut tx = self.begin().await?;
+    async fn commit_step(
+        &self,
+        tx: &mut PgConnection,
+        organization: &OrganizationId,
+        lease: &Lease,
+        commit: &Commit,
+    ) -> Outcome<()> {
         let version = Some(commit.credential_version);
-        let sync = hold_with_connection(&mut tx, organization, lease, commit.epoch, version).await?;
-        let now = self.now(&mut tx).await?;
+        let sync = hold_for_objects(tx, organization, lease, commit.epoch, version).await?;
+        let now = self.now(tx).await?;
         // A source that is put twice in one step is published once, as the last put has it.
-        let puts: BTreeMap<&SourceId, &Put> = commit.puts.iter().map(|put| (&put.source, put)).collect();
+        let puts: BTreeMap<&SourceId, &Put> =
+            commit.puts.iter().map(|put| (&put.source, put)).collect();
         let in_order: Vec<&Put> = puts.values().copied().collect();
-        objects::publish(&mut tx, organization, &sync, &in_order, now).await?;
+        objects::publish(tx, organization, &sync, &in_order, now).await?;
         let seen = Sources::of(puts.keys().copied().chain(&commit.seen));
-        mark_seen(&mut tx, organization, &sync, commit.pass, seen).await?;
+        mark_seen(tx, organization, &sync, commit.pass, seen).await?;
         let progress = Progress {
             counters: &commit.counters,
             pass: commit.pass,
             checkpoint: commit.checkpoint.as_ref().map(json),
             phase: Some(commit.phase),
         };
-        advance(&mut tx, organization, lease, sync, progress, now).await?;
+        advance(tx, organization, lease, sync, progress, now).await?;
         if let Some(row) = &commit.audit {
-            audit::store(&mut tx, organization, row, now).await?;
+            audit::store(tx, organization, row, now).await?;
         }
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     async fn let_go_unseen(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         lease: &Lease,
         epoch: u64,
-        pass: u64,
-        limit: u32,
+        unseen: Unseen,
         audit: &NewAuditRow,
     ) -> Outcome<u64> {
-        let mut tx = self.begin().await?;
-        let sync = hold_with_connection(&mut tx, organization, lease, epoch, None).await?;
-        let now = self.now(&mut tx).await?;
+        let sync = hold_for_objects(tx, organization, lease, epoch, None).await?;
+        let now = self.now(tx).await?;
         let let_go: Vec<String> = sqlx::query_scalar(
             "DELETE FROM sync_entries WHERE organization = $1 AND sync = $2 AND object IN \
              (SELECT object FROM sync_entries WHERE organization = $1 AND sync = $2 AND seen_pass < $3 LIMIT $4) \
@@ -261,29 +304,40 @@ impl Store {
         )
         .bind(organization.as_str())
         .bind(lease.sync.as_str())
-        .bind(number(pass))
-        .bind(i64::from(limit))
+        .bind(number(unseen.pass))
+        .bind(i64::from(unseen.limit))
         .fetch_all(&mut *tx)
         .await?;
-        let deleted = objects::bury_unheld(&mut tx, organization, &let_go, now).await?;
-        let counters = Counters { deleted, ..Counters::default() };
-        let progress = Progress { counters: &counters, pass, checkpoint: None, phase: None };
-        advance(&mut tx, organization, lease, sync, progress, now).await?;
+        let deleted = objects::bury_unheld(tx, organization, &let_go, now).await?;
+        let counters = Counters {
+            deleted,
+            ..Counters::default()
+        };
+        let progress = Progress {
+            counters: &counters,
+            pass: unseen.pass,
+            checkpoint: None,
+            phase: None,
+        };
+        advance(tx, organization, lease, sync, progress, now).await?;
         if deleted > 0 {
             let mut row = audit.clone();
             if let Some(changes) = row.changes.as_object_mut() {
                 changes.insert("deleted".into(), deleted.into());
             }
-            audit::store(&mut tx, organization, &row, now).await?;
+            audit::store(tx, organization, &row, now).await?;
         }
-        tx.commit().await?;
         Ok(u64::try_from(let_go.len()).unwrap_or(u64::MAX))
     }
 
-    async fn forget_checkpoint(&self, organization: &OrganizationId, lease: &Lease) -> Outcome<()> {
-        let mut tx = self.begin().await?;
-        hold(&mut tx, organization, lease).await?;
-        let now = self.now(&mut tx).await?;
+    async fn forget_checkpoint(
+        &self,
+        tx: &mut PgConnection,
+        organization: &OrganizationId,
+        lease: &Lease,
+    ) -> Outcome<()> {
+        hold(tx, organization, lease).await?;
+        let now = self.now(tx).await?;
         sqlx::query(
             "UPDATE syncs SET checkpoint = NULL, lease_expires_at = $3 + lease_ttl * INTERVAL '1 microsecond', updated_at = $3 \
              WHERE organization = $1 AND id = $2",
@@ -293,21 +347,21 @@ impl Store {
         .bind(now)
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     async fn finish_job(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         lease: &Lease,
         end: &JobEnd,
         delay: Duration,
         audit: &NewAuditRow,
     ) -> Outcome<()> {
-        let mut tx = self.begin().await?;
-        let sync = hold(&mut tx, organization, lease).await?;
-        let now = self.now(&mut tx).await?;
-        jobs::end(&mut tx, organization, &lease.job, end, now).await?;
+        let sync = hold(tx, organization, lease).await?;
+        let now = self.now(tx).await?;
+        jobs::end(tx, organization, &lease.job, end, now).await?;
         let completed = end.status == JobStatus::Completed;
         let failed = end.status == JobStatus::Failed;
         let complete_pass = completed && end.incomplete_reason.is_none();
@@ -340,19 +394,27 @@ impl Store {
         .bind(&end.error)
         .execute(&mut *tx)
         .await?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        Ok(tx.commit().await?)
+        audit::store(tx, organization, audit, now).await?;
+        Ok(())
     }
 }
 
 #[async_trait]
 impl RunRepository for Store {
     async fn load(&self, organization: &OrganizationId, lease: &Lease) -> Result<Sync, RunError> {
-        self.load_leased(organization, lease).await.map_err(Failure::into_port)
+        self.load_leased(organization, lease)
+            .await
+            .map_err(Failure::into_port)
     }
 
-    async fn extend(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Result<(), RunError> {
-        retried!(self.extend_lease(organization, lease, ttl)).map_err(Failure::into_port)
+    async fn extend(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        ttl: Duration,
+    ) -> Result<(), RunError> {
+        in_transaction!(self, tx => self.extend_lease(&mut tx, organization, lease, ttl))
+            .map_err(Failure::into_port)
     }
 
     async fn known(
@@ -361,11 +423,19 @@ impl RunRepository for Store {
         lease: &Lease,
         sources: &[SourceId],
     ) -> Result<Vec<Known>, RunError> {
-        self.known_sources(organization, lease, sources).await.map_err(Failure::into_port)
+        self.known_sources(organization, lease, sources)
+            .await
+            .map_err(Failure::into_port)
     }
 
-    async fn commit(&self, organization: &OrganizationId, lease: &Lease, commit: Commit) -> Result<(), RunError> {
-        retried!(self.commit_step(organization, lease, &commit)).map_err(Failure::into_port)
+    async fn commit(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        commit: Commit,
+    ) -> Result<(), RunError> {
+        in_transaction!(self, tx => self.commit_step(&mut tx, organization, lease, &commit))
+            .map_err(Failure::into_port)
     }
 
     async fn let_go(
@@ -377,11 +447,16 @@ impl RunRepository for Store {
         limit: u32,
         audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        retried!(self.let_go_unseen(organization, lease, epoch, pass, limit, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, tx => self.let_go_unseen(&mut tx, organization, lease, epoch, Unseen { pass, limit }, &audit)).map_err(Failure::into_port)
     }
 
-    async fn restart_pass(&self, organization: &OrganizationId, lease: &Lease) -> Result<(), RunError> {
-        retried!(self.forget_checkpoint(organization, lease)).map_err(Failure::into_port)
+    async fn restart_pass(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+    ) -> Result<(), RunError> {
+        in_transaction!(self, tx => self.forget_checkpoint(&mut tx, organization, lease))
+            .map_err(Failure::into_port)
     }
 
     async fn finish(
@@ -392,6 +467,6 @@ impl RunRepository for Store {
         delay: Duration,
         audit: NewAuditRow,
     ) -> Result<(), RunError> {
-        retried!(self.finish_job(organization, lease, &end, delay, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, tx => self.finish_job(&mut tx, organization, lease, &end, delay, &audit)).map_err(Failure::into_port)
     }
 }

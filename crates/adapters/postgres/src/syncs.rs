@@ -9,12 +9,12 @@ use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::sync::{LeaseHolder, NewSync, Sync, SyncFilter, SyncMode, SyncState, SyncTotals};
 use wharf_ports::{InsertError, RepositoryError, SyncRepository, TriggerOutcome};
 
+use crate::audit;
 use crate::error::{Failure, Fault, inserting};
 use crate::jobs::{self, QueuedJob};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, retried};
-use crate::audit;
+use crate::store::{Store, in_transaction};
 
 /// What [`read`] reads.
 macro_rules! columns {
@@ -84,11 +84,13 @@ pub(crate) async fn stop_archived(
     connection: &ConnectionId,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    sqlx::query("SELECT 1 FROM syncs WHERE organization = $1 AND connection = $2 ORDER BY id FOR UPDATE")
-        .bind(organization.as_str())
-        .bind(connection.as_str())
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "SELECT 1 FROM syncs WHERE organization = $1 AND connection = $2 ORDER BY id FOR UPDATE",
+    )
+    .bind(organization.as_str())
+    .bind(connection.as_str())
+    .execute(&mut *tx)
+    .await?;
     sqlx::query(
         "UPDATE syncs SET state = 'connection_archived', next_run_at = NULL, queued_job = NULL, resume_of = NULL, \
          fence = fence + 1, lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
@@ -119,11 +121,13 @@ pub(crate) async fn lock_of_bucket(
     organization: &OrganizationId,
     bucket: &BucketId,
 ) -> Result<(), Fault> {
-    sqlx::query("SELECT 1 FROM syncs WHERE organization = $1 AND bucket = $2 ORDER BY id FOR UPDATE")
-        .bind(organization.as_str())
-        .bind(bucket.as_str())
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "SELECT 1 FROM syncs WHERE organization = $1 AND bucket = $2 ORDER BY id FOR UPDATE",
+    )
+    .bind(organization.as_str())
+    .bind(bucket.as_str())
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -189,7 +193,11 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
         lease: None,
         last_pass: 0,
         checkpoint: None,
-        totals: SyncTotals { counters: Counters::default(), runs_completed: 0, runs_failed: 0 },
+        totals: SyncTotals {
+            counters: Counters::default(),
+            runs_completed: 0,
+            runs_failed: 0,
+        },
         last_sync_at: None,
         last_error: None,
         consecutive_failures: 0,
@@ -200,26 +208,35 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
     }
 }
 
+/// What a person asks for.
+struct Wish<'a> {
+    job: &'a JobId,
+    full: bool,
+}
+
 impl Store {
     async fn insert_sync(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         new: NewSync,
         mode: SyncMode,
         audit: &NewAuditRow,
     ) -> Result<Sync, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        if !connection_usable(&mut tx, organization, &new.connection).await? {
+        if !connection_usable(tx, organization, &new.connection).await? {
             return Err(Failure::Refused(InsertError::ParentMissing));
         }
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         let first_job = new.first_job.clone();
         let sync = create(new, mode, now);
-        insert(&mut tx, organization, &sync).await.map_err(inserting)?;
-        let job = QueuedJob { id: &first_job, sync: &sync, trigger: JobTrigger::Scheduled };
-        jobs::queue(&mut tx, organization, &job, now).await?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
+        insert(tx, organization, &sync).await.map_err(inserting)?;
+        let job = QueuedJob {
+            id: &first_job,
+            sync: &sync,
+            trigger: JobTrigger::Scheduled,
+        };
+        jobs::queue(tx, organization, &job, now).await?;
+        audit::store(tx, organization, audit, now).await?;
         Ok(sync)
     }
 
@@ -280,44 +297,46 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        let position = |it: &Sync| PageCursor { created_at: it.created_at, id: it.id.to_string() };
+        let position = |it: &Sync| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        };
         page(request, &rows, total, read, position)
     }
 
     async fn remove_sync(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
-        let mut tx = self.begin().await?;
         // Jobs and catalogue go with it by their foreign keys.
-        let removed = sqlx::query("DELETE FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3")
-            .bind(organization.as_str())
-            .bind(bucket.as_str())
-            .bind(sync.as_str())
-            .execute(&mut *tx)
-            .await?;
+        let removed =
+            sqlx::query("DELETE FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3")
+                .bind(organization.as_str())
+                .bind(bucket.as_str())
+                .bind(sync.as_str())
+                .execute(&mut *tx)
+                .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
-        let now = self.now(&mut tx).await?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
+        let now = self.now(tx).await?;
+        audit::store(tx, organization, audit, now).await?;
         Ok(true)
     }
 
     async fn trigger_sync(
         &self,
+        tx: &mut PgConnection,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
-        job: &JobId,
-        full: bool,
+        wish: Wish<'_>,
         audit: &NewAuditRow,
     ) -> Result<Option<TriggerOutcome>, Fault> {
-        let mut tx = self.begin().await?;
         let found = sqlx::query(concat!(
             "SELECT ",
             columns!(),
@@ -339,23 +358,26 @@ impl Store {
         if let Some(other) = found.queued_job.as_ref().or(holder) {
             return Ok(Some(TriggerOutcome::AlreadyRunning(other.clone())));
         }
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         sqlx::query(
             "UPDATE syncs SET queued_job = $3, next_run_at = $4, checkpoint = CASE WHEN $5 THEN NULL ELSE checkpoint END, \
              updated_at = $4 WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())
         .bind(sync.as_str())
-        .bind(job.as_str())
+        .bind(wish.job.as_str())
         .bind(now)
-        .bind(full)
+        .bind(wish.full)
         .execute(&mut *tx)
         .await?;
-        let queued = QueuedJob { id: job, sync: &found, trigger: JobTrigger::Manual };
-        jobs::queue(&mut tx, organization, &queued, now).await?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
-        Ok(Some(TriggerOutcome::Queued(job.clone())))
+        let queued = QueuedJob {
+            id: wish.job,
+            sync: &found,
+            trigger: JobTrigger::Manual,
+        };
+        jobs::queue(tx, organization, &queued, now).await?;
+        audit::store(tx, organization, audit, now).await?;
+        Ok(Some(TriggerOutcome::Queued(wish.job.clone())))
     }
 }
 
@@ -368,7 +390,7 @@ impl SyncRepository for Store {
         mode: SyncMode,
         audit: NewAuditRow,
     ) -> Result<Sync, InsertError> {
-        retried!(self.insert_sync(organization, sync.clone(), mode, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, tx => self.insert_sync(&mut tx, organization, sync.clone(), mode, &audit)).map_err(Failure::into_port)
     }
 
     async fn find(
@@ -397,7 +419,9 @@ impl SyncRepository for Store {
         sync: &SyncId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(retried!(self.remove_sync(organization, bucket, sync, &audit))?)
+        Ok(
+            in_transaction!(self, tx => self.remove_sync(&mut tx, organization, bucket, sync, &audit))?,
+        )
     }
 
     async fn trigger(
@@ -409,6 +433,8 @@ impl SyncRepository for Store {
         full: bool,
         audit: NewAuditRow,
     ) -> Result<Option<TriggerOutcome>, RepositoryError> {
-        Ok(retried!(self.trigger_sync(organization, bucket, sync, job, full, &audit))?)
+        Ok(
+            in_transaction!(self, tx => self.trigger_sync(&mut tx, organization, bucket, sync, Wish { job, full }, &audit))?,
+        )
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::input::InvalidInput;
-use wharf_domain::provider::{BucketPath, Credentials, Provider, ProviderConfig, S3Credentials, TigrisCredentials};
+use wharf_domain::provider::{
+    BucketPath, Credentials, Provider, ProviderConfig, S3Credentials, TigrisCredentials,
+};
 use wharf_egress::{Client, Guard, TlsMode};
 use wharf_ports::{OpenProvider, ProviderError, ProviderFactory};
 
@@ -34,20 +36,35 @@ impl ProviderFactory for S3 {
     fn vet(&self, config: &ProviderConfig) -> Result<(), InvalidInput> {
         match Store::of(config) {
             Some(store) => vet(&store, self.guard.policy()),
-            None => Err(InvalidInput::one("provider_type", "unsupported", not_ours(config.provider()))),
+            None => Err(InvalidInput::one(
+                "provider_type",
+                "unsupported",
+                not_ours(config.provider()),
+            )),
         }
     }
 
     fn vet_source_path(&self, provider: Provider, source_path: &str) -> Result<(), InvalidInput> {
         if !self.supports(provider) {
-            return Err(InvalidInput::one("source_path", "unsupported", not_ours(provider)));
+            return Err(InvalidInput::one(
+                "source_path",
+                "unsupported",
+                not_ours(provider),
+            ));
         }
         BucketPath::parse(source_path, "source_path").map(|_| ())
     }
 
-    fn open(&self, config: &ProviderConfig, credentials: Credentials) -> Result<OpenProvider, ProviderError> {
+    fn open(
+        &self,
+        config: &ProviderConfig,
+        credentials: Credentials,
+    ) -> Result<OpenProvider, ProviderError> {
         let Some(store) = Store::of(config) else {
-            return Err(ProviderError::permanent(ErrorCode::AdapterMissing, not_ours(config.provider())));
+            return Err(ProviderError::permanent(
+                ErrorCode::AdapterMissing,
+                not_ours(config.provider()),
+            ));
         };
         if credentials.provider() != config.provider() {
             let message = format!(
@@ -58,7 +75,11 @@ impl ProviderFactory for S3 {
             return Err(ProviderError::permanent(ErrorCode::ConfigInvalid, message));
         }
         let key = access_key(credentials)?;
-        let tls = if store.verified { TlsMode::Verified } else { TlsMode::Unverified };
+        let tls = if store.verified {
+            TlsMode::Verified
+        } else {
+            TlsMode::Unverified
+        };
         let client = Client::new(Arc::clone(&self.guard), tls);
         let wire = Wire::new(&store, key, client);
         Ok(Arc::new(Account::new(store, wire)))
@@ -67,18 +88,32 @@ impl ProviderFactory for S3 {
 
 fn access_key(credentials: Credentials) -> Result<AccessKey, ProviderError> {
     match credentials {
-        Credentials::S3(S3Credentials::AccessKey { access_key_id, secret_access_key, session_token }) => {
-            Ok(AccessKey { id: access_key_id, secret: secret_access_key, session_token })
-        }
+        Credentials::S3(S3Credentials::AccessKey {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        }) => Ok(AccessKey {
+            id: access_key_id,
+            secret: secret_access_key,
+            session_token,
+        }),
         Credentials::S3(S3Credentials::IamRole { .. }) => Err(ProviderError::permanent(
             ErrorCode::ConfigInvalid,
             "provider_config.credentials.type: role connections need Wharf's own identity (`providers.aws.identity`), \
              which this version cannot use",
         )),
-        Credentials::Tigris(TigrisCredentials { access_key_id, secret_access_key }) => {
-            Ok(AccessKey { id: access_key_id, secret: secret_access_key, session_token: None })
-        }
-        other => Err(ProviderError::permanent(ErrorCode::AdapterMissing, not_ours(other.provider()))),
+        Credentials::Tigris(TigrisCredentials {
+            access_key_id,
+            secret_access_key,
+        }) => Ok(AccessKey {
+            id: access_key_id,
+            secret: secret_access_key,
+            session_token: None,
+        }),
+        other => Err(ProviderError::permanent(
+            ErrorCode::AdapterMissing,
+            not_ours(other.provider()),
+        )),
     }
 }
 

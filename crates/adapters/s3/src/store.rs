@@ -100,7 +100,11 @@ mod tests {
             ("cn-north-1", None, "aws-cn"),
             ("us-gov-west-1", None, "aws-us-gov"),
             ("auto", Some("https://t3.storage.dev"), "t3.storage.dev:443"),
-            ("auto", Some("http://t3.storage.dev:443"), "t3.storage.dev:443"),
+            (
+                "auto",
+                Some("http://t3.storage.dev:443"),
+                "t3.storage.dev:443",
+            ),
             ("auto", Some("http://[::1]:9000"), "[::1]:9000"),
         ] {
             assert_eq!(store(Profile::S3, region, endpoint).authority(), authority);
@@ -118,13 +122,32 @@ mod tests {
             (Profile::S3, minio, "media.2024", true),
             (Profile::Tigris, tigris, "media", false),
             (Profile::Tigris, tigris, "media.2024", true),
-            (Profile::Tigris, Some("http://127.0.0.1:9000"), "media", true),
+            (
+                Profile::Tigris,
+                Some("http://127.0.0.1:9000"),
+                "media",
+                true,
+            ),
             (Profile::Tigris, Some("http://[::1]:9000"), "media", true),
-            (Profile::Tigris, Some("http://localhost:9000"), "media", true),
-            (Profile::Tigris, Some("http://t3.localhost:9000"), "media", false),
+            (
+                Profile::Tigris,
+                Some("http://localhost:9000"),
+                "media",
+                true,
+            ),
+            (
+                Profile::Tigris,
+                Some("http://t3.localhost:9000"),
+                "media",
+                false,
+            ),
         ] {
             let store = store(profile, "us-east-1", endpoint);
-            assert_eq!(store.names_bucket_in_path(bucket), in_path, "{endpoint:?} {bucket}");
+            assert_eq!(
+                store.names_bucket_in_path(bucket),
+                in_path,
+                "{endpoint:?} {bucket}"
+            );
         }
     }
 }

@@ -17,8 +17,12 @@ pub(crate) fn vet(store: &Store, policy: &Policy) -> Result<(), InvalidInput> {
         // AWS is public; only an opened address, such as one of a VPC endpoint, could do without proof.
         let could_be_opened = policy.allow_loopback || !policy.allow.is_empty();
         return match (store.tls, store.verified) {
-            (false, _) if !could_be_opened => refused(USE_SSL, words("AWS", &Reason::PlainHttp(80))),
-            (true, false) if !could_be_opened => refused(VERIFY_SSL, words("AWS", &Reason::UnverifiedTls(443))),
+            (false, _) if !could_be_opened => {
+                refused(USE_SSL, words("AWS", &Reason::PlainHttp(80)))
+            }
+            (true, false) if !could_be_opened => {
+                refused(VERIFY_SSL, words("AWS", &Reason::UnverifiedTls(443)))
+            }
             _ => Ok(()),
         };
     };
@@ -29,12 +33,14 @@ pub(crate) fn vet(store: &Store, policy: &Policy) -> Result<(), InvalidInput> {
     let origin = endpoint.origin();
     let authority = origin.authority();
     match origin.scheme() {
-        Scheme::Http if !could_be_opened(policy, &endpoint) => {
-            refused(ENDPOINT, words(&authority, &Reason::PlainHttp(origin.port())))
-        }
-        Scheme::Https if !store.verified && !could_be_opened(policy, &endpoint) => {
-            refused(VERIFY_SSL, words(&authority, &Reason::UnverifiedTls(origin.port())))
-        }
+        Scheme::Http if !could_be_opened(policy, &endpoint) => refused(
+            ENDPOINT,
+            words(&authority, &Reason::PlainHttp(origin.port())),
+        ),
+        Scheme::Https if !store.verified && !could_be_opened(policy, &endpoint) => refused(
+            VERIFY_SSL,
+            words(&authority, &Reason::UnverifiedTls(origin.port())),
+        ),
         _ => Ok(()),
     }
 }
@@ -47,7 +53,9 @@ fn could_be_opened(policy: &Policy, endpoint: &Endpoint) -> bool {
         || match endpoint.origin().host() {
             Host::Ipv4(v4) => policy.verdict((*v4, port).into()) == opened,
             Host::Ipv6(v6) => policy.verdict((*v6, port).into()) == opened,
-            Host::Domain(_) => policy.allow_loopback || policy.allow.iter().any(|entry| entry.opens_port(port)),
+            Host::Domain(_) => {
+                policy.allow_loopback || policy.allow.iter().any(|entry| entry.opens_port(port))
+            }
         }
 }
 
@@ -63,7 +71,12 @@ mod tests {
     use super::*;
     use crate::store::Profile;
 
-    fn vetted(policy: &Policy, endpoint: Option<&str>, tls: bool, verified: bool) -> Result<(), (String, String)> {
+    fn vetted(
+        policy: &Policy,
+        endpoint: Option<&str>,
+        tls: bool,
+        verified: bool,
+    ) -> Result<(), (String, String)> {
         let store = Store {
             profile: Profile::S3,
             region: Region::parse("us-east-1").unwrap(),
@@ -78,35 +91,116 @@ mod tests {
     fn what_no_dial_could_reach_is_refused_with_the_field_and_the_remedy() {
         let strict = Policy::default();
         for (endpoint, tls, verified, field, remedy) in [
-            (Some("http://127.0.0.1:9000"), false, true, ENDPOINT, "egress.allow_loopback"),
-            (Some("https://10.1.2.3:9000"), true, true, ENDPOINT, "`egress.allow` entry `10.1.2.3:9000`"),
-            (Some("https://169.254.169.254"), true, true, ENDPOINT, "never opened"),
-            (Some("https://minio.internal"), true, true, ENDPOINT, "egress.allow"),
-            (Some("https://minio.example.com:8080"), true, true, ENDPOINT, "port 8080 is not open"),
-            (Some("http://minio.example.com"), false, true, ENDPOINT, "plain HTTP"),
-            (Some("http://93.184.216.34:9000"), false, true, ENDPOINT, "plain HTTP"),
-            (Some("https://minio.example.com"), true, false, VERIFY_SSL, "certificates may go unverified"),
-            (Some("https://93.184.216.34"), true, false, VERIFY_SSL, "certificates may go unverified"),
+            (
+                Some("http://127.0.0.1:9000"),
+                false,
+                true,
+                ENDPOINT,
+                "egress.allow_loopback",
+            ),
+            (
+                Some("https://10.1.2.3:9000"),
+                true,
+                true,
+                ENDPOINT,
+                "`egress.allow` entry `10.1.2.3:9000`",
+            ),
+            (
+                Some("https://169.254.169.254"),
+                true,
+                true,
+                ENDPOINT,
+                "never opened",
+            ),
+            (
+                Some("https://minio.internal"),
+                true,
+                true,
+                ENDPOINT,
+                "egress.allow",
+            ),
+            (
+                Some("https://minio.example.com:8080"),
+                true,
+                true,
+                ENDPOINT,
+                "port 8080 is not open",
+            ),
+            (
+                Some("http://minio.example.com"),
+                false,
+                true,
+                ENDPOINT,
+                "plain HTTP",
+            ),
+            (
+                Some("http://93.184.216.34:9000"),
+                false,
+                true,
+                ENDPOINT,
+                "plain HTTP",
+            ),
+            (
+                Some("https://minio.example.com"),
+                true,
+                false,
+                VERIFY_SSL,
+                "certificates may go unverified",
+            ),
+            (
+                Some("https://93.184.216.34"),
+                true,
+                false,
+                VERIFY_SSL,
+                "certificates may go unverified",
+            ),
             (None, false, true, USE_SSL, "plain HTTP"),
-            (None, true, false, VERIFY_SSL, "certificates may go unverified"),
+            (
+                None,
+                true,
+                false,
+                VERIFY_SSL,
+                "certificates may go unverified",
+            ),
         ] {
             let (path, message) = vetted(&strict, endpoint, tls, verified).unwrap_err();
             assert_eq!(path, field, "{endpoint:?}");
             assert!(message.contains(remedy), "{endpoint:?}: {message}");
         }
         assert_eq!(vetted(&strict, None, true, true), Ok(()));
-        assert_eq!(vetted(&strict, Some("https://minio.example.com:9000"), true, true), Ok(()));
+        assert_eq!(
+            vetted(&strict, Some("https://minio.example.com:9000"), true, true),
+            Ok(())
+        );
     }
 
     #[test]
     fn what_an_operator_opened_passes() {
-        let lan = Policy { allow: vec!["10.0.0.0/8:9000".parse().unwrap()], ..Policy::default() };
-        assert_eq!(vetted(&lan, Some("http://10.1.2.3:9000"), false, true), Ok(()));
-        assert_eq!(vetted(&lan, Some("https://10.1.2.3:9000"), true, false), Ok(()));
-        assert_eq!(vetted(&lan, Some("http://minio.example.com:9000"), false, true), Ok(()));
+        let lan = Policy {
+            allow: vec!["10.0.0.0/8:9000".parse().unwrap()],
+            ..Policy::default()
+        };
+        assert_eq!(
+            vetted(&lan, Some("http://10.1.2.3:9000"), false, true),
+            Ok(())
+        );
+        assert_eq!(
+            vetted(&lan, Some("https://10.1.2.3:9000"), true, false),
+            Ok(())
+        );
+        assert_eq!(
+            vetted(&lan, Some("http://minio.example.com:9000"), false, true),
+            Ok(())
+        );
         assert!(vetted(&lan, Some("http://93.184.216.34:9000"), false, true).is_err());
         assert!(vetted(&lan, Some("https://minio.example.com"), true, false).is_err());
-        let lab = Policy { allow_loopback: true, ..Policy::default() };
-        assert_eq!(vetted(&lab, Some("http://127.0.0.1:41000"), false, true), Ok(()));
+        let lab = Policy {
+            allow_loopback: true,
+            ..Policy::default()
+        };
+        assert_eq!(
+            vetted(&lab, Some("http://127.0.0.1:41000"), false, true),
+            Ok(())
+        );
     }
 }

@@ -22,14 +22,18 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use chrono::DateTime;
 use futures::stream::{self, BoxStream, StreamExt};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use wharf_domain::Timestamp;
 use wharf_domain::secret::SecretString;
 use wharf_egress as egress;
 
 use self::connector::GuardedHttp;
-use self::guarding::{PlainManners, WholeListings};
 pub(crate) use self::failure::{Failure, Hint, Refused};
+use self::guarding::{PlainManners, WholeListings};
 use crate::store::Store;
+
+/// A key that no object has to have.
+const STAND_IN: &str = "-";
 
 /// An access key, on its way to the signatures.
 pub(crate) struct AccessKey {
@@ -108,12 +112,16 @@ pub(crate) struct Opened {
 impl Wire {
     pub(crate) fn new(store: &Store, key: AccessKey, http: egress::Client) -> Self {
         let connector = SharedHttpConnector::new(GuardedHttp::new(http, store.tls));
-        let token = key.session_token.as_ref().map(|token| token.expose().to_owned());
+        let token = key
+            .session_token
+            .as_ref()
+            .map(|token| token.expose().to_owned());
         let credentials = Credentials::new(key.id, key.secret.expose(), token, None, "connection");
-        let config = aws_sdk_s3::Config::builder()
+        let mut config = aws_sdk_s3::Config::builder();
+        config.set_endpoint_url(store.endpoint.as_ref().map(ToString::to_string));
+        let config = config
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(store.region.as_str().to_owned()))
-            .set_endpoint_url(store.endpoint.as_ref().map(ToString::to_string))
             .credentials_provider(credentials)
             .disable_s3_express_session_auth(true)
             .http_client(http_client_fn(move |_, _| connector.clone()))
@@ -135,7 +143,10 @@ impl Wire {
     /// `ListBuckets`, of which only the success matters.
     pub(crate) async fn list_buckets(&self, most: Option<i32>) -> Result<(), Failure> {
         let call = self.by_path.list_buckets().set_max_buckets(most);
-        call.send().await.map(|_| ()).map_err(failure::of)
+        call.send()
+            .await
+            .map(|_| ())
+            .map_err(|error| failure::of(&error))
     }
 
     /// One page of `ListObjectsV2`.
@@ -149,30 +160,71 @@ impl Wire {
             .set_continuation_token(request.token.map(ToOwned::to_owned))
             .set_encoding_type(request.url_encoded.then_some(EncodingType::Url))
             .set_optional_object_attributes(
-                self.store.is_aws().then(|| vec![OptionalObjectAttributes::RestoreStatus]),
+                self.store
+                    .is_aws()
+                    .then(|| vec![OptionalObjectAttributes::RestoreStatus]),
             );
-        let page = call.send().await.map_err(failure::of)?;
+        let page = call.send().await.map_err(|error| failure::of(&error))?;
         Ok(Page {
             url_encoded: page.encoding_type == Some(EncodingType::Url),
             truncated: page.is_truncated,
             next: page.next_continuation_token,
-            objects: page.contents.unwrap_or_default().into_iter().map(listed).collect(),
+            objects: page
+                .contents
+                .unwrap_or_default()
+                .into_iter()
+                .map(listed)
+                .collect(),
         })
     }
 
     /// `GetObject` of the whole object.
-    pub(crate) async fn get(&self, bucket: &str, key: &str, condition: &Condition) -> Result<Opened, Failure> {
-        let call = self.client(bucket).get_object().bucket(bucket).key(key).checksum_mode(ChecksumMode::Enabled);
+    pub(crate) async fn get(
+        &self,
+        bucket: &str,
+        key: &str,
+        condition: &Condition,
+    ) -> Result<Opened, Failure> {
+        // The SDK takes a key of nothing but white space for none at all, so another one stands in for it.
+        let blank = key
+            .trim()
+            .is_empty()
+            .then(|| percent_encode(key.as_bytes(), NON_ALPHANUMERIC).to_string());
+        let sent = if blank.is_some() { STAND_IN } else { key };
+        let call = self
+            .client(bucket)
+            .get_object()
+            .bucket(bucket)
+            .key(sent)
+            .checksum_mode(ChecksumMode::Enabled);
         let call = match condition {
             Condition::Tag(tag) => call.if_match(format!("\"{tag}\"")),
-            Condition::UnmodifiedSince(time) => call.if_unmodified_since(SdkTime::from_secs_and_nanos(time.timestamp(), 0)),
+            Condition::UnmodifiedSince(time) => {
+                call.if_unmodified_since(SdkTime::from_secs_and_nanos(time.timestamp(), 0))
+            }
             Condition::Any => call,
         };
-        Ok(opened(call.send().await.map_err(failure::of)?))
+        let call = call.customize().mutate_request(move |request| {
+            if let Some(key) = &blank {
+                let uri = request
+                    .uri()
+                    .replacen(&format!("/{STAND_IN}?"), &format!("/{key}?"), 1);
+                request
+                    .set_uri(uri)
+                    .expect("percent-encoded text can stand in a path");
+            }
+        });
+        Ok(opened(
+            call.send().await.map_err(|error| failure::of(&error))?,
+        ))
     }
 
     fn client(&self, bucket: &str) -> &Client {
-        if self.store.names_bucket_in_path(bucket) { &self.by_path } else { &self.by_host }
+        if self.store.names_bucket_in_path(bucket) {
+            &self.by_path
+        } else {
+            &self.by_host
+        }
     }
 }
 
@@ -197,7 +249,9 @@ fn opened(output: GetObjectOutput) -> Opened {
             Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
         );
     Opened {
-        length: output.content_length.and_then(|length| u64::try_from(length).ok()),
+        length: output
+            .content_length
+            .and_then(|length| u64::try_from(length).ok()),
         verified: verified(&output),
         opaque_etag,
         etag: output.e_tag,

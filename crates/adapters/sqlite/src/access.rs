@@ -11,7 +11,7 @@ use crate::audit;
 use crate::clock::{micros, micros_of};
 use crate::error::{Failure, Fault, inserting};
 use crate::row::Columns;
-use crate::store::Store;
+use crate::store::{Store, in_transaction};
 
 macro_rules! key_columns {
     () => {
@@ -26,14 +26,16 @@ pub(crate) async fn insert_user(
     user: &NewUser,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO users (organization, id, email, role, created_at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(organization.as_str())
-        .bind(user.id.as_str())
-        .bind(user.email.as_str())
-        .bind(user.role.as_str())
-        .bind(micros(now))
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO users (organization, id, email, role, created_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(organization.as_str())
+    .bind(user.id.as_str())
+    .bind(user.email.as_str())
+    .bind(user.role.as_str())
+    .bind(micros(now))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -100,18 +102,25 @@ async fn find_key(
     organization: &OrganizationId,
     key: &ApiKeyId,
 ) -> Result<Option<ApiKey>, Fault> {
-    sqlx::query(concat!("SELECT ", key_columns!(), " FROM api_keys WHERE organization = $1 AND id = $2"))
-        .bind(organization.as_str())
-        .bind(key.as_str())
-        .fetch_optional(connection)
-        .await?
-        .as_ref()
-        .map(read_key)
-        .transpose()
+    sqlx::query(concat!(
+        "SELECT ",
+        key_columns!(),
+        " FROM api_keys WHERE organization = $1 AND id = $2"
+    ))
+    .bind(organization.as_str())
+    .bind(key.as_str())
+    .fetch_optional(connection)
+    .await?
+    .as_ref()
+    .map(read_key)
+    .transpose()
 }
 
 impl Store {
-    async fn find_organization(&self, organization: &OrganizationId) -> Result<Option<Organization>, Fault> {
+    async fn find_organization(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<Organization>, Fault> {
         sqlx::query("SELECT id, name, created_at FROM organizations WHERE id = $1")
             .bind(organization.as_str())
             .fetch_optional(&self.reads)
@@ -123,27 +132,39 @@ impl Store {
 
     async fn add_user(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         new: NewUser,
         audit: &NewAuditRow,
     ) -> Result<User, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        insert_user(&mut tx, organization, &new, now).await.map_err(inserting)?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
-        Ok(User { id: new.id, email: new.email, role: new.role, created_at: now })
+        let now = self.now(tx).await?;
+        insert_user(tx, organization, &new, now)
+            .await
+            .map_err(inserting)?;
+        audit::store(tx, organization, audit, now).await?;
+        Ok(User {
+            id: new.id,
+            email: new.email,
+            role: new.role,
+            created_at: now,
+        })
     }
 
-    async fn user_at(&self, organization: &OrganizationId, email: &Email) -> Result<Option<User>, Fault> {
-        sqlx::query("SELECT id, email, role, created_at FROM users WHERE organization = $1 AND email = $2")
-            .bind(organization.as_str())
-            .bind(email.as_str())
-            .fetch_optional(&self.reads)
-            .await?
-            .as_ref()
-            .map(read_user)
-            .transpose()
+    async fn user_at(
+        &self,
+        organization: &OrganizationId,
+        email: &Email,
+    ) -> Result<Option<User>, Fault> {
+        sqlx::query(
+            "SELECT id, email, role, created_at FROM users WHERE organization = $1 AND email = $2",
+        )
+        .bind(organization.as_str())
+        .bind(email.as_str())
+        .fetch_optional(&self.reads)
+        .await?
+        .as_ref()
+        .map(read_user)
+        .transpose()
     }
 
     async fn users(&self, organization: &OrganizationId) -> Result<Vec<User>, Fault> {
@@ -158,20 +179,25 @@ impl Store {
 
     async fn add_key(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         new: NewApiKey,
         audit: &NewAuditRow,
     ) -> Result<ApiKey, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        insert_key(&mut tx, organization, &new, now).await.map_err(inserting)?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        let stored = find_key(&mut tx, organization, &new.id).await?;
-        tx.commit().await?;
+        let now = self.now(tx).await?;
+        insert_key(tx, organization, &new, now)
+            .await
+            .map_err(inserting)?;
+        audit::store(tx, organization, audit, now).await?;
+        let stored = find_key(tx, organization, &new.id).await?;
         stored.ok_or_else(|| Fault::Corrupt("api_keys: an inserted row is missing".into()).into())
     }
 
-    async fn keys_of(&self, organization: &OrganizationId, user: &UserId) -> Result<Vec<ApiKey>, Fault> {
+    async fn keys_of(
+        &self,
+        organization: &OrganizationId,
+        user: &UserId,
+    ) -> Result<Vec<ApiKey>, Fault> {
         sqlx::query(concat!(
             "SELECT ",
             key_columns!(),
@@ -188,12 +214,12 @@ impl Store {
 
     async fn revoke_key(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         key: &ApiKeyId,
         audit: &NewAuditRow,
     ) -> Result<Option<ApiKey>, Fault> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         let revoked = sqlx::query(
             "UPDATE api_keys SET revoked_at = $3 WHERE organization = $1 AND id = $2 AND revoked_at IS NULL",
         )
@@ -203,17 +229,19 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if revoked.rows_affected() > 0 {
-            audit::store(&mut tx, organization, audit, now).await?;
+            audit::store(tx, organization, audit, now).await?;
         }
-        let stored = find_key(&mut tx, organization, key).await?;
-        tx.commit().await?;
+        let stored = find_key(tx, organization, key).await?;
         Ok(stored)
     }
 }
 
 #[async_trait]
 impl AccessRepository for Store {
-    async fn organization(&self, organization: &OrganizationId) -> Result<Option<Organization>, RepositoryError> {
+    async fn organization(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<Organization>, RepositoryError> {
         Ok(self.find_organization(organization).await?)
     }
 
@@ -223,14 +251,22 @@ impl AccessRepository for Store {
         user: NewUser,
         audit: NewAuditRow,
     ) -> Result<User, InsertError> {
-        self.add_user(organization, user, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.add_user(&mut tx, organization, user, &audit))
+            .map_err(Failure::into_port)
     }
 
-    async fn find_user(&self, organization: &OrganizationId, email: &Email) -> Result<Option<User>, RepositoryError> {
+    async fn find_user(
+        &self,
+        organization: &OrganizationId,
+        email: &Email,
+    ) -> Result<Option<User>, RepositoryError> {
         Ok(self.user_at(organization, email).await?)
     }
 
-    async fn list_users(&self, organization: &OrganizationId) -> Result<Vec<User>, RepositoryError> {
+    async fn list_users(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Vec<User>, RepositoryError> {
         Ok(self.users(organization).await?)
     }
 
@@ -240,7 +276,8 @@ impl AccessRepository for Store {
         key: NewApiKey,
         audit: NewAuditRow,
     ) -> Result<ApiKey, InsertError> {
-        self.add_key(organization, key, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.add_key(&mut tx, organization, key, &audit))
+            .map_err(Failure::into_port)
     }
 
     async fn list_api_keys(
@@ -257,6 +294,6 @@ impl AccessRepository for Store {
         key: &ApiKeyId,
         audit: NewAuditRow,
     ) -> Result<Option<ApiKey>, RepositoryError> {
-        Ok(self.revoke_key(organization, key, &audit).await?)
+        Ok(in_transaction!(self, tx => self.revoke_key(&mut tx, organization, key, &audit))?)
     }
 }

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
@@ -11,7 +12,7 @@ use crate::clock::micros;
 use crate::error::{Failure, Fault, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::Store;
+use crate::store::{Store, in_transaction};
 
 macro_rules! columns {
     () => {
@@ -51,12 +52,12 @@ fn read(row: &SqliteRow) -> Result<Bucket, Fault> {
 impl Store {
     async fn insert_bucket(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         new: NewBucket,
         audit: &NewAuditRow,
     ) -> Result<Bucket, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         sqlx::query(
             "INSERT INTO buckets (organization, id, namespace, name, lower_name, description, schema, metadata, \
              created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
@@ -73,8 +74,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(inserting)?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
+        audit::store(tx, organization, audit, now).await?;
         Ok(Bucket {
             id: new.id,
             namespace: new.namespace,
@@ -156,16 +156,19 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+        page(request, &rows, total, read, |it| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        })
     }
 
     async fn remove_bucket(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         bucket: &BucketId,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
-        let mut tx = self.begin().await?;
         // Syncs, jobs, objects and the catalogue go with it by their foreign keys.
         let removed = sqlx::query("DELETE FROM buckets WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
@@ -175,9 +178,8 @@ impl Store {
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
-        let now = self.now(&mut tx).await?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
+        let now = self.now(tx).await?;
+        audit::store(tx, organization, audit, now).await?;
         Ok(true)
     }
 }
@@ -190,7 +192,8 @@ impl BucketRepository for Store {
         bucket: NewBucket,
         audit: NewAuditRow,
     ) -> Result<Bucket, InsertError> {
-        self.insert_bucket(organization, bucket, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.insert_bucket(&mut tx, organization, bucket, &audit))
+            .map_err(Failure::into_port)
     }
 
     async fn find(
@@ -199,7 +202,9 @@ impl BucketRepository for Store {
         namespace: &NamespaceId,
         identifier: &BucketIdentifier,
     ) -> Result<Option<Bucket>, RepositoryError> {
-        Ok(self.find_bucket(organization, namespace, identifier).await?)
+        Ok(self
+            .find_bucket(organization, namespace, identifier)
+            .await?)
     }
 
     async fn list(
@@ -209,7 +214,9 @@ impl BucketRepository for Store {
         search: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<Bucket>, RepositoryError> {
-        Ok(self.list_buckets(organization, namespace, search, page).await?)
+        Ok(self
+            .list_buckets(organization, namespace, search, page)
+            .await?)
     }
 
     async fn remove(
@@ -218,6 +225,6 @@ impl BucketRepository for Store {
         bucket: &BucketId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(self.remove_bucket(organization, bucket, &audit).await?)
+        Ok(in_transaction!(self, tx => self.remove_bucket(&mut tx, organization, bucket, &audit))?)
     }
 }

@@ -8,7 +8,7 @@ use wharf_domain::Timestamp;
 
 use crate::error::Fault;
 
-/// SQLite's clock ticks in milliseconds. Every reading is later than the one before by at least a microsecond, so that
+/// `SQLite`'s clock ticks in milliseconds. Every reading is later than the one before by at least a microsecond, so that
 /// rows of the same millisecond keep the order of their writing.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
@@ -20,13 +20,23 @@ const SMOOTHED: i64 = 1_000_000;
 
 impl Clock {
     pub(crate) async fn now(&self, connection: &mut SqliteConnection) -> Result<Timestamp, Fault> {
-        let read: i64 = sqlx::query_scalar("SELECT CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER) * 1000")
-            .fetch_one(connection)
-            .await?;
-        let after = |last: i64| if last.saturating_sub(read) > SMOOTHED { read } else { read.max(last.saturating_add(1)) };
-        let last = self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(after(last)));
+        let read: i64 =
+            sqlx::query_scalar("SELECT CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER) * 1000")
+                .fetch_one(connection)
+                .await?;
+        let after = |last: i64| {
+            if last.saturating_sub(read) > SMOOTHED {
+                read
+            } else {
+                read.max(last.saturating_add(1))
+            }
+        };
+        let last = self
+            .last
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(after(last)));
         let now = after(last.unwrap_or_else(|last| last));
-        Timestamp::from_timestamp_micros(now).ok_or_else(|| Fault::Corrupt("the clock is out of range".into()))
+        Timestamp::from_timestamp_micros(now)
+            .ok_or_else(|| Fault::Corrupt("the clock is out of range".into()))
     }
 }
 

@@ -36,13 +36,17 @@ pub enum OpenError {
         source: io::Error,
     },
     /// A later version of Wharf has migrated it.
-    #[error("the database was migrated by a newer version of wharf (migration {migration}); run that version or a later one")]
+    #[error(
+        "the database was migrated by a newer version of wharf (migration {migration}); run that version or a later one"
+    )]
     Newer {
         /// The first migration that this version does not know.
         migration: i64,
     },
     /// The migrations that were applied to it are not this program's.
-    #[error("the database's migration {migration} is not the one this version of wharf has; it is not a database of wharf, or was changed by hand")]
+    #[error(
+        "the database's migration {migration} is not the one this version of wharf has; it is not a database of wharf, or was changed by hand"
+    )]
     Foreign {
         /// The migration that differs.
         migration: i64,
@@ -50,7 +54,7 @@ pub enum OpenError {
     /// It could not be brought up to date.
     #[error("the database could not be migrated")]
     Migration(#[source] MigrateError),
-    /// It is not a SQLite database, is damaged or locked.
+    /// It is not a `SQLite` database, is damaged or locked.
     #[error("the database could not be opened")]
     Database(#[source] sqlx::Error),
 }
@@ -87,12 +91,18 @@ impl SqliteDatabase {
     /// Opens the database at a path or a `sqlite:` URL, whose rest is the path as it stands. A file that is not there is
     /// created, readable by its owner only; pending migrations are applied.
     pub async fn open(location: &str) -> Result<Self, OpenError> {
-        let path = location.strip_prefix("sqlite://").or_else(|| location.strip_prefix("sqlite:")).unwrap_or(location);
+        let path = location
+            .strip_prefix("sqlite://")
+            .or_else(|| location.strip_prefix("sqlite:"))
+            .unwrap_or(location);
         Self::open_path(Path::new(path)).await
     }
 
     async fn open_path(path: &Path) -> Result<Self, OpenError> {
-        create(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+        create(path).map_err(|source| OpenError::File {
+            path: path.to_owned(),
+            source,
+        })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -113,7 +123,13 @@ impl SqliteDatabase {
             .max_connections(READERS)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        Ok(Self { store: Arc::new(Store { reads, writes, clock: Clock::default() }) })
+        Ok(Self {
+            store: Arc::new(Store {
+                reads,
+                writes,
+                clock: Clock::default(),
+            }),
+        })
     }
 
     /// All repositories of this database.
@@ -136,7 +152,10 @@ impl SqliteDatabase {
 
     /// Whether the database answers now.
     pub async fn check(&self) -> Result<(), RepositoryError> {
-        sqlx::query("SELECT 1").execute(&self.store.reads).await.map_err(Fault::from)?;
+        sqlx::query("SELECT 1")
+            .execute(&self.store.reads)
+            .await
+            .map_err(Fault::from)?;
         Ok(())
     }
 
@@ -147,7 +166,7 @@ impl SqliteDatabase {
     }
 }
 
-/// Creates the file before SQLite does, because SQLite would let others read it. The log beside it inherits its mode.
+/// Creates the file before `SQLite` does, because `SQLite` would let others read it. The log beside it inherits its mode.
 fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

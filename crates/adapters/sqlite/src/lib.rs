@@ -1,7 +1,7 @@
-//! Repositories on SQLite: one file, one process, one writer at a time.
+//! Repositories on `SQLite`: one file, one process, one writer at a time.
 //!
 //! Every write is one `BEGIN IMMEDIATE` transaction on the only connection that may write, so that writes never
-//! interleave; reads go through a small pool of their own and see the last committed state. Times come from SQLite's
+//! interleave; reads go through a small pool of their own and see the last committed state. Times come from `SQLite`'s
 //! clock.
 //!
 //! This crate keeps the promises of the repository ports and knows nothing else: no HTTP, no providers, no keys. It

@@ -13,7 +13,7 @@ use crate::clock::micros;
 use crate::error::{Failure, Fault, inserting};
 use crate::page::{Bounds, page};
 use crate::row::Columns;
-use crate::store::Store;
+use crate::store::{Store, in_transaction};
 
 /// Adds a namespace within a transaction.
 pub(crate) async fn insert(
@@ -50,18 +50,29 @@ fn read(row: &SqliteRow) -> Result<Namespace, Fault> {
 impl Store {
     async fn insert_namespace(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         new: NewNamespace,
         audit: &NewAuditRow,
     ) -> Result<Namespace, Failure<InsertError>> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        insert(&mut tx, organization, &new.id, new.name.as_str(), new.description.as_deref(), now)
-            .await
-            .map_err(inserting)?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
-        Ok(Namespace { id: new.id, name: new.name, description: new.description, created_at: now })
+        let now = self.now(tx).await?;
+        insert(
+            tx,
+            organization,
+            &new.id,
+            new.name.as_str(),
+            new.description.as_deref(),
+            now,
+        )
+        .await
+        .map_err(inserting)?;
+        audit::store(tx, organization, audit, now).await?;
+        Ok(Namespace {
+            id: new.id,
+            name: new.name,
+            description: new.description,
+            created_at: now,
+        })
     }
 
     async fn find_namespace(
@@ -81,7 +92,12 @@ impl Store {
             .bind(organization.as_str())
             .bind(name),
         };
-        query.fetch_optional(&self.reads).await?.as_ref().map(read).transpose()
+        query
+            .fetch_optional(&self.reads)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     async fn list_namespaces(
@@ -107,7 +123,10 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+        page(request, &rows, total, read, |it| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        })
     }
 }
 
@@ -119,7 +138,8 @@ impl NamespaceRepository for Store {
         namespace: NewNamespace,
         audit: NewAuditRow,
     ) -> Result<Namespace, InsertError> {
-        self.insert_namespace(organization, namespace, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.insert_namespace(&mut tx, organization, namespace, &audit))
+            .map_err(Failure::into_port)
     }
 
     async fn find(

@@ -4,7 +4,9 @@ use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
-use wharf_domain::object::{BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId};
+use wharf_domain::object::{
+    BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId,
+};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::sync::Sync;
 use wharf_ports::{ObjectRepository, Put, RepositoryError};
@@ -14,7 +16,7 @@ use crate::clock::{micros, micros_of};
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, in_transaction};
 
 macro_rules! columns {
     () => {
@@ -131,15 +133,19 @@ impl Store {
         bucket: &BucketId,
         object: &ObjectId,
     ) -> Result<Option<Object>, Fault> {
-        sqlx::query(concat!("SELECT ", columns!(), " FROM objects WHERE organization = $1 AND bucket = $2 AND id = $3"))
-            .bind(organization.as_str())
-            .bind(bucket.as_str())
-            .bind(object.as_str())
-            .fetch_optional(&self.reads)
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM objects WHERE organization = $1 AND bucket = $2 AND id = $3"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(object.as_str())
+        .fetch_optional(&self.reads)
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
     }
 
     async fn list_objects(
@@ -174,18 +180,21 @@ impl Store {
         .bind(bounds.offset)
         .fetch_all(&mut *connection)
         .await?;
-        page(request, &rows, total, read, |it| PageCursor { created_at: it.created_at, id: it.id.to_string() })
+        page(request, &rows, total, read, |it| PageCursor {
+            created_at: it.created_at,
+            id: it.id.to_string(),
+        })
     }
 
     async fn remove_object(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
+        let now = self.now(tx).await?;
         let removed = sqlx::query(
             "UPDATE objects SET deleted_at = $4, deleted_by = 'person', updated_at = $4 \
              WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL",
@@ -199,8 +208,7 @@ impl Store {
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
-        audit::store(&mut tx, organization, audit, now).await?;
-        tx.commit().await?;
+        audit::store(tx, organization, audit, now).await?;
         Ok(true)
     }
 }
@@ -223,7 +231,9 @@ impl ObjectRepository for Store {
         filter: &ObjectFilter,
         page: &PageRequest,
     ) -> Result<Page<Object>, RepositoryError> {
-        Ok(self.list_objects(organization, bucket, filter, page).await?)
+        Ok(self
+            .list_objects(organization, bucket, filter, page)
+            .await?)
     }
 
     async fn remove(
@@ -233,6 +243,8 @@ impl ObjectRepository for Store {
         object: &ObjectId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(self.remove_object(organization, bucket, object, &audit).await?)
+        Ok(
+            in_transaction!(self, tx => self.remove_object(&mut tx, organization, bucket, object, &audit))?,
+        )
     }
 }

@@ -20,10 +20,18 @@ impl Bounds {
         // One row more than asked for tells whether another page follows.
         let limit = i64::from(request.limit) + 1;
         match &request.start {
-            PageStart::Offset(offset) => {
-                Self { at: i64::MAX, id: String::new(), limit, offset: i64::from(*offset) }
-            }
-            PageStart::After(cursor) => Self { at: micros(cursor.created_at), id: cursor.id.clone(), limit, offset: 0 },
+            PageStart::Offset(offset) => Self {
+                at: i64::MAX,
+                id: String::new(),
+                limit,
+                offset: i64::from(*offset),
+            },
+            PageStart::After(cursor) => Self {
+                at: micros(cursor.created_at),
+                id: cursor.id.clone(),
+                limit,
+                offset: 0,
+            },
         }
     }
 }
@@ -37,7 +45,19 @@ pub(crate) fn page<T>(
     position: impl Fn(&T) -> PageCursor,
 ) -> Result<Page<T>, Fault> {
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
-    let items = rows.iter().take(limit).map(read).collect::<Result<Vec<_>, _>>()?;
-    let next = if rows.len() > limit { items.last().map(position) } else { None };
-    Ok(Page { items, next, total: u64::try_from(total).unwrap_or(0) })
+    let items = rows
+        .iter()
+        .take(limit)
+        .map(read)
+        .collect::<Result<Vec<_>, _>>()?;
+    let next = if rows.len() > limit {
+        items.last().map(position)
+    } else {
+        None
+    };
+    Ok(Page {
+        items,
+        next,
+        total: u64::try_from(total).unwrap_or(0),
+    })
 }

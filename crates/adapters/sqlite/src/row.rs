@@ -21,19 +21,31 @@ impl<'r> Columns<'r> {
         Self { table, row }
     }
 
-    pub(crate) fn get<T: Decode<'r, Sqlite> + Type<Sqlite>>(&self, column: &'static str) -> Result<T, Fault> {
-        self.row.try_get(column).map_err(|_| self.corrupt(column, "is missing or of another type"))
+    pub(crate) fn get<T: Decode<'r, Sqlite> + Type<Sqlite>>(
+        &self,
+        column: &'static str,
+    ) -> Result<T, Fault> {
+        self.row
+            .try_get(column)
+            .map_err(|_| self.corrupt(column, "is missing or of another type"))
     }
 
     pub(crate) fn parse<T: FromStr>(&self, column: &'static str) -> Result<T, Fault> {
         self.read(column, |text| text.parse().ok())
     }
 
-    pub(crate) fn parse_optional<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, Fault> {
+    pub(crate) fn parse_optional<T: FromStr>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, Fault> {
         self.read_optional(column, |text| text.parse().ok())
     }
 
-    pub(crate) fn read<T>(&self, column: &'static str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Fault> {
+    pub(crate) fn read<T>(
+        &self,
+        column: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Fault> {
         read(self.get::<&str>(column)?).ok_or_else(|| self.corrupt(column, "does not read"))
     }
 
@@ -43,14 +55,18 @@ impl<'r> Columns<'r> {
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, Fault> {
         let text = self.get::<Option<&str>>(column)?;
-        text.map(|text| read(text).ok_or_else(|| self.corrupt(column, "does not read"))).transpose()
+        text.map(|text| read(text).ok_or_else(|| self.corrupt(column, "does not read")))
+            .transpose()
     }
 
     pub(crate) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, Fault> {
         self.read(column, |text| serde_json::from_str(text).ok())
     }
 
-    pub(crate) fn json_optional<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, Fault> {
+    pub(crate) fn json_optional<T: DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, Fault> {
         self.read_optional(column, |text| serde_json::from_str(text).ok())
     }
 
@@ -60,12 +76,16 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn time(&self, column: &'static str) -> Result<Timestamp, Fault> {
-        self.time_optional(column)?.ok_or_else(|| self.corrupt(column, "is missing"))
+        self.time_optional(column)?
+            .ok_or_else(|| self.corrupt(column, "is missing"))
     }
 
     pub(crate) fn time_optional(&self, column: &'static str) -> Result<Option<Timestamp>, Fault> {
         let stored: Option<i64> = self.get(column)?;
-        let read = |stored| Timestamp::from_timestamp_micros(stored).ok_or_else(|| self.corrupt(column, "is no time"));
+        let read = |stored| {
+            Timestamp::from_timestamp_micros(stored)
+                .ok_or_else(|| self.corrupt(column, "is no time"))
+        };
         stored.map(read).transpose()
     }
 

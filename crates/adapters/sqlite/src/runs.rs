@@ -16,7 +16,7 @@ use wharf_ports::{Commit, Put, RunError, RunRepository};
 use crate::clock::{micros, span};
 use crate::error::{Failure, Fault};
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, in_transaction};
 use crate::syncs::columns;
 use crate::{audit, jobs, objects, syncs};
 
@@ -62,7 +62,15 @@ async fn unchanged(
     .bind(credential_version.map(number))
     .fetch_optional(tx)
     .await?;
-    found.map(drop).ok_or(Failure::Refused(RunError::ConnectionChanged))
+    found
+        .map(drop)
+        .ok_or(Failure::Refused(RunError::ConnectionChanged))
+}
+
+/// Which catalogue entries to let go of: those that no pass from this one on has seen, and how many at most.
+struct Unseen {
+    pass: u64,
+    limit: u32,
 }
 
 /// What a write of a run leaves on the sync: the lease extended by the time it was leased for, and progress.
@@ -95,12 +103,26 @@ async fn advance(
     .bind(micros(now))
     .execute(&mut *tx)
     .await?;
-    jobs::count(tx, organization, &lease.job, progress.counters, progress.phase, now).await
+    jobs::count(
+        tx,
+        organization,
+        &lease.job,
+        progress.counters,
+        progress.phase,
+        now,
+    )
+    .await
 }
 
 /// Source identities as one bound parameter: `[[provider, authority, object], …]`.
 fn source_list<'a>(sources: impl Iterator<Item = &'a SourceId>) -> String {
-    let triples = sources.map(|source| (source.provider.as_str(), &*source.authority, &*source.object));
+    let triples = sources.map(|source| {
+        (
+            source.provider.as_str(),
+            &*source.authority,
+            &*source.object,
+        )
+    });
     json(&triples.collect::<Vec<_>>())
 }
 
@@ -147,17 +169,22 @@ impl Store {
         leased(&mut connection, organization, lease, now).await
     }
 
-    async fn extend_lease(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Outcome<()> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        leased(&mut tx, organization, lease, now).await?;
+    async fn extend_lease(
+        &self,
+        tx: &mut SqliteConnection,
+        organization: &OrganizationId,
+        lease: &Lease,
+        ttl: Duration,
+    ) -> Outcome<()> {
+        let now = self.now(tx).await?;
+        leased(tx, organization, lease, now).await?;
         sqlx::query("UPDATE syncs SET lease_expires_at = $3 WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(lease.sync.as_str())
             .bind(micros(now) + span(ttl))
             .execute(&mut *tx)
             .await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     async fn known_sources(
@@ -183,44 +210,56 @@ impl Store {
         Ok(rows.iter().map(read_known).collect::<Result<_, _>>()?)
     }
 
-    async fn commit_step(&self, organization: &OrganizationId, lease: &Lease, commit: &Commit) -> Outcome<()> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        let sync = leased(&mut tx, organization, lease, now).await?;
-        unchanged(&mut tx, organization, &sync.connection, commit.epoch, Some(commit.credential_version)).await?;
+    async fn commit_step(
+        &self,
+        tx: &mut SqliteConnection,
+        organization: &OrganizationId,
+        lease: &Lease,
+        commit: &Commit,
+    ) -> Outcome<()> {
+        let now = self.now(tx).await?;
+        let sync = leased(tx, organization, lease, now).await?;
+        unchanged(
+            tx,
+            organization,
+            &sync.connection,
+            commit.epoch,
+            Some(commit.credential_version),
+        )
+        .await?;
         // A source that is put twice in one step is published once, as the last put has it.
-        let puts: BTreeMap<&SourceId, &Put> = commit.puts.iter().map(|put| (&put.source, put)).collect();
+        let puts: BTreeMap<&SourceId, &Put> =
+            commit.puts.iter().map(|put| (&put.source, put)).collect();
         for put in puts.values() {
-            objects::publish(&mut tx, organization, &sync, put, now).await?;
+            objects::publish(tx, organization, &sync, put, now).await?;
         }
         let seen = source_list(puts.keys().copied().chain(&commit.seen));
-        mark_seen(&mut tx, organization, &sync, commit.pass, seen).await?;
+        mark_seen(tx, organization, &sync, commit.pass, seen).await?;
         let progress = Progress {
             counters: &commit.counters,
             pass: commit.pass,
             checkpoint: commit.checkpoint.as_ref().map(json),
             phase: Some(commit.phase),
         };
-        advance(&mut tx, organization, lease, sync, progress, now).await?;
+        advance(tx, organization, lease, sync, progress, now).await?;
         if let Some(row) = &commit.audit {
-            audit::store(&mut tx, organization, row, now).await?;
+            audit::store(tx, organization, row, now).await?;
         }
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     async fn let_go_unseen(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         lease: &Lease,
         epoch: u64,
-        pass: u64,
-        limit: u32,
+        unseen: Unseen,
         audit: &NewAuditRow,
     ) -> Outcome<u64> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        let sync = leased(&mut tx, organization, lease, now).await?;
-        unchanged(&mut tx, organization, &sync.connection, epoch, None).await?;
+        let now = self.now(tx).await?;
+        let sync = leased(tx, organization, lease, now).await?;
+        unchanged(tx, organization, &sync.connection, epoch, None).await?;
         let let_go: Vec<String> = sqlx::query_scalar(
             "DELETE FROM sync_entries WHERE organization = $1 AND sync = $2 AND object IN \
              (SELECT object FROM sync_entries WHERE organization = $1 AND sync = $2 AND seen_pass < $3 LIMIT $4) \
@@ -228,29 +267,40 @@ impl Store {
         )
         .bind(organization.as_str())
         .bind(lease.sync.as_str())
-        .bind(number(pass))
-        .bind(i64::from(limit))
+        .bind(number(unseen.pass))
+        .bind(i64::from(unseen.limit))
         .fetch_all(&mut *tx)
         .await?;
-        let deleted = objects::bury_unheld(&mut tx, organization, &let_go, now).await?;
-        let counters = Counters { deleted, ..Counters::default() };
-        let progress = Progress { counters: &counters, pass, checkpoint: None, phase: None };
-        advance(&mut tx, organization, lease, sync, progress, now).await?;
+        let deleted = objects::bury_unheld(tx, organization, &let_go, now).await?;
+        let counters = Counters {
+            deleted,
+            ..Counters::default()
+        };
+        let progress = Progress {
+            counters: &counters,
+            pass: unseen.pass,
+            checkpoint: None,
+            phase: None,
+        };
+        advance(tx, organization, lease, sync, progress, now).await?;
         if deleted > 0 {
             let mut row = audit.clone();
             if let Some(changes) = row.changes.as_object_mut() {
                 changes.insert("deleted".into(), deleted.into());
             }
-            audit::store(&mut tx, organization, &row, now).await?;
+            audit::store(tx, organization, &row, now).await?;
         }
-        tx.commit().await?;
         Ok(u64::try_from(let_go.len()).unwrap_or(u64::MAX))
     }
 
-    async fn forget_checkpoint(&self, organization: &OrganizationId, lease: &Lease) -> Outcome<()> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        leased(&mut tx, organization, lease, now).await?;
+    async fn forget_checkpoint(
+        &self,
+        tx: &mut SqliteConnection,
+        organization: &OrganizationId,
+        lease: &Lease,
+    ) -> Outcome<()> {
+        let now = self.now(tx).await?;
+        leased(tx, organization, lease, now).await?;
         sqlx::query(
             "UPDATE syncs SET checkpoint = NULL, lease_expires_at = $3 + lease_ttl, updated_at = $3 \
              WHERE organization = $1 AND id = $2",
@@ -260,21 +310,21 @@ impl Store {
         .bind(micros(now))
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     async fn finish_job(
         &self,
+        tx: &mut SqliteConnection,
         organization: &OrganizationId,
         lease: &Lease,
         end: &JobEnd,
         delay: Duration,
         audit: &NewAuditRow,
     ) -> Outcome<()> {
-        let mut tx = self.begin().await?;
-        let now = self.now(&mut tx).await?;
-        let sync = leased(&mut tx, organization, lease, now).await?;
-        jobs::end(&mut tx, organization, &lease.job, end, now).await?;
+        let now = self.now(tx).await?;
+        let sync = leased(tx, organization, lease, now).await?;
+        jobs::end(tx, organization, &lease.job, end, now).await?;
         let completed = end.status == JobStatus::Completed;
         let failed = end.status == JobStatus::Failed;
         let complete_pass = completed && end.incomplete_reason.is_none();
@@ -307,19 +357,27 @@ impl Store {
         .bind(&end.error)
         .execute(&mut *tx)
         .await?;
-        audit::store(&mut tx, organization, audit, now).await?;
-        Ok(tx.commit().await?)
+        audit::store(tx, organization, audit, now).await?;
+        Ok(())
     }
 }
 
 #[async_trait]
 impl RunRepository for Store {
     async fn load(&self, organization: &OrganizationId, lease: &Lease) -> Result<Sync, RunError> {
-        self.load_leased(organization, lease).await.map_err(Failure::into_port)
+        self.load_leased(organization, lease)
+            .await
+            .map_err(Failure::into_port)
     }
 
-    async fn extend(&self, organization: &OrganizationId, lease: &Lease, ttl: Duration) -> Result<(), RunError> {
-        self.extend_lease(organization, lease, ttl).await.map_err(Failure::into_port)
+    async fn extend(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        ttl: Duration,
+    ) -> Result<(), RunError> {
+        in_transaction!(self, tx => self.extend_lease(&mut tx, organization, lease, ttl))
+            .map_err(Failure::into_port)
     }
 
     async fn known(
@@ -328,11 +386,19 @@ impl RunRepository for Store {
         lease: &Lease,
         sources: &[SourceId],
     ) -> Result<Vec<Known>, RunError> {
-        self.known_sources(organization, lease, sources).await.map_err(Failure::into_port)
+        self.known_sources(organization, lease, sources)
+            .await
+            .map_err(Failure::into_port)
     }
 
-    async fn commit(&self, organization: &OrganizationId, lease: &Lease, commit: Commit) -> Result<(), RunError> {
-        self.commit_step(organization, lease, &commit).await.map_err(Failure::into_port)
+    async fn commit(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        commit: Commit,
+    ) -> Result<(), RunError> {
+        in_transaction!(self, tx => self.commit_step(&mut tx, organization, lease, &commit))
+            .map_err(Failure::into_port)
     }
 
     async fn let_go(
@@ -344,11 +410,16 @@ impl RunRepository for Store {
         limit: u32,
         audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        self.let_go_unseen(organization, lease, epoch, pass, limit, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.let_go_unseen(&mut tx, organization, lease, epoch, Unseen { pass, limit }, &audit)).map_err(Failure::into_port)
     }
 
-    async fn restart_pass(&self, organization: &OrganizationId, lease: &Lease) -> Result<(), RunError> {
-        self.forget_checkpoint(organization, lease).await.map_err(Failure::into_port)
+    async fn restart_pass(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+    ) -> Result<(), RunError> {
+        in_transaction!(self, tx => self.forget_checkpoint(&mut tx, organization, lease))
+            .map_err(Failure::into_port)
     }
 
     async fn finish(
@@ -359,6 +430,6 @@ impl RunRepository for Store {
         delay: Duration,
         audit: NewAuditRow,
     ) -> Result<(), RunError> {
-        self.finish_job(organization, lease, &end, delay, &audit).await.map_err(Failure::into_port)
+        in_transaction!(self, tx => self.finish_job(&mut tx, organization, lease, &end, delay, &audit)).map_err(Failure::into_port)
     }
 }

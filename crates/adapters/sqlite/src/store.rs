@@ -16,15 +16,37 @@ pub(crate) struct Store {
     pub(crate) clock: Clock,
 }
 
+/// Runs `$work` in a transaction `$tx` of the store, which ends before the result is known.
+macro_rules! in_transaction {
+    ($store:expr, $tx:ident => $work:expr) => {{
+        let outcome = async {
+            let mut $tx = $store.begin().await?;
+            match $work.await {
+                Ok(done) => {
+                    $tx.commit().await?;
+                    Ok(done)
+                }
+                Err(error) => {
+                    // Where even this fails, the connection is lost and the transaction with it.
+                    let _ = $tx.rollback().await;
+                    Err(error)
+                }
+            }
+        };
+        outcome.await
+    }};
+}
+pub(crate) use in_transaction;
+
 impl Store {
     /// A connection for reading.
     pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, Fault> {
         Ok(self.reads.acquire().await?)
     }
 
-    /// A transaction that holds the write lock from its start; dropped without `commit`, it never was.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Fault> {
-        Ok(self.writes.begin_with("BEGIN IMMEDIATE").await?)
+    /// A transaction that holds the write lock from its start, for [`in_transaction`].
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.writes.begin_with("BEGIN IMMEDIATE").await
     }
 
     pub(crate) async fn now(&self, connection: &mut SqliteConnection) -> Result<Timestamp, Fault> {
@@ -35,13 +57,17 @@ impl Store {
     /// transaction has just overwritten.
     pub(crate) async fn truncate_log(&self) {
         for _ in 0..3 {
-            let busy = sqlx::query_scalar::<_, i64>("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writes).await;
+            let busy = sqlx::query_scalar::<_, i64>("PRAGMA wal_checkpoint(TRUNCATE)")
+                .fetch_one(&self.writes)
+                .await;
             match busy {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "the write-ahead log could not be truncated"),
             }
         }
-        tracing::warn!("the write-ahead log is in use; overwritten credentials stay in it until its next truncation");
+        tracing::warn!(
+            "the write-ahead log is in use; overwritten credentials stay in it until its next truncation"
+        );
     }
 }

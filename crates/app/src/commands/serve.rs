@@ -90,7 +90,8 @@ async fn start_api(
 ) -> Result<()> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let state = ApiState::new(engine.clone(), Arc::new(SystemIds), config.sync.min_polling_interval, metrics);
+    let state = ApiState::new(engine.clone(), Arc::new(SystemIds), config.sync.min_polling_interval);
+    let state = state.with_metrics(metrics);
     let stopped = stop.clone().cancelled_owned();
     tasks.spawn(async move { Ok(wharf_http::serve(listener, state, stopped).await?) });
     say(&format!("listening on http://{address}"));

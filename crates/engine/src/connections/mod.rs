@@ -63,13 +63,7 @@ impl Engine {
             .sealed
             .as_ref()
             .ok_or(CredentialsError::Integrity)?;
-        let binding = binding(
-            &connection.organization,
-            &connection.id,
-            &connection.config,
-            connection.credential_type,
-            connection.credential_version,
-        );
+        let binding = Binding::of(connection);
         let opened = self
             .envelope
             .open(&binding, sealed)

@@ -12,9 +12,9 @@ use wharf_domain::namespace::NamespaceIdentifier;
 use wharf_domain::sync::{Checkpoint, Cursor, Lease};
 use wharf_ports::{Commit, InsertError, NewApiKey, RunError, TriggerOutcome};
 
-use crate::{Harness, LONG, Run, SHORT, build};
+use crate::{Harness, LONG, Run, SHORT, SOON, build};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 async fn finish(h: &Harness, run: &Run<'_>, delay: Duration) {
     let (end, audit) = (JobEnd::complete(), h.audit(Action::JobFinished));
@@ -165,7 +165,7 @@ pub async fn organizations_have_names_of_their_own_and_are_listed_oldest_first(h
 pub async fn a_key_is_valid_until_it_expires_or_is_revoked(h: Harness) {
     let acme = h.tenant("acme").await;
     let across = &h.repositories.across;
-    let soon = across.now().await.unwrap() + Duration::from_millis(400);
+    let soon = across.now().await.unwrap() + SOON;
     let forever = NewApiKey {
         permission: Permission::Write,
         ..build::api_key(&h.ids, &acme.admin, "forever")
@@ -201,7 +201,7 @@ pub async fn a_key_is_valid_until_it_expires_or_is_revoked(h: Harness) {
         (valid(&forever).await, valid(&brief).await),
         (Some(true), Some(true))
     );
-    h.pass(Duration::from_millis(500)).await;
+    h.outlive(SOON).await;
     assert_eq!(
         (valid(&forever).await, valid(&brief).await),
         (Some(true), Some(false)),
@@ -259,9 +259,9 @@ pub async fn a_due_sync_is_leased_with_its_queued_job(h: Harness) {
 pub async fn a_sync_is_due_when_its_time_has_come_and_gets_a_scheduled_job(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    finish(&h, &run, Duration::from_millis(400)).await;
+    finish(&h, &run, SOON).await;
     assert_eq!(h.try_lease(LONG).await, None, "its time has not come");
-    h.pass(Duration::from_millis(500)).await;
+    h.outlive(SOON).await;
     let new_job = h.ids.id();
     let due = h
         .repositories
@@ -463,8 +463,8 @@ pub async fn of_many_callers_at_once_no_two_lease_the_same_sync(h: Harness) {
             leased
         })
     });
-    let leased = futures::future::join_all(tasks.collect::<Vec<_>>()).await;
-    let mut leases: Vec<Lease> = leased
+    let answers = futures::future::join_all(tasks.collect::<Vec<_>>()).await;
+    let mut leases: Vec<Lease> = answers
         .into_iter()
         .flat_map(Result::unwrap)
         .map(|due| due.lease)

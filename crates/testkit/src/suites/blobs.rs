@@ -306,7 +306,7 @@ pub async fn a_blob_tells_its_age(h: BlobHarness) {
     let places = h.store.list(None, 10).await.unwrap();
     let age = |key: &BlobKey| places.iter().find(|place| place.key == *key).unwrap().age;
     assert!(
-        age(&old) >= Duration::from_millis(250) && age(&old) < Duration::from_secs(60),
+        age(&old) >= Duration::from_millis(250) && age(&old) < Duration::from_mins(1),
         "{:?}",
         age(&old)
     );

@@ -236,8 +236,8 @@ pub async fn counts_follow_the_live_objects(h: Harness) {
             .await
             .unwrap();
         assert_eq!(
-            listed.items,
-            [found.clone()],
+            listed.items.first(),
+            Some(&found),
             "a list shows the same counts"
         );
         (

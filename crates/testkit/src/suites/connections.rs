@@ -223,35 +223,42 @@ pub async fn another_organization_neither_sees_nor_changes_a_connection(h: Harne
     assert!(matches!(unknown, Err(ApplyError::NotFound)), "{unknown:?}");
 }
 
-pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
-    let acme = h.tenant("acme").await;
-    let suspended = acme.connection("suspended").await;
-    acme.apply(&suspended, vec![Event::Suspend]).await;
-    let failed = acme.connection("failed").await;
+/// One connection in every state, named after it, and one at Tigris.
+async fn one_in_every_state(h: &Harness, tenant: &Tenant<'_>) {
+    let suspended = tenant.connection("suspended").await;
+    tenant.apply(&suspended, vec![Event::Suspend]).await;
+    let failed = tenant.connection("failed").await;
     let denied = AttemptResult::Failure {
         code: ErrorCode::PermDenied,
         message: "not allowed".to_owned(),
     };
-    acme.apply(&failed, vec![build::outcome(&failed, denied)])
+    tenant
+        .apply(&failed, vec![build::outcome(&failed, denied)])
         .await;
-    let archived = acme.connection("archived").await;
-    acme.apply(&archived, vec![Event::Archive]).await;
-    let tripped = acme.connection("tripped").await;
-    acme.apply(&tripped, vec![build::network_failure(&tripped); 5])
+    let archived = tenant.connection("archived").await;
+    tenant.apply(&archived, vec![Event::Archive]).await;
+    let tripped = tenant.connection("tripped").await;
+    tenant
+        .apply(&tripped, vec![build::network_failure(&tripped); 5])
         .await;
-    let failing = acme.connection("failing").await;
-    acme.apply(&failing, vec![build::network_failure(&failing); 4])
+    let failing = tenant.connection("failing").await;
+    tenant
+        .apply(&failing, vec![build::network_failure(&failing); 4])
         .await;
     let tigris = NewConnection {
         config: build::tigris_config(),
-        ..build::connection(&h.ids, &acme.organization, &acme.admin, "tigris")
+        ..build::connection(&h.ids, &tenant.organization, &tenant.admin, "tigris")
     };
     h.repositories
         .connections
         .insert(tigris, h.audit(Action::ConnectionCreated))
         .await
         .unwrap();
+}
 
+pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
+    let acme = h.tenant("acme").await;
+    one_in_every_state(&h, &acme).await;
     let names = async |filter: ConnectionFilter| {
         let page = PageRequest {
             include_total: true,
@@ -276,22 +283,23 @@ pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
         names.sort();
         names
     };
-    let everything = ConnectionFilter::default;
+    let everything = ConnectionFilter::default();
+    let everyone = [
+        "archived",
+        "failed",
+        "failing",
+        "suspended",
+        "tigris",
+        "tripped",
+    ];
     assert_eq!(
-        names(everything()).await,
-        [
-            "archived",
-            "failed",
-            "failing",
-            "suspended",
-            "tigris",
-            "tripped"
-        ],
+        names(everything.clone()).await,
+        everyone,
         "archived ones included"
     );
     let of = |status| ConnectionFilter {
         status: Some(status),
-        ..everything()
+        ..ConnectionFilter::default()
     };
     assert_eq!(names(of(PublicStatus::Active)).await, ["failing", "tigris"]);
     assert_eq!(
@@ -302,7 +310,7 @@ pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
     assert_eq!(names(of(PublicStatus::Archived)).await, ["archived"]);
     let active = |is_active| ConnectionFilter {
         is_active: Some(is_active),
-        ..everything()
+        ..ConnectionFilter::default()
     };
     assert_eq!(names(active(true)).await, ["failing", "tigris"]);
     assert_eq!(
@@ -311,7 +319,7 @@ pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
     );
     let provider = ConnectionFilter {
         provider: Some(Provider::Tigris),
-        ..everything()
+        ..everything
     };
     assert_eq!(names(provider.clone()).await, ["tigris"]);
     assert_eq!(

@@ -387,7 +387,7 @@ pub async fn a_trigger_queues_one_job_and_makes_the_sync_due(h: Harness) {
         Some(TriggerOutcome::AlreadyRunning(run.lease.job.clone())),
         "a job is at work"
     );
-    let day = std::time::Duration::from_secs(86_400);
+    let day = std::time::Duration::from_hours(24);
     let audit = h.audit(Action::JobFinished);
     h.repositories
         .runs
@@ -496,7 +496,7 @@ pub async fn a_full_trigger_drops_the_progress_of_an_incomplete_pass(h: Harness)
         })
         .await;
         let (end, audit) = (JobEnd::incomplete("over_cap"), h.audit(Action::JobFinished));
-        let day = std::time::Duration::from_secs(86_400);
+        let day = std::time::Duration::from_hours(24);
         h.repositories
             .runs
             .finish(&acme.organization, &run.lease, end, day, audit)

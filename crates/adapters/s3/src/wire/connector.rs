@@ -13,6 +13,9 @@ use wharf_egress::Client;
 /// No answer but an object's bytes is longer: a thousand of the longest keys, with every byte of them escaped.
 const LONGEST_DOCUMENT: usize = 16 * 1024 * 1024;
 
+/// Unsigned headers in which the SDK counts its attempts, of which there is always one.
+const COUNTERS: [&str; 2] = ["amz-sdk-invocation-id", "amz-sdk-request"];
+
 const CHECKSUM: &str = "x-amz-checksum-";
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 
@@ -28,15 +31,27 @@ impl GuardedHttp {
     }
 
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let mut request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let mut request = request
+            .try_into_http1x()
+            .map_err(|error| ConnectorError::user(error.into()))?;
+        for name in COUNTERS {
+            request.headers_mut().remove(name);
+        }
         // Not signed, since some stores see it changed by what stands before them.
-        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        request
+            .headers_mut()
+            .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if !self.tls {
             // The SDK knows AWS by https only. The scheme is no part of the signature.
-            *request.uri_mut() = plain(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
+            *request.uri_mut() =
+                plain(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
         }
         let gets_object = asks_for_object(&request);
-        let response = self.client.send(request).await.map_err(|error| ConnectorError::io(error.into()))?;
+        let response = self
+            .client
+            .send(request)
+            .await
+            .map_err(|error| ConnectorError::io(error.into()))?;
         let (mut head, body) = response.into_parts();
         keep_usable(&mut head.headers);
         let body = if gets_object && head.status.is_success() {
@@ -63,17 +78,23 @@ fn plain(uri: &Uri) -> Result<Uri, http::uri::InvalidUriParts> {
 
 /// The SDK names the operation in the query.
 fn asks_for_object<B>(request: &Request<B>) -> bool {
-    request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "x-id=GetObject"))
+    request
+        .uri()
+        .query()
+        .is_some_and(|query| query.split('&').any(|pair| pair == "x-id=GetObject"))
 }
 
 /// Takes out headers over which the SDK would give up the whole answer: values that are no text, and checksums of parts
 /// that it would compare with the whole.
 fn keep_usable(headers: &mut HeaderMap) {
-    let composite = headers.get(CHECKSUM_TYPE).is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"composite"));
+    let composite = headers
+        .get(CHECKSUM_TYPE)
+        .is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"composite"));
     let unusable: Vec<HeaderName> = headers
         .iter()
         .filter(|(name, value)| {
-            std::str::from_utf8(value.as_bytes()).is_err() || (composite && name.as_str().starts_with(CHECKSUM))
+            std::str::from_utf8(value.as_bytes()).is_err()
+                || (composite && name.as_str().starts_with(CHECKSUM))
         })
         .map(|(name, _)| name.clone())
         .collect();
@@ -90,19 +111,28 @@ mod tests {
     fn headers_that_are_no_text_and_checksums_of_parts_are_taken_out() {
         let mut headers = HeaderMap::new();
         headers.insert("etag", HeaderValue::from_static("\"x\""));
-        headers.insert("x-amz-meta-author", HeaderValue::from_bytes(b"Andr\xe9").unwrap());
+        headers.insert(
+            "x-amz-meta-author",
+            HeaderValue::from_bytes(b"Andr\xe9").unwrap(),
+        );
         headers.insert("x-amz-checksum-crc32", HeaderValue::from_static("AAAAAA=="));
         keep_usable(&mut headers);
         assert_eq!(headers.len(), 2);
         headers.insert(CHECKSUM_TYPE, HeaderValue::from_static("COMPOSITE"));
         keep_usable(&mut headers);
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["etag"]);
+        assert_eq!(
+            headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["etag"]
+        );
     }
 
     #[test]
     fn a_plain_request_differs_in_the_scheme_alone() {
         let uri = Uri::from_static("https://s3.us-east-1.amazonaws.com/a//b%2B?x-id=GetObject");
         let plain = plain(&uri).unwrap().to_string();
-        assert_eq!(plain, "http://s3.us-east-1.amazonaws.com/a//b%2B?x-id=GetObject");
+        assert_eq!(
+            plain,
+            "http://s3.us-east-1.amazonaws.com/a//b%2B?x-id=GetObject"
+        );
     }
 }

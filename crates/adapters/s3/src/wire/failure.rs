@@ -55,11 +55,11 @@ pub(crate) enum Hint {
 }
 
 /// Takes an error of a call apart.
-pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> Failure
+pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
-    if let Some(egress) = EgressError::find(&error) {
+    if let Some(egress) = EgressError::find(error) {
         return Failure::Egress(egress.clone());
     }
     let Some(response) = error.raw_response() else {
@@ -75,7 +75,9 @@ where
     Failure::Refused(Refused {
         status,
         code: code.map(ToOwned::to_owned),
-        hint: service.and_then(ProvideErrorMetadata::message).and_then(hint),
+        hint: service
+            .and_then(ProvideErrorMetadata::message)
+            .and_then(hint),
         region: region(response),
         retry_after: retry_after(response),
         html,
@@ -95,7 +97,9 @@ fn hint(message: &str) -> Option<Hint> {
     } else if says("kms") || says("server side encryption") {
         Some(Hint::Encryption)
     } else if says("explicit deny")
-        && (says("resource-based policy") || says("service control policy") || says("endpoint policy"))
+        && (says("resource-based policy")
+            || says("service control policy")
+            || says("endpoint policy"))
     {
         Some(Hint::ExplicitDeny)
     } else {
@@ -108,18 +112,36 @@ fn header<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
 }
 
 fn text(response: &HttpResponse) -> &str {
-    response.body().bytes().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default()
+    response
+        .body()
+        .bytes()
+        .and_then(|body| std::str::from_utf8(body).ok())
+        .unwrap_or_default()
 }
 
 fn is_html(response: &HttpResponse) -> bool {
-    let says_so = header(response, "content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"));
-    let start: String = text(response).trim_start().chars().take(15).collect::<String>().to_ascii_lowercase();
+    let says_so = header(response, "content-type")
+        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"));
+    let start: String = text(response)
+        .trim_start()
+        .chars()
+        .take(15)
+        .collect::<String>()
+        .to_ascii_lowercase();
     says_so || start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
 fn region(response: &HttpResponse) -> Option<Region> {
-    let in_body = || text(response).split_once("<Region>")?.1.split_once("</Region>").map(|(region, _)| region);
-    header(response, "x-amz-bucket-region").or_else(in_body).and_then(Region::parse)
+    let in_body = || {
+        text(response)
+            .split_once("<Region>")?
+            .1
+            .split_once("</Region>")
+            .map(|(region, _)| region)
+    };
+    header(response, "x-amz-bucket-region")
+        .or_else(in_body)
+        .and_then(Region::parse)
 }
 
 /// Seconds, or a date, which is measured against the store's own clock.
@@ -162,34 +184,62 @@ mod tests {
             let read = retry_after(&answer(&[date, ("retry-after", wish)], ""));
             assert_eq!(read, seconds.map(Duration::from_secs), "{wish}");
         }
-        assert_eq!(retry_after(&answer(&[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT")], "")), None);
+        assert_eq!(
+            retry_after(&answer(
+                &[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT")],
+                ""
+            )),
+            None
+        );
     }
 
     #[test]
     fn a_region_is_read_from_header_or_document_if_it_is_one() {
-        let named = |headers: &[_], body| region(&answer(headers, body)).map(|region| region.to_string());
+        let named =
+            |headers: &[_], body| region(&answer(headers, body)).map(|region| region.to_string());
         let document = "<Error><Region>eu-west-1</Region></Error>";
-        assert_eq!(named(&[("x-amz-bucket-region", "eu-central-1")], document).as_deref(), Some("eu-central-1"));
+        assert_eq!(
+            named(&[("x-amz-bucket-region", "eu-central-1")], document).as_deref(),
+            Some("eu-central-1")
+        );
         assert_eq!(named(&[], document).as_deref(), Some("eu-west-1"));
-        assert_eq!(named(&[], "<Error><Region>evil text!</Region></Error>"), None);
+        assert_eq!(
+            named(&[], "<Error><Region>evil text!</Region></Error>"),
+            None
+        );
         assert_eq!(named(&[], "<Region>"), None);
     }
 
     #[test]
     fn pages_for_people_are_recognized() {
-        assert!(is_html(&answer(&[("content-type", "Text/HTML; charset=utf-8")], "")));
+        assert!(is_html(&answer(
+            &[("content-type", "Text/HTML; charset=utf-8")],
+            ""
+        )));
         assert!(is_html(&answer(&[], "\n <!DOCTYPE html><html>")));
         assert!(is_html(&answer(&[], "<HTML>")));
-        assert!(!is_html(&answer(&[("content-type", "application/xml")], "<?xml version=\"1.0\"?><Error/>")));
+        assert!(!is_html(&answer(
+            &[("content-type", "application/xml")],
+            "<?xml version=\"1.0\"?><Error/>"
+        )));
     }
 
     #[test]
     fn messages_refine_what_codes_leave_open() {
         let scp = "User is not authorized to perform: s3:ListBucket with an explicit deny in a service control policy";
         assert_eq!(hint(scp), Some(Hint::ExplicitDeny));
-        assert_eq!(hint("with an explicit deny in an identity-based policy"), None);
-        assert_eq!(hint("Cannot download file, download bandwidth or transaction (Class B) cap exceeded."), Some(Hint::CapExceeded));
-        assert_eq!(hint("not authorized to perform: kms:Decrypt"), Some(Hint::Encryption));
+        assert_eq!(
+            hint("with an explicit deny in an identity-based policy"),
+            None
+        );
+        assert_eq!(
+            hint("Cannot download file, download bandwidth or transaction (Class B) cap exceeded."),
+            Some(Hint::CapExceeded)
+        );
+        assert_eq!(
+            hint("not authorized to perform: kms:Decrypt"),
+            Some(Hint::Encryption)
+        );
         assert_eq!(hint("Access Denied"), None);
     }
 }

@@ -1,6 +1,8 @@
 //! What is done to every request and answer of the SDK.
 
-use aws_sdk_s3::config::interceptors::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut};
+use aws_sdk_s3::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -8,7 +10,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 const OWN_NAME: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
 
 /// Headers in which the SDK tells of itself, of this machine and of its environment.
-const CHATTER: [&str; 4] = ["x-amz-user-agent", "x-amzn-trace-id", "amz-sdk-invocation-id", "amz-sdk-request"];
+const CHATTER: [&str; 2] = ["x-amz-user-agent", "x-amzn-trace-id"];
 
 /// Says who asks, and nothing about where Wharf runs.
 #[derive(Debug)]
@@ -54,9 +56,18 @@ impl Intercept for WholeListings {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let listing = context.output_or_error().ok().and_then(|output| output.downcast_ref::<ListObjectsV2Output>());
-        let Some(listing) = listing else { return Ok(()) };
-        let document = context.response().body().bytes().and_then(|body| std::str::from_utf8(body).ok());
+        let listing = context
+            .output_or_error()
+            .ok()
+            .and_then(|output| output.downcast_ref::<ListObjectsV2Output>());
+        let Some(listing) = listing else {
+            return Ok(());
+        };
+        let document = context
+            .response()
+            .body()
+            .bytes()
+            .and_then(|body| std::str::from_utf8(body).ok());
         match document {
             Some(document) if is_whole(document, listing.contents().len()) => Ok(()),
             _ => Err(NotWhole.into()),
@@ -70,7 +81,9 @@ fn is_whole(document: &str, read: usize) -> bool {
     let mut ended = 0;
     let mut last = "";
     for after in document.split("</").skip(1) {
-        last = after.split('>').next().map_or("", |name| name.rsplit(':').next().unwrap_or(name).trim_end());
+        last = after.split('>').next().map_or("", |name| {
+            name.rsplit(':').next().unwrap_or(name).trim_end()
+        });
         ended += usize::from(last == "Contents");
     }
     last == "ListBucketResult" && document.trim_end().ends_with('>') && ended == read
@@ -88,7 +101,8 @@ mod tests {
         for end in 1..whole.trim_end().len() {
             assert!(!is_whole(&whole[..end], 2), "{}", &whole[..end]);
         }
-        let prefixed = "<s:ListBucketResult xmlns:s=\"x\"><s:Contents></s:Contents ></s:ListBucketResult>";
+        let prefixed =
+            "<s:ListBucketResult xmlns:s=\"x\"><s:Contents></s:Contents ></s:ListBucketResult>";
         assert!(is_whole(prefixed, 1));
         assert!(is_whole("<ListBucketResult></ListBucketResult>", 0));
     }

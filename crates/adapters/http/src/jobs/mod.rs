@@ -1,0 +1,19 @@
+//! Jobs of a sync.
+
+mod get;
+mod list;
+mod view;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(get::get))
+}
+
+#[cfg(test)]
+pub(crate) use list::ListJobsRequest;

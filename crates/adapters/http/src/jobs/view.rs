@@ -1,0 +1,142 @@
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use wharf_domain::ids::OrganizationId;
+use wharf_domain::job::{Counters, Job, JobStatus};
+
+/// One run of a sync.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SyncJobModel)]
+pub(crate) struct JobView {
+    /// `job_` and 16 hex digits.
+    sync_job_id: String,
+    sync_config_id: String,
+    bucket_id: String,
+    internal_id: String,
+    namespace_id: String,
+    /// `running`, `completed`, `failed`, `interrupted` or `skipped`.
+    #[schema(value_type = String)]
+    status: &'static str,
+    /// `scheduled`, `manual` or `resume`.
+    #[schema(value_type = String)]
+    trigger: &'static str,
+    /// `queued`, `discovering`, `downloading`, `verifying` or `idle`.
+    #[schema(value_type = String)]
+    phase: &'static str,
+    /// Files that the listing told of so far.
+    total_files: u64,
+    files_synced: u64,
+    files_failed: u64,
+    files_verified: u64,
+    bytes_synced: u64,
+    progress: JobProgress,
+    /// 100 once the whole source was seen; null before.
+    progress_percent: Option<u32>,
+    throughput_files_per_min: Option<f64>,
+    metadata: JobMetadata,
+    /// What ended it.
+    error: Option<String>,
+    /// The interrupted job that this one goes on from.
+    resumed_via: Option<String>,
+    #[serde(serialize_with = "crate::time::rfc3339")]
+    created_at: DateTime<Utc>,
+    #[serde(serialize_with = "crate::time::rfc3339_or_null")]
+    started_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "crate::time::rfc3339_or_null")]
+    completed_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "crate::time::rfc3339")]
+    updated_at: DateTime<Utc>,
+}
+
+/// `discovered` is the sum of `synced` to `not_reached`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobProgress {
+    discovered: u64,
+    synced: u64,
+    verified: u64,
+    filtered: u64,
+    skipped: u64,
+    failed: u64,
+    not_reached: u64,
+    deleted: u64,
+    held: u64,
+}
+
+/// Why files were left out, and whether the whole source was seen.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobMetadata {
+    /// Rule → files.
+    filtered_by: BTreeMap<String, u64>,
+    /// Reason → files.
+    skipped_by: BTreeMap<String, u64>,
+    /// Null while it runs.
+    complete: Option<bool>,
+    incomplete_reason: Option<String>,
+}
+
+impl From<&Counters> for JobProgress {
+    fn from(counters: &Counters) -> Self {
+        Self {
+            discovered: counters.discovered,
+            synced: counters.synced,
+            verified: counters.verified,
+            filtered: counters.filtered,
+            skipped: counters.skipped,
+            failed: counters.failed,
+            not_reached: counters.not_reached,
+            deleted: counters.deleted,
+            held: counters.held,
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate for people needs no more digits"
+)]
+fn files_per_minute(job: &Job) -> Option<f64> {
+    let until = job.completed_at.unwrap_or(job.updated_at);
+    let elapsed = (until - job.started_at?)
+        .num_microseconds()
+        .filter(|micros| *micros > 0)?;
+    let rate = job.counters.synced as f64 / (elapsed as f64 / 60_000_000.0);
+    Some((rate * 100.0).round() / 100.0)
+}
+
+impl JobView {
+    pub(super) fn new(job: Job, organization: &OrganizationId) -> Self {
+        let seen_whole = job.status == JobStatus::Completed && job.complete == Some(true);
+        Self {
+            internal_id: organization.to_string(),
+            status: job.status.as_str(),
+            trigger: job.trigger.as_str(),
+            phase: job.phase.as_str(),
+            total_files: job.counters.discovered,
+            files_synced: job.counters.synced,
+            files_failed: job.counters.failed,
+            files_verified: job.counters.verified,
+            bytes_synced: job.counters.bytes,
+            progress: JobProgress::from(&job.counters),
+            progress_percent: seen_whole.then_some(100),
+            throughput_files_per_min: files_per_minute(&job),
+            sync_job_id: job.id.to_string(),
+            sync_config_id: job.sync.to_string(),
+            bucket_id: job.bucket.to_string(),
+            namespace_id: job.namespace.to_string(),
+            metadata: JobMetadata {
+                filtered_by: job.counters.filtered_by,
+                skipped_by: job.counters.skipped_by,
+                complete: job.complete,
+                incomplete_reason: job.incomplete_reason,
+            },
+            error: job.error.map(|error| error.chars().take(1000).collect()),
+            resumed_via: job.resumed_from.map(|job| job.to_string()),
+            created_at: job.created_at,
+            started_at: job.started_at,
+            completed_at: job.completed_at,
+            updated_at: job.updated_at,
+        }
+    }
+}

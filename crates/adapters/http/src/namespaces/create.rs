@@ -1,0 +1,137 @@
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use wharf_domain::input::{Length, Reader};
+use wharf_domain::namespace::NamespaceName;
+
+use super::view::NamespaceView;
+use crate::ApiState;
+use crate::body::Body;
+use crate::error::ApiError;
+use crate::fields;
+use crate::scope::Authorized;
+
+/// A new namespace. Fields for processing that Wharf does not do are accepted while they ask for nothing.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents the body that `parse` reads")]
+pub(crate) struct CreateNamespaceRequest {
+    /// Of `a-z A-Z 0-9 _ -`; unique within the organization; must not start with `ns_`.
+    #[schema(min_length = 3, max_length = 64)]
+    namespace_name: String,
+    #[schema(max_length = 500)]
+    description: Option<String>,
+    /// `managed` or nothing.
+    mode: Option<String>,
+    /// `standard` or nothing.
+    namespace_type: Option<String>,
+    /// `org` or nothing.
+    scope: Option<String>,
+    /// Not supported.
+    namespace_id: Option<String>,
+    /// Not supported.
+    #[schema(value_type = Option<Vec<String>>)]
+    features: Option<Value>,
+    /// Not supported.
+    #[schema(value_type = Option<Vec<Object>>)]
+    feature_extractors: Option<Value>,
+    /// Not supported.
+    #[schema(value_type = Option<Vec<Object>>)]
+    vector_configs: Option<Value>,
+    /// Not supported.
+    #[schema(value_type = Option<Vec<Object>>)]
+    payload_indexes: Option<Value>,
+    /// `false` or nothing.
+    auto_create_indexes: Option<bool>,
+    /// `false` or nothing.
+    adaptive_indexing: Option<bool>,
+    /// Not supported.
+    ttl_seconds: Option<u64>,
+    /// Not supported.
+    #[schema(value_type = Option<Object>)]
+    infrastructure: Option<Value>,
+    /// Not supported.
+    #[schema(value_type = Option<Vec<Object>>)]
+    trusted_issuers: Option<Value>,
+    /// Not supported.
+    #[schema(value_type = Option<Object>)]
+    tiering: Option<Value>,
+    /// Not supported.
+    #[schema(value_type = Option<Object>)]
+    spend_budget: Option<Value>,
+    /// Not supported.
+    #[schema(value_type = Option<Object>)]
+    cost_cap_override: Option<Value>,
+}
+
+impl CreateNamespaceRequest {
+    pub(crate) fn parse(reader: &mut Reader) -> Option<(NamespaceName, Option<String>)> {
+        let name = reader.required_string("namespace_name", Length::new(0, 1000));
+        let name = name.and_then(|name| fields::noted(reader, NamespaceName::parse(&name)));
+        let description = fields::description(reader).filter(|text| !text.is_empty());
+        let processing = "Wharf keeps files and does not index or process them";
+        fields::not_supported(reader, "mode", &[json!("managed")], processing);
+        fields::not_supported(
+            reader,
+            "namespace_type",
+            &[json!("standard")],
+            "every namespace is standard",
+        );
+        fields::not_supported(
+            reader,
+            "scope",
+            &[json!("org")],
+            "every namespace belongs to one organization",
+        );
+        fields::not_supported(
+            reader,
+            "namespace_id",
+            &[],
+            "Wharf draws identifiers itself",
+        );
+        fields::not_supported(reader, "ttl_seconds", &[], "namespaces do not expire");
+        for key in [
+            "features",
+            "feature_extractors",
+            "vector_configs",
+            "payload_indexes",
+        ] {
+            fields::not_supported(reader, key, &[], processing);
+        }
+        for key in ["auto_create_indexes", "adaptive_indexing"] {
+            fields::not_supported(reader, key, &[json!(false)], processing);
+        }
+        for key in [
+            "infrastructure",
+            "trusted_issuers",
+            "tiering",
+            "spend_budget",
+            "cost_cap_override",
+        ] {
+            fields::not_supported(reader, key, &[], "Wharf has nothing of the kind");
+        }
+        Some((name?, description))
+    }
+}
+
+/// Create a namespace
+#[utoipa::path(
+    post,
+    path = "/v1/namespaces",
+    operation_id = "create_namespace",
+    tag = "namespaces",
+    request_body = CreateNamespaceRequest,
+    responses((status = 200, description = "The stored namespace.", body = NamespaceView)),
+)]
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    body: Body,
+) -> Result<Json<NamespaceView>, ApiError> {
+    let (name, description) = body.read_whole(CreateNamespaceRequest::parse)?;
+    let namespace = state
+        .engine()
+        .create_namespace(&caller, name, description)
+        .await?;
+    Ok(Json(namespace.into()))
+}

@@ -1,0 +1,330 @@
+//! The API's document, made from the handlers, the authorization table and what holds for every operation.
+
+use axum::http::StatusCode;
+use serde_json::json;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
+    OpenApiBuilder, Ref, RefOr, ResponseBuilder, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::authorization::{Access, access};
+use crate::error::{ErrorDetail, ErrorResponse};
+use crate::scope::NAMESPACE_HEADER;
+use crate::{ApiState, buckets, connections, health, jobs, namespaces, objects, operator, syncs};
+
+const BEARER: &str = "BearerAuth";
+
+/// The `OpenAPI` 3.1 document of this API.
+pub fn openapi() -> OpenApi {
+    let mut document = routes().into_openapi();
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations_mut(item) {
+            complete(method, path, operation);
+        }
+    }
+    document
+}
+
+/// Every route with its documentation.
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(base())
+        .merge(connections::routes())
+        .merge(namespaces::routes())
+        .merge(buckets::routes())
+        .merge(objects::routes())
+        .merge(syncs::routes())
+        .merge(jobs::routes())
+        .merge(health::routes())
+        .merge(operator::routes())
+}
+
+fn base() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Wharf")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Keeps an organization's external storage connected and copies it into buckets. Operations marked \
+             `x-wharf-extension` stand beside those of the Mixpeek storage-connection and bucket-sync API.",
+        ))
+        .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
+        .build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key, which starts with `sk_`."))
+        .build();
+    let components = ComponentsBuilder::new()
+        .schema("ErrorResponse", ErrorResponse::schema())
+        .schema(ErrorDetail::name(), ErrorDetail::schema())
+        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .build();
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .build()
+}
+
+/// Adds what follows from the operation's place: errors, security and the headers that it reads.
+fn complete(method: &str, path: &str, operation: &mut Operation) {
+    let parameters = operation.parameters.get_or_insert_default();
+    if path.starts_with("/v1/buckets") {
+        let description = "The namespace, by identifier or name; `default` unless given.";
+        parameters.push(RefOr::T(header_parameter(NAMESPACE_HEADER, description)));
+    }
+    if method != "GET" && !path.ends_with("/list") && !path.ends_with("/jobs") {
+        let description = "Why the change is made, for the audit trail; at most 500 characters.";
+        parameters.push(RefOr::T(header_parameter("x-change-reason", description)));
+    }
+    if parameters.is_empty() {
+        operation.parameters = None;
+    }
+    let mut errors = vec![
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    if let Some(Access::Key(permission)) = access(method, path) {
+        operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
+        let permission = ExtensionsBuilder::new()
+            .add("x-wharf-permission", json!(permission.as_str()))
+            .build();
+        operation
+            .extensions
+            .get_or_insert_default()
+            .merge(permission);
+        errors.extend([
+            StatusCode::BAD_REQUEST,
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::NOT_FOUND,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ]);
+        if operation.request_body.is_some() {
+            errors.extend([
+                StatusCode::PAYLOAD_TOO_LARGE,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ]);
+        }
+        if method != "GET" && !path.ends_with("/list") {
+            errors.push(StatusCode::CONFLICT);
+        }
+    } else {
+        operation.security = Some(Vec::new());
+    }
+    for status in errors {
+        let response = ResponseBuilder::new()
+            .description(status.canonical_reason().unwrap_or("Error"))
+            .content(
+                "application/json",
+                Content::new(Some(Ref::from_schema_name("ErrorResponse"))),
+            )
+            .build();
+        operation
+            .responses
+            .responses
+            .entry(status.as_str().to_owned())
+            .or_insert(RefOr::T(response));
+    }
+}
+
+fn header_parameter(name: &str, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(utoipa::openapi::Required::False)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
+}
+
+fn operations_mut(item: &mut PathItem) -> Vec<(&'static str, &mut Operation)> {
+    let operations = [
+        ("GET", item.get.as_mut()),
+        ("PUT", item.put.as_mut()),
+        ("POST", item.post.as_mut()),
+        ("PATCH", item.patch.as_mut()),
+        ("DELETE", item.delete.as_mut()),
+    ];
+    operations
+        .into_iter()
+        .filter_map(|(method, operation)| operation.map(|operation| (method, operation)))
+        .collect()
+}
+
+/// The operations of a path with their methods.
+#[cfg(test)]
+pub(crate) fn operations(item: &PathItem) -> Vec<(&'static str, &Operation)> {
+    let operations = [
+        ("GET", item.get.as_ref()),
+        ("PUT", item.put.as_ref()),
+        ("POST", item.post.as_ref()),
+        ("PATCH", item.patch.as_ref()),
+        ("DELETE", item.delete.as_ref()),
+    ];
+    operations
+        .into_iter()
+        .filter_map(|(method, operation)| operation.map(|operation| (method, operation)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+    use wharf_domain::input::Reader;
+
+    use super::*;
+
+    type Read = fn(&mut Reader);
+
+    /// Every request body: the name of its schema, and what reads it.
+    const BODIES: &[(&str, Read)] = &[
+        ("StorageConnectionCreateRequest", |reader| {
+            drop(connections::CreateConnectionRequest::parse(reader))
+        }),
+        ("StorageConnectionUpdateRequest", |reader| {
+            drop(connections::UpdateConnectionRequest::parse(reader))
+        }),
+        ("ListStorageConnectionsRequest", |reader| {
+            drop(connections::ListConnectionsRequest::parse(reader))
+        }),
+        ("CreateNamespaceRequest", |reader| {
+            drop(namespaces::CreateNamespaceRequest::parse(reader))
+        }),
+        ("ListNamespacesRequest", |reader| {
+            _ = namespaces::ListNamespacesRequest::parse(reader)
+        }),
+        ("BucketCreateRequest", |reader| {
+            drop(buckets::CreateBucketRequest::parse(reader))
+        }),
+        ("ListBucketsRequest", |reader| {
+            drop(buckets::ListBucketsRequest::parse(reader))
+        }),
+        ("ListObjectsRequest", |reader| {
+            drop(objects::ListObjectsRequest::parse(reader))
+        }),
+        ("SyncCreateRequest", |reader| {
+            drop(syncs::CreateSyncRequest::parse(reader, 30))
+        }),
+        ("ListSyncConfigurationsRequest", |reader| {
+            drop(syncs::ListSyncsRequest::parse(reader))
+        }),
+        ("ListSyncJobsRequest", |reader| {
+            _ = jobs::ListJobsRequest::parse(reader)
+        }),
+    ];
+
+    fn document() -> Value {
+        serde_json::to_value(openapi()).expect("a document is JSON")
+    }
+
+    #[test]
+    fn every_body_is_documented_with_exactly_the_keys_that_are_read() {
+        let document = document();
+        for (name, read) in BODIES {
+            let fields = serde_json::Map::from_iter([("not a key".to_owned(), Value::Bool(true))]);
+            let mut reader = Reader::new("", fields);
+            read(&mut reader);
+            let errors = reader.finish().expect_err("an unknown key").0;
+            let unknown = errors
+                .iter()
+                .find(|error| error.kind == "extra_forbidden")
+                .expect("it is refused");
+            let accepted = unknown
+                .message
+                .split_once("accepted keys: ")
+                .expect("they are listed")
+                .1;
+            let accepted: BTreeSet<&str> = accepted.split(", ").collect();
+            let properties = document["components"]["schemas"][name]["properties"].as_object();
+            let documented: BTreeSet<&str> =
+                properties.expect(name).keys().map(String::as_str).collect();
+            assert_eq!(accepted, documented, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_body_of_the_document_is_among_those_that_are_compared() {
+        let document = document();
+        let compared: BTreeSet<String> = BODIES
+            .iter()
+            .map(|(name, _)| format!("#/components/schemas/{name}"))
+            .collect();
+        let mut seen = BTreeSet::new();
+        for item in document["paths"].as_object().expect("paths").values() {
+            for operation in item.as_object().expect("operations").values() {
+                let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+                let alternatives = schema["oneOf"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_else(|| vec![schema.clone()]);
+                seen.extend(
+                    alternatives
+                        .iter()
+                        .filter_map(|schema| schema["$ref"].as_str())
+                        .map(str::to_owned),
+                );
+            }
+        }
+        assert_eq!(seen, compared);
+    }
+
+    #[test]
+    fn every_reference_of_the_document_leads_somewhere() {
+        fn references(value: &Value, found: &mut BTreeSet<String>) {
+            match value {
+                Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+                Value::Object(fields) => {
+                    found.extend(
+                        fields
+                            .get("$ref")
+                            .and_then(Value::as_str)
+                            .map(str::to_owned),
+                    );
+                    fields.values().for_each(|field| references(field, found));
+                }
+                _ => {}
+            }
+        }
+        let document = document();
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(!found.is_empty());
+        for reference in found {
+            let pointer = reference
+                .strip_prefix('#')
+                .expect("a reference into the document");
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn operations_carry_their_permission_their_errors_and_distinct_names() {
+        let document = document();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut names = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                let name = operation["operationId"].as_str().expect("a name");
+                assert!(names.insert(name.to_owned()), "{name} stands twice");
+                let asks = access(&method.to_uppercase(), path).expect("a row");
+                assert_eq!(
+                    operation["x-wharf-permission"].is_string(),
+                    asks != Access::Public,
+                    "{name}"
+                );
+                let error = "/500/content/application~1json/schema/$ref";
+                let error = operation["responses"]
+                    .pointer(error)
+                    .and_then(Value::as_str);
+                assert_eq!(error, Some("#/components/schemas/ErrorResponse"), "{name}");
+            }
+        }
+        let content = "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/content";
+        assert_eq!(document["paths"][content]["get"]["x-wharf-extension"], true);
+    }
+}

@@ -1,0 +1,31 @@
+use axum::Json;
+use axum::extract::State;
+
+use super::view::{SyncView, view};
+use crate::ApiState;
+use crate::error::ApiError;
+use crate::path::Segments;
+use crate::scope::{Authorized, InNamespace};
+
+/// Get a sync
+#[utoipa::path(
+    get,
+    path = "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
+    operation_id = "get_sync_configuration_buckets_id_config",
+    tag = "syncs",
+    params(
+        ("bucket_id" = String, Path, description = "The bucket's identifier or name."),
+        ("sync_config_id" = String, Path, description = "Identifier."),
+    ),
+    responses((status = 200, description = "The sync.", body = SyncView)),
+)]
+pub(super) async fn get(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    InNamespace(namespace): InNamespace,
+    Segments((bucket, sync)): Segments<(String, String)>,
+) -> Result<Json<SyncView>, ApiError> {
+    let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
+    let sync = state.engine().sync(&caller, &bucket, &sync).await?;
+    Ok(Json(view(&state, &caller, sync).await?))
+}

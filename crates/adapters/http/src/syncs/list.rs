@@ -1,0 +1,95 @@
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use wharf_domain::input::Reader;
+use wharf_domain::page::Page;
+use wharf_domain::sync::{SyncFilter, SyncState};
+
+use super::view::{SyncView, views};
+use crate::ApiState;
+use crate::body::Body;
+use crate::error::ApiError;
+use crate::fields;
+use crate::pagination::{PageParams, Pagination, Paging, Wish};
+use crate::path::Segments;
+use crate::query::Query;
+use crate::scope::{Authorized, InNamespace};
+
+/// Which syncs to list; all conditions must hold.
+#[derive(ToSchema)]
+#[schema(as = ListSyncConfigurationsRequest)]
+#[expect(dead_code, reason = "documents the body that `parse` reads")]
+pub(crate) struct ListSyncsRequest {
+    /// Through this connection.
+    connection_id: Option<String>,
+    /// `ACTIVE`, `COMPLETED` or `ARCHIVED`, in any letter case.
+    status: Option<String>,
+    /// Running or not.
+    is_active: Option<bool>,
+}
+
+impl ListSyncsRequest {
+    pub(crate) fn parse(reader: &mut Reader) -> SyncFilter {
+        SyncFilter {
+            connection: fields::identifier(reader, "connection_id"),
+            state: fields::word(reader, "status", state_of, "ACTIVE, COMPLETED, ARCHIVED"),
+            is_active: reader.boolean("is_active"),
+        }
+    }
+}
+
+fn state_of(status: &str) -> Option<SyncState> {
+    [
+        SyncState::Active,
+        SyncState::Completed,
+        SyncState::ConnectionArchived,
+    ]
+    .into_iter()
+    .find(|state| state.public_status().eq_ignore_ascii_case(status))
+}
+
+/// A page of syncs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SyncListResponse)]
+pub(crate) struct SyncList {
+    /// Newest first.
+    results: Vec<SyncView>,
+    pagination: Pagination,
+    /// How many syncs match, on all pages.
+    total: u64,
+}
+
+/// List syncs
+#[utoipa::path(
+    post,
+    path = "/v1/buckets/{bucket_id}/syncs/list",
+    operation_id = "list_sync_configurations_buckets",
+    tag = "syncs",
+    params(("bucket_id" = String, Path, description = "The bucket's identifier or name."), PageParams),
+    request_body = Option<ListSyncsRequest>,
+    responses((status = 200, description = "A page of syncs.", body = SyncList)),
+)]
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    InNamespace(namespace): InNamespace,
+    Segments(bucket): Segments<String>,
+    query: Query,
+    body: Body,
+) -> Result<Json<SyncList>, ApiError> {
+    let filter = body.read(ListSyncsRequest::parse)?;
+    let paging = Paging::read(query, Wish::default())?;
+    let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
+    let page = state
+        .engine()
+        .list_syncs(&caller, &bucket, &filter, &paging.request)
+        .await?;
+    let pagination = paging.describe(&page);
+    let Page { items, total, .. } = page;
+    Ok(Json(SyncList {
+        results: views(&state, &caller, items).await?,
+        pagination,
+        total,
+    }))
+}

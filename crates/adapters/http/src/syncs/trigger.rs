@@ -1,0 +1,67 @@
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::ApiState;
+use crate::error::ApiError;
+use crate::path::Segments;
+use crate::query::Query;
+use crate::scope::{Authorized, InNamespace};
+
+/// What became of the wish for a run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TriggeredSync {
+    /// The job that runs or will run.
+    sync_job_id: String,
+    sync_config_id: String,
+    /// `triggered`, or `skipped_already_running` when the job was there before.
+    #[schema(value_type = String)]
+    status: &'static str,
+    message: String,
+}
+
+/// Run a sync now
+///
+/// Unless a run is at work or queued already. Takes no body.
+#[utoipa::path(
+    post,
+    path = "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/trigger",
+    operation_id = "trigger_sync_configuration_buckets_id_config",
+    tag = "syncs",
+    params(
+        ("bucket_id" = String, Path, description = "The bucket's identifier or name."),
+        ("sync_config_id" = String, Path, description = "Identifier."),
+        ("full_sync" = Option<bool>, Query, description = "Whether the run goes over the whole source from its start."),
+    ),
+    responses((status = 200, description = "The job.", body = TriggeredSync)),
+)]
+pub(super) async fn trigger(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    InNamespace(namespace): InNamespace,
+    Segments((bucket, sync)): Segments<(String, String)>,
+    mut query: Query,
+) -> Result<Json<TriggeredSync>, ApiError> {
+    let full = query.boolean("full_sync").unwrap_or(false);
+    query.finish()?;
+    let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
+    let triggered = state
+        .engine()
+        .trigger_sync(&caller, &bucket, &sync, full)
+        .await?;
+    let (status, message) = if triggered.already_running {
+        (
+            "skipped_already_running",
+            "A run of this sync is at work or queued already.",
+        )
+    } else {
+        ("triggered", "The run starts as soon as a worker is free.")
+    };
+    Ok(Json(TriggeredSync {
+        sync_job_id: triggered.job.to_string(),
+        sync_config_id: sync,
+        status,
+        message: message.to_owned(),
+    }))
+}

@@ -1,0 +1,147 @@
+//! What looks across organizations.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use wharf_domain::Timestamp;
+use wharf_domain::access::{ApiKeyHash, Organization, Principal};
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::JobId;
+use wharf_domain::namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceName};
+use wharf_domain::object::BlobKey;
+use wharf_ports::{
+    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization,
+    RepositoryError,
+};
+
+use crate::MemoryStore;
+use crate::state::{Owned, State};
+
+impl State {
+    /// Adds an organization with its admin and namespace; who calls has checked that the name is free.
+    fn add_organization(
+        &mut self,
+        new: NewOrganization,
+        audit: NewAuditRow,
+        now: Timestamp,
+    ) -> Organization {
+        let organization = Organization {
+            id: new.id,
+            name: new.name,
+            created_at: now,
+        };
+        self.organizations
+            .insert(organization.id.clone(), organization.clone());
+        self.add_user(&organization.id, new.admin, now);
+        let namespace = Namespace {
+            id: new.default_namespace,
+            name: NamespaceName::parse(DEFAULT_NAMESPACE).expect("the default name is a good one"),
+            description: None,
+            created_at: now,
+        };
+        let row = Owned {
+            organization: organization.id.clone(),
+            row: namespace,
+        };
+        self.namespaces.insert(row.row.id.clone(), row);
+        self.record(&organization.id, now, audit);
+        organization
+    }
+}
+
+#[async_trait]
+impl AcrossOrganizations for MemoryStore {
+    async fn bootstrap(
+        &self,
+        organization: NewOrganization,
+        key: NewApiKey,
+        audit: NewAuditRow,
+    ) -> Result<bool, RepositoryError> {
+        let (mut state, now) = self.open();
+        if !state.organizations.is_empty() {
+            return Ok(false);
+        }
+        let organization = state.add_organization(organization, audit, now);
+        state.add_api_key(&organization.id, key, now);
+        Ok(true)
+    }
+
+    async fn insert_organization(
+        &self,
+        organization: NewOrganization,
+        audit: NewAuditRow,
+    ) -> Result<Organization, InsertError> {
+        let (mut state, now) = self.open();
+        if state
+            .organizations
+            .values()
+            .any(|other| other.name == organization.name)
+        {
+            return Err(InsertError::NameTaken);
+        }
+        Ok(state.add_organization(organization, audit, now))
+    }
+
+    async fn list_organizations(&self) -> Result<Vec<Organization>, RepositoryError> {
+        let (state, _) = self.open();
+        let mut organizations: Vec<_> = state.organizations.values().cloned().collect();
+        organizations.sort_by_key(|organization| organization.created_at);
+        Ok(organizations)
+    }
+
+    async fn find_api_key(&self, hash: &ApiKeyHash) -> Result<Option<Credential>, RepositoryError> {
+        let (state, now) = self.open();
+        let found = state
+            .api_keys
+            .values()
+            .find(|owned| owned.row.hash == *hash);
+        Ok(found.map(|owned| {
+            let key = &owned.row.key;
+            let principal = Principal {
+                organization: owned.organization.clone(),
+                user: key.user_id.clone(),
+                key: key.id.clone(),
+                permission: key.permission,
+            };
+            let expired = key.expires_at.is_some_and(|expires_at| expires_at <= now);
+            Credential {
+                principal,
+                valid: key.revoked_at.is_none() && !expired,
+            }
+        }))
+    }
+
+    async fn lease_due_sync(
+        &self,
+        worker: &str,
+        ttl: Duration,
+        new_job: &JobId,
+    ) -> Result<Option<DueSync>, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.lease_due(worker, ttl, new_job, now))
+    }
+
+    async fn next_due_at(&self) -> Result<Option<Timestamp>, RepositoryError> {
+        let (state, _) = self.open();
+        Ok(state.due_times().map(|(due_at, _)| due_at).min())
+    }
+
+    async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {
+        let (state, _) = self.open();
+        let referenced: HashSet<_> = state
+            .objects
+            .values()
+            .map(|owned| &owned.row.content.blob)
+            .collect();
+        Ok(keys
+            .iter()
+            .filter(|key| referenced.contains(key))
+            .cloned()
+            .collect())
+    }
+
+    async fn now(&self) -> Result<Timestamp, RepositoryError> {
+        Ok(self.open().1)
+    }
+}

@@ -1,0 +1,68 @@
+//! Objects.
+
+use async_trait::async_trait;
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
+use wharf_domain::object::{DeletedBy, Object, ObjectFilter};
+use wharf_domain::page::{Page, PageRequest};
+use wharf_ports::{ObjectRepository, RepositoryError};
+
+use crate::MemoryStore;
+use crate::page::page;
+use crate::state::{all_owned, owned, owned_mut};
+
+#[async_trait]
+impl ObjectRepository for MemoryStore {
+    async fn find(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+    ) -> Result<Option<Object>, RepositoryError> {
+        let (state, _) = self.open();
+        Ok(owned(&state.objects, organization, object)
+            .filter(|object| object.bucket == *bucket)
+            .cloned())
+    }
+
+    async fn list(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        filter: &ObjectFilter,
+        request: &PageRequest,
+    ) -> Result<Page<Object>, RepositoryError> {
+        let (state, _) = self.open();
+        let matches = |object: &&Object| {
+            object.bucket == *bucket
+                && (filter.include_deleted || object.deleted.is_none())
+                && filter
+                    .search
+                    .as_ref()
+                    .is_none_or(|search| object.facts.path.contains(search))
+        };
+        let rows = all_owned(&state.objects, organization).filter(matches);
+        Ok(page(
+            rows,
+            |object| (object.created_at, object.id.as_str()),
+            request,
+        ))
+    }
+
+    async fn remove(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: NewAuditRow,
+    ) -> Result<bool, RepositoryError> {
+        let (mut state, now) = self.open();
+        let live = owned_mut(&mut state.objects, organization, object)
+            .filter(|object| object.bucket == *bucket && object.deleted.is_none());
+        let Some(object) = live else { return Ok(false) };
+        object.deleted = Some((now, DeletedBy::Person));
+        object.updated_at = now;
+        state.record(organization, now, audit);
+        Ok(true)
+    }
+}

@@ -1,0 +1,153 @@
+//! The tables and what more than one port does with them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use wharf_domain::Timestamp;
+use wharf_domain::access::{ApiKey, ApiKeyHash, Organization, User};
+use wharf_domain::audit::{AuditRow, NewAuditRow};
+use wharf_domain::bucket::Bucket;
+use wharf_domain::connection::Connection;
+use wharf_domain::ids::{
+    ApiKeyId, BucketId, ConnectionId, JobId, NamespaceId, ObjectId, OrganizationId, SyncId, UserId,
+};
+use wharf_domain::job::{Job, JobEnd, JobPhase};
+use wharf_domain::namespace::Namespace;
+use wharf_domain::object::{Object, SourceId};
+use wharf_domain::sync::{LeaseHolder, Sync};
+use wharf_ports::OrganizationKey;
+
+/// A row and whose it is.
+#[derive(Debug)]
+pub(crate) struct Owned<T> {
+    pub(crate) organization: OrganizationId,
+    pub(crate) row: T,
+}
+
+/// A table with an identifier as its key.
+pub(crate) type Table<K, T> = BTreeMap<K, Owned<T>>;
+
+#[derive(Debug)]
+pub(crate) struct StoredApiKey {
+    pub(crate) key: ApiKey,
+    pub(crate) hash: ApiKeyHash,
+}
+
+/// A sync with what only its runs know. `sync.lease` is not kept here; [`StoredSync::seen_at`] fills it in.
+#[derive(Debug)]
+pub(crate) struct StoredSync {
+    pub(crate) sync: Sync,
+    pub(crate) fence: u64,
+    pub(crate) lease: Option<StoredLease>,
+    /// The interrupted job that the next one goes on from.
+    pub(crate) resume_of: Option<JobId>,
+    /// What the sync holds on to, and the pass that last saw it.
+    pub(crate) catalogue: BTreeMap<ObjectId, u64>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct StoredLease {
+    pub(crate) holder: LeaseHolder,
+    pub(crate) ttl: Duration,
+}
+
+impl StoredSync {
+    /// The sync as a reader sees it: an expired lease is nobody's.
+    pub(crate) fn seen_at(&self, now: Timestamp) -> Sync {
+        let lease = self
+            .lease
+            .as_ref()
+            .map(|lease| lease.holder.clone())
+            .filter(|holder| holder.expires_at > now);
+        Sync {
+            lease,
+            ..self.sync.clone()
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) organizations: BTreeMap<OrganizationId, Organization>,
+    pub(crate) users: Table<UserId, User>,
+    pub(crate) api_keys: Table<ApiKeyId, StoredApiKey>,
+    pub(crate) keys: BTreeMap<OrganizationId, BTreeMap<u32, OrganizationKey>>,
+    pub(crate) namespaces: Table<NamespaceId, Namespace>,
+    pub(crate) buckets: Table<BucketId, Bucket>,
+    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    pub(crate) syncs: Table<SyncId, StoredSync>,
+    pub(crate) jobs: Table<JobId, Job>,
+    pub(crate) objects: Table<ObjectId, Object>,
+    pub(crate) sources: HashMap<(BucketId, SourceId), ObjectId>,
+    pub(crate) audit: Vec<AuditRow>,
+}
+
+impl State {
+    /// Stores an audit row.
+    pub(crate) fn record(
+        &mut self,
+        organization: &OrganizationId,
+        at: Timestamp,
+        row: NewAuditRow,
+    ) {
+        self.audit.push(AuditRow {
+            organization: organization.clone(),
+            at,
+            row,
+        });
+    }
+
+    /// Removes a sync with its jobs and catalogue.
+    pub(crate) fn drop_sync(&mut self, id: &SyncId) {
+        self.syncs.remove(id);
+        self.jobs.retain(|_, job| job.row.sync != *id);
+    }
+}
+
+/// A row by its identifier, if it is that organization's.
+pub(crate) fn owned<'a, K: Ord, T>(
+    table: &'a Table<K, T>,
+    organization: &OrganizationId,
+    id: &K,
+) -> Option<&'a T> {
+    table
+        .get(id)
+        .filter(|owned| owned.organization == *organization)
+        .map(|owned| &owned.row)
+}
+
+/// The same, to change it.
+pub(crate) fn owned_mut<'a, K: Ord, T>(
+    table: &'a mut Table<K, T>,
+    organization: &OrganizationId,
+    id: &K,
+) -> Option<&'a mut T> {
+    table
+        .get_mut(id)
+        .filter(|owned| owned.organization == *organization)
+        .map(|owned| &mut owned.row)
+}
+
+/// All rows of an organization.
+pub(crate) fn all_owned<'a, K, T>(
+    table: &'a Table<K, T>,
+    organization: &'a OrganizationId,
+) -> impl Iterator<Item = &'a T> {
+    table
+        .values()
+        .filter(move |owned| owned.organization == *organization)
+        .map(|owned| &owned.row)
+}
+
+/// Ends a job.
+pub(crate) fn end_job(job: &mut Job, end: JobEnd, now: Timestamp) {
+    job.status = end.status;
+    job.phase = JobPhase::Idle;
+    job.complete = Some(
+        end.status == wharf_domain::job::JobStatus::Completed && end.incomplete_reason.is_none(),
+    );
+    job.incomplete_reason = end.incomplete_reason;
+    job.error = end.error;
+    job.completed_at = Some(now);
+    job.updated_at = now;
+}

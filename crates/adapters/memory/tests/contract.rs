@@ -1,0 +1,16 @@
+//! Every promise of the ports, kept in memory.
+
+use std::sync::Arc;
+
+use wharf_memory::{MemoryBlobs, MemoryStore};
+use wharf_testkit::{BlobHarness, FakeClock, Harness};
+
+wharf_testkit::repository_suites!(async || {
+    let clock = Arc::new(FakeClock::new());
+    Harness::with_clock(MemoryStore::new(clock.clone()).repositories(), clock)
+});
+
+wharf_testkit::blob_store_suite!(async || {
+    let clock = Arc::new(FakeClock::new());
+    BlobHarness::with_clock(Arc::new(MemoryBlobs::new(clock.clone())), clock)
+});

@@ -1,0 +1,114 @@
+//! A database of its own for every test, on the server that `WHARF_TEST_POSTGRES_URL` names.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use wharf_postgres::PostgresDatabase;
+
+const SERVER: &str = "WHARF_TEST_POSTGRES_URL";
+const ALLOW_MISSING: &str = "WHARF_TEST_ALLOW_MISSING";
+
+/// The URL of the server's database `postgres`. Without it there is nothing to test, which is a failure unless it was
+/// said to be none.
+fn server() -> String {
+    match std::env::var(SERVER) {
+        Ok(url) => url,
+        Err(_) if std::env::var(ALLOW_MISSING).is_ok_and(|value| value == "1") => {
+            eprintln!(
+                "not tested: {SERVER} is not set, and {ALLOW_MISSING} says that it may be missing"
+            );
+            std::process::exit(0);
+        }
+        Err(_) => panic!(
+            "{SERVER} is not set: run `cargo xtask test`, which starts a server for the tests"
+        ),
+    }
+}
+
+/// The URL of another database on the same server.
+fn url_of(database: &str) -> String {
+    let server = server();
+    let (place, query) = server
+        .split_once('?')
+        .map_or((server.as_str(), None), |(place, query)| {
+            (place, Some(query))
+        });
+    let (place, _) = place
+        .rsplit_once('/')
+        .expect("a URL that ends with a database");
+    query.map_or_else(
+        || format!("{place}/{database}"),
+        |query| format!("{place}/{database}?{query}"),
+    )
+}
+
+async fn execute(url: &str, statement: String) {
+    let options: PgConnectOptions = url.parse().expect("a URL of a Postgres server");
+    let mut connection = options.connect().await.expect("the server answers");
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .expect("the statement succeeds");
+}
+
+/// A database that goes with this value.
+#[derive(Debug)]
+pub(crate) struct TestDatabase {
+    name: String,
+    pub(crate) url: String,
+}
+
+impl TestDatabase {
+    /// Creates an empty one.
+    pub(crate) async fn create() -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("wharf_test_{}_{count}", std::process::id());
+        execute(
+            &server(),
+            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        )
+        .await;
+        execute(
+            &server(),
+            format!("CREATE DATABASE {name} TEMPLATE template0"),
+        )
+        .await;
+        Self {
+            url: url_of(&name),
+            name,
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> PostgresDatabase {
+        PostgresDatabase::connect(&self.url)
+            .await
+            .expect("the database answers")
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        // A runtime of its own: this may run within another one.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(execute(&server(), statement));
+        });
+        if dropped.join().is_err() {
+            eprintln!("the database {} is left behind", self.name);
+        }
+    }
+}
+
+/// A new database, brought up to date.
+pub(crate) async fn migrated_database() -> (PostgresDatabase, TestDatabase) {
+    let guard = TestDatabase::create().await;
+    let database = guard.connect().await;
+    database.migrate().await.expect("the migrations apply");
+    (database, guard)
+}

@@ -1,0 +1,11 @@
+//! The S3 adapter against the lab, as the two providers it stands for.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod account;
+mod checks;
+mod downloads;
+mod keys;
+mod listings;
+mod refusals;
+mod requests;
+mod secrecy;

@@ -1,0 +1,29 @@
+//! A database file of its own for every test.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use wharf_sqlite::SqliteDatabase;
+
+/// The file within the folder.
+pub(crate) fn file(folder: &TempDir) -> PathBuf {
+    folder.path().join("wharf.db")
+}
+
+/// Opens the file within the folder.
+pub(crate) async fn open(folder: &TempDir) -> SqliteDatabase {
+    SqliteDatabase::open(&url(folder))
+        .await
+        .expect("the database opens")
+}
+
+/// The file as `database_url` names it.
+pub(crate) fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}", file(folder).display())
+}
+
+/// A new database; it goes with the folder.
+pub(crate) async fn empty_database() -> (SqliteDatabase, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    (open(&folder).await, folder)
+}

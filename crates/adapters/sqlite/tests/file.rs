@@ -1,0 +1,369 @@
+//! What holds of the database file, beyond the promises of the ports.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
+use tempfile::TempDir;
+use wharf_domain::audit::Action;
+use wharf_domain::connection::{
+    ConnectionFilter, ConnectionIdentifier, Edit, Event, Health, Intent, NewConnection,
+    PublicStatus, SealedCredentials, public_status,
+};
+use wharf_domain::page::PageRequest;
+use wharf_domain::provider::CredentialType;
+use wharf_ports::RepositoryError;
+use wharf_sqlite::{OpenError, SqliteDatabase};
+use wharf_testkit::{Harness, build};
+
+/// The file as somebody with the database library alone sees it.
+async fn bare(folder: &TempDir) -> SqliteConnection {
+    SqliteConnectOptions::new()
+        .filename(common::file(folder))
+        .connect()
+        .await
+        .expect("a connection")
+}
+
+async fn harness() -> (Harness, SqliteDatabase, TempDir) {
+    let (database, folder) = common::empty_database().await;
+    (
+        Harness::in_real_time(database.repositories()),
+        database,
+        folder,
+    )
+}
+
+fn holds(folder: &TempDir, canary: &[u8]) -> bool {
+    let files = std::fs::read_dir(folder.path()).expect("the folder is there");
+    files.into_iter().any(|file| {
+        let bytes = std::fs::read(file.expect("an entry").path()).expect("a readable file");
+        bytes.windows(canary.len()).any(|window| window == canary)
+    })
+}
+
+#[tokio::test]
+async fn a_database_is_opened_again_with_what_it_holds() {
+    let (h, database, folder) = harness().await;
+    h.tenant("acme").await;
+    database.close().await;
+    for _ in 0..2 {
+        let again = common::open(&folder).await;
+        again.check().await.expect("it answers");
+        assert_eq!(
+            again
+                .repositories()
+                .across
+                .list_organizations()
+                .await
+                .expect("a list")
+                .len(),
+            1
+        );
+        again.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_closed_database_is_unavailable() {
+    let (database, _folder) = common::empty_database().await;
+    database.close().await;
+    assert!(matches!(
+        database.check().await,
+        Err(RepositoryError::Unavailable(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_plain_path_names_a_file_as_a_url_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("with space % and ?.db");
+    let database = SqliteDatabase::open(path.to_str().expect("UTF-8"))
+        .await
+        .expect("the database opens");
+    database.check().await.expect("it answers");
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let (database, folder) = common::empty_database().await;
+    database.close().await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'from the future', true, x'00', 0)",
+    )
+    .execute(&mut bare(&folder).await)
+    .await
+    .expect("a row");
+    let refused = SqliteDatabase::open(&common::url(&folder))
+        .await
+        .expect_err("it is newer");
+    assert!(
+        matches!(refused, OpenError::Newer { migration: 9999 }),
+        "{refused:?}"
+    );
+    assert!(refused.to_string().contains("newer version"));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = b"something else that somebody may still want, long enough to be taken for a page of a database. ";
+    std::fs::write(common::file(&folder), text.repeat(50)).expect("a file");
+    assert!(SqliteDatabase::open(&common::url(&folder)).await.is_err());
+    assert_eq!(
+        std::fs::read(common::file(&folder)).expect("the file"),
+        text.repeat(50)
+    );
+    let nowhere = folder.path().join("missing/wharf.db");
+    let refused = SqliteDatabase::open(nowhere.to_str().expect("UTF-8")).await;
+    assert!(
+        matches!(refused, Err(OpenError::File { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_the_file_and_its_log() {
+    let (h, _database, folder) = harness().await;
+    h.tenant("acme").await;
+    let mode = |path: &Path| {
+        std::fs::metadata(path)
+            .expect("the file is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    let modes: Vec<_> = std::fs::read_dir(folder.path())
+        .expect("the folder")
+        .map(|entry| mode(&entry.expect("an entry").path()))
+        .collect();
+    assert!(modes.len() >= 2, "the database and its log");
+    assert!(modes.iter().all(|mode| *mode == 0o600), "{modes:?}");
+}
+
+#[tokio::test]
+async fn archived_and_replaced_credentials_are_nowhere_in_the_files() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let canaries: [&[u8]; 2] = [b"canary-4fd1c2a7-first", b"canary-90be55d3-second"];
+    // One within a page, one that needs pages of its own.
+    let sealed = [
+        SealedCredentials(canaries[0].to_vec()),
+        SealedCredentials(canaries[1].repeat(2000)),
+    ];
+    let new = NewConnection {
+        sealed: sealed[0].clone(),
+        ..build::connection(&h.ids, &acme.organization, &acme.admin, "store")
+    };
+    let audit = h.audit(Action::ConnectionCreated);
+    let connection = h
+        .repositories
+        .connections
+        .insert(new, audit)
+        .await
+        .expect("a connection");
+    assert!(
+        holds(&folder, canaries[0]),
+        "the canary can be seen while it is stored"
+    );
+
+    let config = (
+        build::tigris_config(),
+        CredentialType::AccessKey,
+        sealed[1].clone(),
+    );
+    acme.apply(
+        &connection,
+        vec![Event::Edit(Box::new(Edit {
+            config: Some(config),
+            ..Edit::default()
+        }))],
+    )
+    .await;
+    assert!(!holds(&folder, canaries[0]), "replaced");
+    assert!(holds(&folder, canaries[1]));
+
+    acme.apply(&connection, vec![Event::Archive]).await;
+    assert!(!holds(&folder, canaries[1]), "archived");
+}
+
+#[tokio::test]
+async fn credentials_are_shredded_while_others_read_and_write() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let canary = b"canary-c0ffee11-shredded";
+    let new = NewConnection {
+        sealed: SealedCredentials(canary.repeat(300)),
+        ..build::connection(&h.ids, &acme.organization, &acme.admin, "store")
+    };
+    let audit = h.audit(Action::ConnectionCreated);
+    let connection = h
+        .repositories
+        .connections
+        .insert(new, audit)
+        .await
+        .expect("a connection");
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (connections, organization) = (
+                h.repositories.connections.clone(),
+                acme.organization.clone(),
+            );
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    let page = PageRequest::first(100);
+                    connections
+                        .list(&organization, &ConnectionFilter::default(), &page)
+                        .await
+                        .expect("a list");
+                }
+            })
+        })
+        .collect();
+    acme.apply(&connection, vec![Event::Archive]).await;
+    assert!(!holds(&folder, canary));
+    for reader in readers {
+        reader.await.expect("a reader that did not fail");
+    }
+}
+
+#[tokio::test]
+async fn the_status_that_filters_see_is_the_models() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let connection = acme.connection("store").await;
+    let mut bare = bare(&folder).await;
+    for intent in [Intent::Enabled, Intent::Suspended, Intent::Archived] {
+        for (failures, definite) in
+            (0..=6).flat_map(|failures| [(failures, false), (failures, true)])
+        {
+            sqlx::query(
+                "UPDATE connections SET intent = $1, consecutive_failures = $2, definite_failure = $3, \
+                 sealed = CASE WHEN $1 = 'archived' THEN NULL ELSE x'00' END",
+            )
+            .bind(intent.as_str())
+            .bind(failures)
+            .bind(definite && failures > 0)
+            .execute(&mut bare)
+            .await
+            .expect("an update");
+            let status = public_status(intent, Health::from_stored(failures, definite));
+            for wanted in PublicStatus::ALL {
+                let filter = ConnectionFilter {
+                    status: Some(wanted),
+                    ..ConnectionFilter::default()
+                };
+                let list = h
+                    .repositories
+                    .connections
+                    .list(&acme.organization, &filter, &PageRequest::first(10))
+                    .await;
+                let found = !list.expect("a list").items.is_empty();
+                assert_eq!(
+                    found,
+                    wanted == status,
+                    "{intent:?} {failures} {definite} as {wanted}"
+                );
+            }
+            let identifier = ConnectionIdentifier::Id(connection.id.clone());
+            let stored = h
+                .repositories
+                .connections
+                .find(&acme.organization, &identifier)
+                .await
+                .expect("an answer");
+            assert_eq!(stored.expect("the connection").status(), status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_does_not_make_sense_is_named_without_its_value() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let connection = acme.connection("store").await;
+    let mut bare = bare(&folder).await;
+    for (column, value) in [
+        ("intent", "'gibberish'"),
+        ("config", "'gibberish'"),
+        ("created_at", "9223372036854775807"),
+    ] {
+        sqlx::query(AssertSqlSafe(format!(
+            "UPDATE connections SET {column} = {value}"
+        )))
+        .execute(&mut bare)
+        .await
+        .expect("an update");
+        let identifier = ConnectionIdentifier::Id(connection.id.clone());
+        let found = h
+            .repositories
+            .connections
+            .find(&acme.organization, &identifier)
+            .await;
+        let Err(RepositoryError::Corrupt(place)) = found else {
+            panic!("{column}: {found:?}")
+        };
+        assert!(
+            place.starts_with(&format!("connections.{column}:")),
+            "{place}"
+        );
+        assert!(!place.contains("gibberish"), "{place}");
+        sqlx::query("UPDATE connections SET intent = 'enabled'")
+            .execute(&mut bare)
+            .await
+            .expect("an update");
+        sqlx::query("UPDATE connections SET config = $1")
+            .bind(serde_json::to_string(&connection.config.to_json()).expect("JSON"))
+            .execute(&mut bare)
+            .await
+            .expect("an update");
+    }
+}
+
+#[tokio::test]
+async fn rows_written_within_one_millisecond_keep_their_order() {
+    let (h, _database, _folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let mut written = Vec::new();
+    for n in 0..30 {
+        written.push(acme.bucket(&format!("bucket {n}")).await.id);
+    }
+    let page = PageRequest::first(100);
+    let listed = h
+        .repositories
+        .buckets
+        .list(&acme.organization, &acme.namespace, None, &page)
+        .await
+        .expect("a list");
+    let mut listed: Vec<_> = listed.items.into_iter().map(|bucket| bucket.id).collect();
+    listed.reverse();
+    assert_eq!(listed, written);
+}
+
+#[tokio::test]
+async fn a_second_process_waits_for_the_writer_instead_of_failing() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let mut bare = bare(&folder).await;
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut bare)
+        .await
+        .expect("the write lock");
+    let insert = async {
+        acme.bucket("media").await;
+    };
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        sqlx::query("COMMIT")
+            .execute(&mut bare)
+            .await
+            .expect("a commit");
+    };
+    tokio::join!(insert, release);
+}

@@ -1,0 +1,7 @@
+//! The use cases on repositories in memory, a scripted provider, a fake clock and seeded identifiers.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod connect;
+mod crash;
+mod run;
+mod world;

@@ -1,0 +1,503 @@
+//! Runs: what arrives, what is left alone, what vanishes, and what a failure means.
+
+use wharf_domain::audit::Action;
+use wharf_domain::connection::PublicStatus;
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::job::{JobStatus, JobTrigger};
+use wharf_domain::sync::{Reconcile, SyncMode, SyncSettings, SyncState};
+use wharf_engine::{EngineError, UpdateConnection};
+use wharf_testkit::build;
+use wharf_testkit::provider::{Failure, Times};
+
+use crate::world::World;
+
+async fn filled(files: usize) -> World {
+    let world = World::new().await;
+    for n in 0..files {
+        world
+            .source
+            .put(&format!("media/{n:04}"), format!("content {n}"));
+    }
+    world
+}
+
+#[tokio::test]
+async fn every_file_arrives_once_with_its_bytes() {
+    let world = filled(250).await;
+    world.source.put("media/empty", "");
+    world.source.set_page_size(60);
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::InitialOnly).await;
+    assert!(world.run().await);
+    assert_eq!(world.contents().await, world.source.files());
+    let job = world.last_job(&sync).await;
+    assert_eq!(
+        (job.status, job.trigger, job.complete),
+        (JobStatus::Completed, JobTrigger::Scheduled, Some(true))
+    );
+    assert_eq!((job.counters.discovered, job.counters.synced), (251, 251));
+    assert!(job.counters.conserved());
+    assert_eq!(world.stored(&sync).await.state, SyncState::Completed);
+    assert!(!world.next_run().await, "an initial sync runs once");
+    assert!(world.connection(&connection).await.last_used_at.is_some());
+    assert!(!world.audited(Action::ObjectsCommitted).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_unchanged_source_transfers_nothing() {
+    let world = filled(120).await;
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    let before = world.objects(true).await;
+    world.source.forget_calls();
+    assert!(world.next_run().await);
+    assert_eq!(world.source.calls().fetches, 0);
+    assert_eq!(world.objects(true).await, before);
+    let job = world.last_job(&sync).await;
+    assert_eq!(
+        (
+            job.counters.verified,
+            job.counters.synced,
+            job.counters.deleted
+        ),
+        (120, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn changed_files_are_replaced_and_vanished_ones_become_tombstones() {
+    let world = filled(10).await;
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    let before = world.objects(false).await;
+    world.source.put("media/0003", "another content");
+    world.source.remove("media/0007");
+    world.next_run().await;
+    assert_eq!(world.contents().await, world.source.files());
+    let id_of = |objects: &[wharf_domain::object::Object], name: &str| {
+        objects
+            .iter()
+            .find(|object| object.source.object == name)
+            .map(|object| object.id.clone())
+    };
+    let after = world.objects(true).await;
+    assert_eq!(after.len(), 10, "the tombstone is kept");
+    assert_eq!(
+        id_of(&before, "media/0003"),
+        id_of(&after, "media/0003"),
+        "a changed object keeps its identifier"
+    );
+    let counters = world.last_job(&sync).await.counters;
+    assert_eq!(
+        (counters.synced, counters.verified, counters.deleted),
+        (1, 8, 1)
+    );
+
+    world.source.put("media/0007", "back");
+    world.next_run().await;
+    assert_eq!(world.contents().await, world.source.files());
+    assert_eq!(
+        id_of(&before, "media/0007"),
+        id_of(&world.objects(false).await, "media/0007")
+    );
+}
+
+#[tokio::test]
+async fn nothing_vanishes_before_a_listing_is_complete() {
+    let world = filled(30).await;
+    world.source.set_page_size(10);
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    world.source.remove("media/0001");
+    world
+        .source
+        .fail_page(3, Failure::permanent(ErrorCode::PermDenied), Times::Once);
+    world.next_run().await;
+    let job = world.last_job(&sync).await;
+    assert_eq!((job.status, job.complete), (JobStatus::Failed, Some(false)));
+    assert_eq!(
+        world.objects(false).await.len(),
+        30,
+        "the listing was cut short"
+    );
+    assert_eq!(
+        world
+            .connection(&connection)
+            .await
+            .health
+            .consecutive_failures(),
+        0,
+        "a path's failure is the sync's"
+    );
+    assert_eq!(world.stored(&sync).await.consecutive_failures, 1);
+    // The next run goes on from the checkpoint, and the pass is complete then.
+    world.next_run().await;
+    assert_eq!(world.contents().await, world.source.files());
+}
+
+#[tokio::test]
+async fn switches_of_reconcile_are_obeyed() {
+    let world = filled(4).await;
+    let connection = world.connect("store").await;
+    let reconcile = Reconcile {
+        on_delete: false,
+        on_update: false,
+        ..Reconcile::default()
+    };
+    let settings = SyncSettings {
+        reconcile,
+        ..build::sync_settings()
+    };
+    let sync = world
+        .sync_with(&connection, SyncMode::Continuous, settings)
+        .await;
+    world.run().await;
+    let before = world.contents().await;
+    world.source.put("media/0000", "changed");
+    world.source.remove("media/0001");
+    world.next_run().await;
+    assert_eq!(world.contents().await, before);
+    assert_eq!(
+        world
+            .last_job(&sync)
+            .await
+            .counters
+            .skipped_by
+            .get("updates_off"),
+        Some(&1)
+    );
+}
+
+#[tokio::test]
+async fn one_bad_file_does_not_stop_the_run() {
+    let world = filled(20).await;
+    world.source.fail_fetch(
+        "media/0004",
+        Failure::permanent(ErrorCode::PermDenied),
+        Times::Always,
+    );
+    world
+        .source
+        .make_unreadable("media/0005", "resource.archived");
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    let job = world.last_job(&sync).await;
+    assert_eq!(job.status, JobStatus::Completed);
+    assert_eq!(
+        (
+            job.counters.synced,
+            job.counters.failed,
+            job.counters.skipped
+        ),
+        (18, 1, 1)
+    );
+    assert!(job.counters.conserved());
+    assert_eq!(
+        world.connection(&connection).await.status(),
+        PublicStatus::Active
+    );
+    world.source.heal();
+    world.next_run().await;
+    assert_eq!(world.objects(false).await.len(), 19, "it heals by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_bytes_are_fetched_again_and_never_published() {
+    let world = filled(3).await;
+    world.source.corrupt("media/0000", Times::Once);
+    world.source.cut("media/0001", 3, Times::Once);
+    world.source.corrupt("media/0002", Times::Always);
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    let contents = world.contents().await;
+    assert_eq!(contents.len(), 2);
+    assert_eq!(contents["media/0001"], "content 1");
+    assert_eq!(world.last_job(&sync).await.counters.failed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_counts_once_against_its_connection_and_five_runs_trip_it() {
+    let world = filled(50).await;
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.source.fail_page(
+        1,
+        Failure::transient(ErrorCode::NetworkConnect),
+        Times::Always,
+    );
+    for n in 1..=5 {
+        assert!(world.next_run().await, "run {n}");
+        assert_eq!(
+            world
+                .connection(&connection)
+                .await
+                .health
+                .consecutive_failures(),
+            n
+        );
+    }
+    assert_eq!(
+        world.connection(&connection).await.status(),
+        PublicStatus::Suspended
+    );
+    assert!(
+        !world.next_run().await,
+        "nothing runs through a tripped connection"
+    );
+    let error = world
+        .engine
+        .trigger_sync(&world.caller, &world.bucket, sync.id.as_str(), false)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EngineError::Conflict {
+                code: "connection_inactive",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_never_counts() {
+    let world = filled(5).await;
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.source.fail_page(
+        1,
+        Failure::transient(ErrorCode::QuotaRateLimited),
+        Times::Always,
+    );
+    for _ in 0..6 {
+        assert!(world.next_run().await);
+    }
+    let stored = world.connection(&connection).await;
+    assert_eq!(
+        (stored.status(), stored.health.consecutive_failures()),
+        (PublicStatus::Active, 0)
+    );
+    assert!(stored.last_error.is_some());
+    assert_eq!(
+        world.last_job(&sync).await.incomplete_reason.as_deref(),
+        Some("quota.rate_limited")
+    );
+}
+
+#[tokio::test]
+async fn a_run_deals_with_no_more_files_than_allowed_and_the_next_goes_on() {
+    let world = filled(25).await;
+    let connection = world.connect("store").await;
+    let settings = SyncSettings {
+        max_objects_per_run: 10,
+        ..build::sync_settings()
+    };
+    let sync = world
+        .sync_with(&connection, SyncMode::InitialOnly, settings)
+        .await;
+    for expected in [10, 20, 25] {
+        assert!(world.next_run().await);
+        assert_eq!(world.objects(false).await.len(), expected);
+    }
+    let jobs = world.jobs(&sync).await;
+    let complete: Vec<_> = jobs.iter().map(|job| job.complete).collect();
+    assert_eq!(complete, [Some(false), Some(false), Some(true)]);
+    assert_eq!(
+        jobs[0].incomplete_reason.as_deref(),
+        Some("max_objects_per_run")
+    );
+}
+
+#[tokio::test]
+async fn an_expired_cursor_starts_the_pass_over() {
+    let world = filled(30).await;
+    world.source.set_page_size(10);
+    let connection = world.connect("store").await;
+    let settings = SyncSettings {
+        max_objects_per_run: 10,
+        ..build::sync_settings()
+    };
+    world
+        .sync_with(&connection, SyncMode::Continuous, settings)
+        .await;
+    world.run().await;
+    world.source.expire_cursors();
+    world.source.remove("media/0000");
+    for _ in 0..4 {
+        world.next_run().await;
+    }
+    assert_eq!(world.contents().await, world.source.files());
+}
+
+#[tokio::test]
+async fn what_a_person_deleted_stays_deleted_until_the_source_changes() {
+    let world = filled(3).await;
+    let connection = world.connect("store").await;
+    world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    let objects = world.objects(false).await;
+    let object = objects
+        .iter()
+        .find(|object| object.source.object == "media/0001")
+        .unwrap();
+    world
+        .engine
+        .delete_object(&world.caller, &world.bucket, object.id.as_str())
+        .await
+        .unwrap();
+    world.next_run().await;
+    assert_eq!(world.objects(false).await.len(), 2);
+    world.source.put("media/0001", "new");
+    world.next_run().await;
+    assert_eq!(world.contents().await, world.source.files());
+}
+
+#[tokio::test]
+async fn after_a_suspension_nothing_more_is_published() {
+    let world = filled(300).await;
+    world.source.set_page_size(50);
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    // The person suspends the connection while the third page is being listed.
+    let (engine, caller) = (world.engine.clone(), world.caller.clone());
+    let pages = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    world.source.before_list(move |_| {
+        let (engine, caller, pages) = (engine.clone(), caller.clone(), pages.clone());
+        async move {
+            if pages.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 2 {
+                let update = UpdateConnection {
+                    is_active: Some(false),
+                    ..UpdateConnection::default()
+                };
+                engine
+                    .update_connection(&caller, "store", update)
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    world.run().await;
+    assert_eq!(
+        world.objects(false).await.len(),
+        100,
+        "two pages were published before"
+    );
+    let job = world.last_job(&sync).await;
+    assert_eq!(job.incomplete_reason.as_deref(), Some("connection_changed"));
+    assert!(!world.next_run().await);
+}
+
+#[tokio::test]
+async fn archiving_a_connection_stops_its_syncs_for_good() {
+    let world = filled(3).await;
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world
+        .engine
+        .archive_connection(&world.caller, "store")
+        .await
+        .unwrap();
+    assert!(!world.next_run().await);
+    assert_eq!(
+        world.stored(&sync).await.state,
+        SyncState::ConnectionArchived
+    );
+    assert_eq!(world.last_job(&sync).await.status, JobStatus::Skipped);
+    let error = world
+        .engine
+        .trigger_sync(&world.caller, &world.bucket, sync.id.as_str(), false)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EngineError::Conflict {
+                code: "connection_archived",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_trigger_starts_a_run_unless_one_is_on_its_way() {
+    let world = filled(3).await;
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    let trigger = async || {
+        world
+            .engine
+            .trigger_sync(&world.caller, &world.bucket, sync.id.as_str(), false)
+            .await
+            .unwrap()
+    };
+    assert!(
+        trigger().await.already_running,
+        "the first run is queued already"
+    );
+    world.run().await;
+    world.clock.advance(std::time::Duration::from_secs(1));
+    let triggered = trigger().await;
+    assert!(!triggered.already_running);
+    assert!(world.run().await, "at once, whatever the polling interval");
+    let job = world.last_job(&sync).await;
+    assert_eq!((job.id, job.trigger), (triggered.job, JobTrigger::Manual));
+}
+
+#[tokio::test]
+async fn two_syncs_share_an_object_until_the_last_lets_go() {
+    let world = filled(2).await;
+    let connection = world.connect("store").await;
+    let first = world.sync(&connection, SyncMode::Continuous).await;
+    let second = world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    world.source.forget_calls();
+    world.run().await;
+    assert_eq!(
+        world.source.calls().fetches,
+        0,
+        "the second sync adopts what is there"
+    );
+    assert_eq!(world.objects(false).await.len(), 2);
+    let counts = async |sync| world.last_job(sync).await.counters;
+    assert_eq!(
+        (counts(&first).await.synced, counts(&second).await.verified),
+        (2, 2)
+    );
+    world.source.remove("media/0000");
+    world.clock.advance(std::time::Duration::from_secs(301));
+    world.run().await;
+    assert_eq!(
+        world.objects(false).await.len(),
+        2,
+        "the other sync holds on to it"
+    );
+    world.run().await;
+    assert_eq!(world.objects(false).await.len(), 1);
+}
+
+#[tokio::test]
+async fn blobs_that_nothing_points_at_are_swept_after_a_day() {
+    let world = filled(5).await;
+    let connection = world.connect("store").await;
+    world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    world.source.put("media/0000", "changed");
+    world.next_run().await;
+    assert_eq!(world.engine.sweep_blobs().await.unwrap(), 0, "too young");
+    world.clock.advance(std::time::Duration::from_hours(25));
+    assert_eq!(
+        world.engine.sweep_blobs().await.unwrap(),
+        1,
+        "the replaced one"
+    );
+    assert_eq!(world.contents().await, world.source.files());
+}

@@ -1,0 +1,280 @@
+//! One organization on an engine of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use wharf_domain::access::{Email, Permission, Principal};
+use wharf_domain::audit::{Action, Actor, NewAuditRow, Origin};
+use wharf_domain::bucket::{Bucket, BucketName};
+use wharf_domain::connection::{Connection, ConnectionName};
+use wharf_domain::job::Job;
+use wharf_domain::object::{Object, ObjectFilter};
+use wharf_domain::page::PageRequest;
+use wharf_domain::provider::{Provider, parse_new};
+use wharf_domain::sync::{Sync, SyncMode, SyncSettings};
+use wharf_engine::{
+    ApiKeyGrant, Caller, CreateConnection, CreateSync, Engine, Parts, Settings, Worker,
+};
+use wharf_keys::FileKeyRing;
+use wharf_memory::{MemoryBlobs, MemoryStore};
+use wharf_ports::{Clock, Repositories};
+use wharf_testkit::provider::{FakeProviderFactory, FakeSource};
+use wharf_testkit::{FakeClock, SeededIds, build};
+
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) caller: Caller,
+    pub(crate) bucket: Bucket,
+    pub(crate) source: FakeSource,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) repositories: Repositories,
+    _key_ring: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::on(|repositories| repositories).await
+    }
+
+    /// A world whose engine sees the repositories through `wrap`.
+    pub(crate) async fn on(wrap: impl FnOnce(Repositories) -> Repositories) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(FakeClock::new());
+        let ids = Arc::new(SeededIds::new(7));
+        let repositories = wrap(MemoryStore::new(clock.clone()).repositories());
+        let source = FakeSource::new();
+        let ring =
+            FileKeyRing::create(&folder.path().join("ring.json"), &*ids, clock.now()).unwrap();
+        let engine = Engine::new(Parts {
+            repositories: repositories.clone(),
+            key_ring: Arc::new(ring),
+            providers: Arc::new(FakeProviderFactory::new(source.clone())),
+            blobs: Arc::new(MemoryBlobs::new(clock.clone())),
+            ids,
+            settings: Settings {
+                lease_ttl: LEASE,
+                ..Settings::default()
+            },
+        });
+        let caller = sign_up(&engine, "acme").await;
+        let namespace = engine.namespace(&caller, "default").await.unwrap();
+        let name = BucketName::parse("media").unwrap();
+        let bucket = engine
+            .create_bucket(
+                &caller,
+                &namespace,
+                name,
+                None,
+                json!({"properties": {}}),
+                serde_json::Map::new(),
+            )
+            .await
+            .unwrap();
+        Self {
+            engine,
+            caller,
+            bucket,
+            source,
+            clock,
+            repositories,
+            _key_ring: folder,
+        }
+    }
+
+    pub(crate) async fn connect(&self, name: &str) -> Connection {
+        self.engine
+            .create_connection(&self.caller, new_connection(name, true))
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn sync(&self, connection: &Connection, mode: SyncMode) -> Sync {
+        self.sync_with(connection, mode, build::sync_settings())
+            .await
+    }
+
+    pub(crate) async fn sync_with(
+        &self,
+        connection: &Connection,
+        mode: SyncMode,
+        settings: SyncSettings,
+    ) -> Sync {
+        let new = CreateSync {
+            connection: connection.id.clone(),
+            mode,
+            settings,
+        };
+        self.engine
+            .create_sync(&self.caller, &self.bucket, new)
+            .await
+            .unwrap()
+    }
+
+    /// Runs what is due; whether there was anything.
+    pub(crate) async fn run(&self) -> bool {
+        let worker = Worker::new(self.engine.clone(), "worker");
+        worker.run_once(&CancellationToken::new()).await.unwrap()
+    }
+
+    /// Lets the polling interval pass and runs what is due then.
+    pub(crate) async fn next_run(&self) -> bool {
+        self.clock.advance(Duration::from_secs(301));
+        self.run().await
+    }
+
+    pub(crate) async fn stored(&self, sync: &Sync) -> Sync {
+        self.engine
+            .sync(&self.caller, &self.bucket, sync.id.as_str())
+            .await
+            .unwrap()
+    }
+
+    /// The sync's jobs, oldest first.
+    pub(crate) async fn jobs(&self, sync: &Sync) -> Vec<Job> {
+        let mut jobs = self
+            .engine
+            .list_jobs(&self.caller, sync, None, &PageRequest::first(1000))
+            .await
+            .unwrap()
+            .items;
+        jobs.reverse();
+        jobs
+    }
+
+    pub(crate) async fn last_job(&self, sync: &Sync) -> Job {
+        self.jobs(sync).await.pop().expect("there is a job")
+    }
+
+    pub(crate) async fn connection(&self, connection: &Connection) -> Connection {
+        self.engine
+            .connection(&self.caller, connection.id.as_str())
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn objects(&self, include_deleted: bool) -> Vec<Object> {
+        let filter = ObjectFilter {
+            search: None,
+            include_deleted,
+        };
+        let page = PageRequest::first(1000);
+        self.engine
+            .list_objects(&self.caller, &self.bucket, &filter, &page)
+            .await
+            .unwrap()
+            .items
+    }
+
+    /// The bytes of every live object, by source object; panics if a source object is there twice.
+    pub(crate) async fn contents(&self) -> BTreeMap<String, Bytes> {
+        let mut contents = BTreeMap::new();
+        for object in self.objects(false).await {
+            let name = object.source.object.clone();
+            let content = self
+                .engine
+                .object_content(object, 0, u64::MAX)
+                .await
+                .unwrap();
+            let parts: Vec<Bytes> = content.bytes.try_collect().await.unwrap();
+            assert!(
+                contents
+                    .insert(name.clone(), parts.concat().into())
+                    .is_none(),
+                "{name} is there twice"
+            );
+        }
+        contents
+    }
+
+    pub(crate) async fn audited(&self, action: Action) -> Vec<NewAuditRow> {
+        let rows = self
+            .repositories
+            .audit
+            .list(self.caller.organization(), &PageRequest::first(1000))
+            .await
+            .unwrap();
+        rows.items
+            .into_iter()
+            .map(|stored| stored.row)
+            .filter(|row| row.action == action)
+            .collect()
+    }
+}
+
+/// A new organization and its admin.
+pub(crate) async fn sign_up(engine: &Engine, name: &str) -> Caller {
+    let email = Email::parse("admin@example.com").unwrap();
+    let (organization, admin) = engine
+        .create_organization(name, email.clone())
+        .await
+        .unwrap();
+    let grant = ApiKeyGrant {
+        name: "key".to_owned(),
+        permission: Permission::Admin,
+        expires_at: None,
+    };
+    let issued = engine
+        .create_api_key(&organization.id, &email, grant)
+        .await
+        .unwrap();
+    let principal = engine.authenticate(issued.secret.expose()).await.unwrap();
+    assert_eq!(
+        principal,
+        Principal {
+            organization: organization.id,
+            user: admin.id,
+            key: issued.key.id,
+            permission: Permission::Admin,
+        }
+    );
+    let actor = Actor::User {
+        user_id: principal.user.to_string(),
+        key_id: principal.key.to_string(),
+    };
+    Caller {
+        principal,
+        origin: Origin {
+            actor,
+            reason: None,
+            ip_address: None,
+            user_agent: None,
+        },
+    }
+}
+
+pub(crate) fn s3_config(secret: &str) -> Value {
+    json!({
+        "endpoint_url": "https://store.example.com",
+        "credentials": {"type": "access_key", "access_key_id": "AKIAEXAMPLE", "secret_access_key": secret},
+    })
+}
+
+pub(crate) fn fields(value: Value) -> serde_json::Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => panic!("an object"),
+    }
+}
+
+pub(crate) fn new_connection(name: &str, test_before_save: bool) -> CreateConnection {
+    CreateConnection {
+        name: ConnectionName::parse(name).unwrap(),
+        description: None,
+        provider_config: parse_new(
+            Provider::S3,
+            fields(s3_config("first secret")),
+            "provider_config",
+        )
+        .unwrap(),
+        metadata: serde_json::Map::new(),
+        write_enabled: false,
+        test_before_save,
+    }
+}

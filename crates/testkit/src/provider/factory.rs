@@ -1,0 +1,85 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wharf_domain::input::InvalidInput;
+use wharf_domain::provider::{Credentials, Provider, ProviderConfig};
+use wharf_ports::{OpenProvider, ProviderError, ProviderFactory};
+
+use super::{Failure, FakeProvider, FakeSource};
+
+/// Opens one [`FakeSource`], whatever configuration and credentials are given.
+#[derive(Debug)]
+pub struct FakeProviderFactory {
+    source: FakeSource,
+    supported: Vec<Provider>,
+    refusal: Mutex<Option<InvalidInput>>,
+    closed: Mutex<Option<Failure>>,
+}
+
+impl FakeProviderFactory {
+    /// A factory for S3 and Tigris that refuses nothing.
+    pub fn new(source: FakeSource) -> Self {
+        Self {
+            source,
+            supported: vec![Provider::S3, Provider::Tigris],
+            refusal: Mutex::default(),
+            closed: Mutex::default(),
+        }
+    }
+
+    /// The same with adapters for these providers only.
+    #[must_use]
+    pub fn supporting(self, supported: &[Provider]) -> Self {
+        Self {
+            supported: supported.to_vec(),
+            ..self
+        }
+    }
+
+    /// Every configuration is refused from now on, or none any more.
+    pub fn refuse_configurations(&self, refusal: Option<InvalidInput>) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+
+    /// Opening fails from now on, or no longer.
+    pub fn fail_to_open(&self, failure: Option<Failure>) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+}
+
+impl ProviderFactory for FakeProviderFactory {
+    fn supports(&self, provider: Provider) -> bool {
+        self.supported.contains(&provider)
+    }
+
+    fn vet(&self, _config: &ProviderConfig) -> Result<(), InvalidInput> {
+        let refusal = self
+            .refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        refusal.map_or(Ok(()), Err)
+    }
+
+    fn vet_source_path(&self, _provider: Provider, source_path: &str) -> Result<(), InvalidInput> {
+        if source_path.trim().is_empty() {
+            return Err(InvalidInput::one(
+                "source_path",
+                "missing",
+                "must name a bucket",
+            ));
+        }
+        Ok(())
+    }
+
+    fn open(
+        &self,
+        _config: &ProviderConfig,
+        _credentials: Credentials,
+    ) -> Result<OpenProvider, ProviderError> {
+        if let Some(failure) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(failure.error());
+        }
+        self.source.lock().calls.opens += 1;
+        Ok(Arc::new(FakeProvider::new(self.source.clone())))
+    }
+}

@@ -1,0 +1,9 @@
+//! A storage provider that is a map of files, does what it is told and counts what it is asked.
+
+mod factory;
+mod source;
+mod storage;
+
+pub use factory::FakeProviderFactory;
+pub use source::{Calls, Failure, FakeSource, Times};
+pub use storage::FakeProvider;

@@ -1,0 +1,287 @@
+use std::ops::Bound;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use serde_json::json;
+use wharf_domain::Metadata;
+use wharf_domain::check::CheckReport;
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::plan::Entry;
+use wharf_domain::sync::Cursor;
+use wharf_ports::{ByteStream, Capabilities, Fetched, ListingPage, ProviderError, StorageProvider};
+
+use super::FakeSource;
+use super::source::{Failure, Mishap};
+
+/// How many bytes one item of a file's stream holds.
+const CHUNK: usize = 64 * 1024;
+
+/// A [`FakeSource`] seen through the port.
+#[derive(Debug, Clone)]
+pub struct FakeProvider(FakeSource);
+
+impl FakeProvider {
+    /// Opens a source.
+    pub fn new(source: FakeSource) -> Self {
+        Self(source)
+    }
+}
+
+/// Where a listing goes on: the epoch of its cursors, the number of the next page, the last name of the one before.
+struct Place {
+    epoch: u64,
+    page: usize,
+    after: String,
+}
+
+impl Place {
+    fn read(cursor: &Cursor) -> Option<Self> {
+        let mut parts = cursor.0.splitn(3, ' ');
+        let (epoch, page) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self {
+            epoch,
+            page,
+            after: parts.next()?.to_owned(),
+        })
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor(format!("{} {} {}", self.epoch, self.page, self.after))
+    }
+}
+
+#[async_trait]
+impl StorageProvider for FakeProvider {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { browse: false }
+    }
+
+    fn authority(&self) -> String {
+        self.0.lock().authority.clone()
+    }
+
+    async fn check(&self) -> CheckReport {
+        let mut inner = self.0.lock();
+        inner.calls.checks += 1;
+        inner.report()
+    }
+
+    async fn list(
+        &self,
+        source_path: &str,
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<ListingPage, ProviderError> {
+        self.0.about_to_list(source_path).await;
+        let mut inner = self.0.lock();
+        inner.calls.lists += 1;
+        let epoch = inner.cursor_epoch;
+        let place = match cursor {
+            None => None,
+            Some(cursor) => {
+                let valid = Place::read(cursor).filter(|place| place.epoch == epoch);
+                Some(valid.ok_or_else(|| Failure::restart().error())?)
+            }
+        };
+        let page = place.as_ref().map_or(1, |place| place.page);
+        if let Some(failure) = inner.page_failure(page) {
+            return Err(failure.error());
+        }
+        let from = place.as_ref().map_or(Bound::Unbounded, |place| {
+            Bound::Excluded(place.after.as_str())
+        });
+        let rest = inner.files.range::<str, _>((from, Bound::Unbounded));
+        let mut rest = rest.filter(|(object, _)| object.starts_with(source_path));
+        let size = inner
+            .page_size
+            .min(usize::try_from(limit.clamp(1, 1000)).unwrap_or(1000));
+        let entries: Vec<Entry> = rest
+            .by_ref()
+            .take(size)
+            .map(|(object, file)| file.entry(object))
+            .collect();
+        let next = rest.next().and(entries.last()).map(|last| {
+            Place {
+                epoch,
+                page: page + 1,
+                after: last.object.clone(),
+            }
+            .cursor()
+        });
+        drop(rest);
+        Ok(ListingPage { entries, next })
+    }
+
+    async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError> {
+        self.0.about_to_fetch(&entry.object).await;
+        let mut inner = self.0.lock();
+        inner.calls.fetches += 1;
+        let mishap = inner.mishap(&entry.object);
+        if let Some(Mishap::Refused(failure)) = &mishap {
+            return Err(failure.error());
+        }
+        let file = inner.files.get(&entry.object).ok_or_else(|| {
+            ProviderError::permanent(ErrorCode::ResourceNotFound, "the file is gone")
+        })?;
+        if file.version != entry.version {
+            return Err(ProviderError::transient(
+                ErrorCode::ResourceChanged,
+                "the file has changed",
+            ));
+        }
+        let mut metadata = Metadata::new();
+        metadata.insert("etag".to_owned(), json!(file.version));
+        let bytes = stream_of(file.bytes.clone(), mishap.as_ref());
+        Ok(Fetched {
+            bytes,
+            content_type: Some("application/octet-stream".to_owned()),
+            metadata,
+        })
+    }
+}
+
+/// The bytes in chunks, with what goes wrong at their end.
+fn stream_of(mut bytes: Bytes, mishap: Option<&Mishap>) -> ByteStream {
+    let end = match mishap {
+        None | Some(Mishap::Refused(_)) => None,
+        Some(Mishap::Cut { after }) => {
+            bytes.truncate(*after);
+            Some(ProviderError::transient(
+                ErrorCode::NetworkTimeout,
+                "the bytes were cut short",
+            ))
+        }
+        Some(Mishap::Corrupt) => {
+            let mut changed = bytes.to_vec();
+            if let Some(last) = changed.last_mut() {
+                *last ^= 1;
+            }
+            bytes = changed.into();
+            Some(ProviderError::transient(
+                ErrorCode::IntegrityMismatch,
+                "the bytes do not match their checksum",
+            ))
+        }
+    };
+    let mut items = Vec::new();
+    while !bytes.is_empty() {
+        items.push(Ok(bytes.split_to(CHUNK.min(bytes.len()))));
+    }
+    stream::iter(items.into_iter().chain(end.map(Err))).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+    use wharf_ports::Retry;
+
+    use super::super::Times;
+    use super::*;
+
+    async fn names(provider: &FakeProvider, path: &str) -> Result<Vec<String>, ProviderError> {
+        let (mut names, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = provider.list(path, cursor.as_ref(), 1000).await?;
+            names.extend(page.entries.into_iter().map(|entry| entry.object));
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    async fn read(provider: &FakeProvider, entry: &Entry) -> Result<Vec<u8>, ProviderError> {
+        let parts: Vec<Bytes> = provider.fetch(entry).await?.bytes.try_collect().await?;
+        Ok(parts.concat())
+    }
+
+    #[tokio::test]
+    async fn pages_cover_exactly_the_files_under_the_path() {
+        let source = FakeSource::new();
+        for object in ["media/a", "media/b", "media/c", "other/d"] {
+            source.put(object, object.to_owned());
+        }
+        let provider = FakeProvider::new(source.clone());
+        for size in 1..=4 {
+            source.set_page_size(size);
+            assert_eq!(
+                names(&provider, "media/").await.unwrap(),
+                ["media/a", "media/b", "media/c"],
+                "{size}"
+            );
+        }
+        source.set_page_size(1);
+        source.forget_calls();
+        names(&provider, "media/").await.unwrap();
+        assert_eq!(source.calls().lists, 3);
+    }
+
+    #[tokio::test]
+    async fn pages_fail_and_cursors_expire_when_told_to() {
+        let source = FakeSource::new();
+        source.put("a", "1");
+        source.put("b", "2");
+        source.set_page_size(1);
+        let provider = FakeProvider::new(source.clone());
+        source.fail_page(
+            2,
+            Failure::transient(ErrorCode::ProviderUnavailable),
+            Times::Once,
+        );
+        assert_eq!(
+            names(&provider, "").await.unwrap_err().code,
+            ErrorCode::ProviderUnavailable
+        );
+        assert_eq!(
+            names(&provider, "").await.unwrap().len(),
+            2,
+            "it was to happen once"
+        );
+        let cursor = provider.list("", None, 1000).await.unwrap().next;
+        source.expire_cursors();
+        assert_eq!(
+            provider
+                .list("", cursor.as_ref(), 1000)
+                .await
+                .unwrap_err()
+                .retry,
+            Retry::Restart
+        );
+    }
+
+    #[tokio::test]
+    async fn files_are_fetched_in_the_version_that_was_listed() {
+        let source = FakeSource::new();
+        source.put("a", "first");
+        let provider = FakeProvider::new(source.clone());
+        let entry = provider
+            .list("", None, 1000)
+            .await
+            .unwrap()
+            .entries
+            .remove(0);
+        assert_eq!(read(&provider, &entry).await.unwrap(), b"first");
+        source.cut("a", 2, Times::Once);
+        assert_eq!(
+            read(&provider, &entry).await.unwrap_err().code,
+            ErrorCode::NetworkTimeout
+        );
+        source.corrupt("a", Times::Once);
+        assert_eq!(
+            read(&provider, &entry).await.unwrap_err().code,
+            ErrorCode::IntegrityMismatch
+        );
+        source.put("a", "second");
+        assert_eq!(
+            read(&provider, &entry).await.unwrap_err().code,
+            ErrorCode::ResourceChanged
+        );
+        source.remove("a");
+        assert_eq!(
+            read(&provider, &entry).await.unwrap_err().code,
+            ErrorCode::ResourceNotFound
+        );
+        assert_eq!(source.calls().fetches, 5);
+    }
+}

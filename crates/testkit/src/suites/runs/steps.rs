@@ -1,0 +1,511 @@
+//! Steps: what is published, together or not at all.
+
+use std::time::Duration;
+
+use wharf_domain::audit::Action;
+use wharf_domain::connection::{Edit, Event};
+use wharf_domain::job::{Counters, JobEnd, JobPhase};
+use wharf_domain::object::{DeletedBy, SourceId};
+use wharf_domain::plan::Known;
+use wharf_domain::provider::{CredentialType, Provider};
+use wharf_ports::{Commit, Put, RunError};
+
+use super::{DAY, finish, known, rich_step};
+use crate::{Harness, build};
+
+pub async fn a_step_is_published_all_together(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let step = rich_step(&h, &run);
+    h.moment().await;
+    run.commit(step.clone()).await;
+    let objects = run.objects().await;
+    assert_eq!(objects.len(), 2);
+    for (object, put) in objects.iter().zip(&step.puts) {
+        assert_eq!(
+            (&object.id, &object.source, &object.facts),
+            (&put.new_id, &put.source, &put.facts)
+        );
+        assert_eq!((&object.content, object.deleted), (&put.content, None));
+        assert_eq!(
+            (&object.bucket, &object.namespace),
+            (&run.bucket.id, &acme.namespace)
+        );
+        assert_eq!(object.created_at, object.updated_at);
+    }
+    let (job, sync) = (run.job().await, run.stored().await);
+    assert_eq!(
+        (&job.counters, job.phase),
+        (&step.counters, JobPhase::Verifying)
+    );
+    assert!(job.updated_at > run.sync.created_at, "it told of progress");
+    assert_eq!(
+        (&sync.totals.counters, &sync.checkpoint),
+        (&step.counters, &step.checkpoint)
+    );
+    assert_eq!(sync.last_pass, 3);
+    assert_eq!(acme.trail().await.first(), step.audit.as_ref());
+    run.commit(Commit {
+        puts: Vec::new(),
+        audit: None,
+        ..step.clone()
+    })
+    .await;
+    let mut twice = step.counters.clone();
+    twice.add(&step.counters);
+    assert_eq!(
+        (run.job().await.counters, run.stored().await.totals.counters),
+        (twice.clone(), twice)
+    );
+    assert_eq!(acme.audited(Action::ObjectsCommitted).await, 1);
+}
+
+pub async fn a_step_without_a_checkpoint_keeps_the_last_one(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.commit(rich_step(&h, &run)).await;
+    let kept = run.stored().await.checkpoint;
+    run.publish(3, &["media/c"], "1").await;
+    assert_eq!(
+        (run.stored().await.checkpoint, kept.is_some()),
+        (kept.clone(), true)
+    );
+}
+
+pub async fn a_changed_epoch_is_refused_and_nothing_is_stored(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/old"], "1").await;
+    let before = (
+        run.objects().await,
+        run.job().await,
+        run.stored().await.totals,
+        run.stored().await.checkpoint,
+    );
+    acme.apply(&run.connection, vec![Event::Suspend]).await;
+    for _ in ["suspended", "active again, in another epoch"] {
+        let commit = h
+            .repositories
+            .runs
+            .commit(&acme.organization, &run.lease, rich_step(&h, &run))
+            .await;
+        assert!(
+            matches!(commit, Err(RunError::ConnectionChanged)),
+            "{commit:?}"
+        );
+        let (epoch, audit) = (run.connection.epoch, h.audit(Action::ObjectsCommitted));
+        let let_go = h
+            .repositories
+            .runs
+            .let_go(&acme.organization, &run.lease, epoch, 2, 10, audit)
+            .await;
+        assert!(
+            matches!(let_go, Err(RunError::ConnectionChanged)),
+            "{let_go:?}"
+        );
+        let stored = run.stored().await;
+        assert_eq!(
+            (
+                run.objects().await,
+                run.job().await,
+                stored.totals,
+                stored.checkpoint
+            ),
+            before
+        );
+        assert_eq!(acme.audited(Action::ObjectsCommitted).await, 0);
+        acme.apply(&run.connection, vec![Event::Activate { tested: false }])
+            .await;
+    }
+    finish(
+        &h,
+        &run,
+        &run.lease,
+        JobEnd::incomplete("connection_changed"),
+        DAY,
+    )
+    .await;
+}
+
+pub async fn a_changed_credential_version_is_refused_and_nothing_is_stored(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let sealed = run.connection.sealed.clone().unwrap();
+    let config = Some((build::provider_config(), CredentialType::AccessKey, sealed));
+    acme.apply(
+        &run.connection,
+        vec![Event::Edit(Box::new(Edit {
+            config,
+            ..Edit::default()
+        }))],
+    )
+    .await;
+    let commit = h
+        .repositories
+        .runs
+        .commit(&acme.organization, &run.lease, rich_step(&h, &run))
+        .await;
+    assert!(
+        matches!(commit, Err(RunError::ConnectionChanged)),
+        "{commit:?}"
+    );
+    assert_eq!(
+        (run.objects().await, run.job().await.counters),
+        (vec![], Counters::default())
+    );
+    assert_eq!(
+        (
+            run.stored().await.checkpoint,
+            acme.audited(Action::ObjectsCommitted).await
+        ),
+        (None, 0)
+    );
+}
+
+pub async fn a_change_that_leaves_the_status_alone_stops_no_run(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let edit = Edit {
+        description: Some(None),
+        ..Edit::default()
+    };
+    let failure = build::network_failure(&run.connection);
+    acme.apply(&run.connection, vec![Event::Edit(Box::new(edit)), failure])
+        .await;
+    run.publish(1, &["media/a"], "1").await;
+}
+
+pub async fn after_a_suspension_has_returned_nothing_is_published(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let steps: Vec<_> = (0..500)
+        .map(|n| run.step(1, &[&format!("media/{n:03}")], "1"))
+        .collect();
+    let (runs, organization, lease) = (
+        h.repositories.runs.clone(),
+        acme.organization.clone(),
+        run.lease.clone(),
+    );
+    let publishing = tokio::spawn(async move {
+        for step in steps {
+            if let Err(refused) = runs.commit(&organization, &lease, step).await {
+                return Some(refused);
+            }
+        }
+        None
+    });
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    acme.apply(&run.connection, vec![Event::Suspend]).await;
+    let published = run.objects().await.len();
+    let refused = publishing.await.unwrap();
+    assert!(
+        matches!(refused, None | Some(RunError::ConnectionChanged)),
+        "{refused:?}"
+    );
+    assert_eq!(run.objects().await.len(), published);
+}
+
+pub async fn a_source_object_is_one_object_however_often_it_is_published(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a"], "1").await;
+    let first = run.objects().await.remove(0);
+    h.moment().await;
+    let mut changed = run.put("media/a", "2");
+    changed.content.content_type = None;
+    changed.facts.modified_at = None;
+    run.commit(Commit {
+        puts: vec![changed.clone()],
+        ..build::commit(&run.connection, 2)
+    })
+    .await;
+    let objects = run.objects().await;
+    assert_eq!(objects.len(), 1);
+    assert_eq!(
+        (&objects[0].id, objects[0].created_at),
+        (&first.id, first.created_at),
+        "it stays the same object"
+    );
+    assert_eq!(
+        (&objects[0].content, &objects[0].facts),
+        (&changed.content, &changed.facts),
+        "the pointer moves"
+    );
+    assert!(objects[0].updated_at > first.updated_at);
+    let twice = vec![run.put("media/b", "1"), run.put("media/b", "2")];
+    run.commit(Commit {
+        puts: twice.clone(),
+        ..build::commit(&run.connection, 2)
+    })
+    .await;
+    let objects = run.objects().await;
+    assert_eq!(
+        (objects.len(), &objects[1].content),
+        (2, &twice[1].content),
+        "within one step the last one stands"
+    );
+}
+
+pub async fn syncs_of_a_bucket_that_publish_the_same_source_at_once_make_one_object(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let first = acme.run().await;
+    let second = acme.second_run(&first).await;
+    let names: Vec<_> = (0..20).map(|n| format!("media/{n:02}")).collect();
+    let tasks: Vec<_> = [(&first, false), (&second, true)]
+        .into_iter()
+        .map(|(run, backwards)| {
+            let (runs, organization, lease) = (
+                h.repositories.runs.clone(),
+                acme.organization.clone(),
+                run.lease.clone(),
+            );
+            let mut puts: Vec<_> = names.iter().map(|name| run.put(name, "1")).collect();
+            if backwards {
+                puts.reverse();
+            }
+            let empty = build::commit(&run.connection, 1);
+            tokio::spawn(async move {
+                for some in puts.chunks(5) {
+                    let step = Commit {
+                        puts: some.to_vec(),
+                        ..empty.clone()
+                    };
+                    runs.commit(&organization, &lease, step).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let objects = first.objects().await;
+    assert_eq!(
+        objects
+            .iter()
+            .map(|object| object.source.object.as_str())
+            .collect::<Vec<_>>(),
+        names
+    );
+}
+
+pub async fn equal_names_under_two_authorities_or_providers_are_two_objects(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let put = |authority: &str, provider| Put {
+        source: SourceId {
+            authority: authority.to_owned(),
+            provider,
+            ..build::source("media/a")
+        },
+        ..run.put("media/a", authority)
+    };
+    let puts = vec![
+        put("one", Provider::S3),
+        put("two", Provider::S3),
+        put("one", Provider::Tigris),
+    ];
+    run.commit(Commit {
+        puts: puts.clone(),
+        ..build::commit(&run.connection, 1)
+    })
+    .await;
+    assert_eq!(run.objects().await.len(), 3);
+    let asked = [puts[1].source.clone()];
+    let known = h
+        .repositories
+        .runs
+        .known(&acme.organization, &run.lease, &asked)
+        .await
+        .unwrap();
+    assert_eq!((known.len(), known[0].version.as_str()), (1, "two"));
+}
+
+pub async fn odd_source_names_survive_byte_for_byte(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let long = "ü".repeat(550);
+    let odd = [
+        "a",
+        "A",
+        "a ",
+        " a",
+        "a/",
+        "a//b",
+        "./a",
+        "../a",
+        "caf\u{e9}",
+        "cafe\u{301}",
+        "📁/🎉.txt",
+        "שלום",
+        "a\nb",
+        "a\r\nb",
+        "a\tb",
+        "\u{1}\u{1f}\u{7f}\u{85}",
+        "'",
+        "''",
+        "\"",
+        "\\",
+        "\\'",
+        "%",
+        "_",
+        "a;b--",
+        "$1",
+        "?",
+        "{}",
+        "\u{feff}a",
+        "a\u{200d}b",
+        "\u{10ffff}",
+        "ı",
+        "I",
+        &long,
+    ];
+    run.publish(1, &odd, "\u{1}v\n'\"").await;
+    let mut expected = odd.to_vec();
+    expected.sort_unstable();
+    let objects = run.objects().await;
+    assert_eq!(
+        objects
+            .iter()
+            .map(|object| object.source.object.as_str())
+            .collect::<Vec<_>>(),
+        expected
+    );
+    assert!(
+        objects
+            .iter()
+            .all(|object| object.facts.path == object.source.object)
+    );
+    let known = known(&h, &run, &odd).await;
+    assert_eq!(
+        known
+            .iter()
+            .map(|known| known.object.as_str())
+            .collect::<Vec<_>>(),
+        expected
+    );
+    assert!(known.iter().all(|known| known.version == "\u{1}v\n'\""));
+    run.commit(Commit {
+        seen: odd.map(build::source).to_vec(),
+        ..build::commit(&run.connection, 2)
+    })
+    .await;
+    assert_eq!(
+        run.let_go(2, 100).await,
+        0,
+        "each was seen under its own name"
+    );
+}
+
+pub async fn a_step_of_a_thousand_objects_is_one_step(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let names: Vec<_> = (0..1000).map(|n| format!("media/{n:04}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    run.publish(1, &names, "1").await;
+    assert_eq!(known(&h, &run, &names).await.len(), 1000);
+    let seen = names[1..].iter().map(|name| build::source(name)).collect();
+    run.commit(Commit {
+        seen,
+        ..build::commit(&run.connection, 2)
+    })
+    .await;
+    assert_eq!(
+        (run.let_go(2, 1000).await, run.let_go(2, 1000).await),
+        (1, 0)
+    );
+}
+
+pub async fn the_bucket_tells_what_it_knows_tombstones_included(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let elsewhere = acme
+        .run_into(&acme.bucket("elsewhere").await, &run.connection)
+        .await;
+    elsewhere.publish(1, &["media/theirs"], "1").await;
+    run.publish(1, &["media/live", "media/gone"], "7").await;
+    run.commit(Commit {
+        seen: vec![build::source("media/live")],
+        ..build::commit(&run.connection, 2)
+    })
+    .await;
+    run.let_go(2, 10).await;
+    let objects = run.objects().await;
+    let known_object = |object: &str, at: usize, deleted| Known {
+        object: object.to_owned(),
+        id: objects[at].id.clone(),
+        version: "7".to_owned(),
+        deleted,
+    };
+    let expected = [
+        known_object("media/gone", 0, Some(DeletedBy::Source)),
+        known_object("media/live", 1, None),
+    ];
+    assert_eq!(
+        known(
+            &h,
+            &run,
+            &["media/live", "media/gone", "media/new", "media/theirs"]
+        )
+        .await,
+        expected
+    );
+    assert_eq!(known(&h, &run, &[]).await, []);
+    let second = acme.second_run(&run).await;
+    assert_eq!(
+        known(&h, &second, &["media/live"]).await.len(),
+        1,
+        "what another sync brought is known too"
+    );
+}
+
+pub async fn a_tombstone_comes_back_to_life_when_it_is_published_again(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a", "media/b"], "1").await;
+    let before = run.objects().await;
+    let audit = h.audit(Action::ObjectDeleted);
+    h.repositories
+        .objects
+        .remove(&acme.organization, &run.bucket.id, &before[0].id, audit)
+        .await
+        .unwrap();
+    run.let_go(2, 10).await;
+    assert!(
+        run.objects()
+            .await
+            .iter()
+            .all(|object| object.deleted.is_some())
+    );
+    run.publish(3, &["media/a", "media/b"], "2").await;
+    let after = run.objects().await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(
+            (&after.id, after.created_at, after.deleted),
+            (&before.id, before.created_at, None)
+        );
+        assert_eq!(after.facts.version, "2");
+    }
+    assert_eq!(
+        run.let_go(3, 10).await,
+        0,
+        "the sync holds on to them again"
+    );
+}
+
+pub async fn a_restarted_pass_forgets_the_checkpoint_and_keeps_the_catalogue(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.commit(rich_step(&h, &run)).await;
+    h.repositories
+        .runs
+        .restart_pass(&acme.organization, &run.lease)
+        .await
+        .unwrap();
+    let stored = run.stored().await;
+    assert_eq!(
+        (stored.checkpoint, stored.last_pass),
+        (None, 3),
+        "the next pass is a new one"
+    );
+    assert_eq!(run.let_go(4, 10).await, 2);
+}

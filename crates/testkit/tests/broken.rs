@@ -1,0 +1,44 @@
+//! The suites are trusted because they name what is broken: exactly the violated promises fail, and no other.
+
+use std::sync::Arc;
+
+use wharf_memory::MemoryStore;
+use wharf_ports::Repositories;
+use wharf_testkit::{FakeClock, Harness, broken, repository_promises};
+
+/// The names of the promises that repositories in memory no longer keep once they were changed so.
+fn broken_promises(change: fn(Repositories) -> Repositories) -> Vec<&'static str> {
+    let harness = async || {
+        let clock = Arc::new(FakeClock::new());
+        let sound = MemoryStore::new(clock.clone()).repositories();
+        Harness::with_clock(change(sound), clock)
+    };
+    let promises = repository_promises().into_iter();
+    promises
+        .filter(|promise| !promise.is_kept(harness))
+        .map(|promise| promise.name)
+        .collect()
+}
+
+#[test]
+fn sound_repositories_break_no_promise() {
+    assert_eq!(broken_promises(|repositories| repositories), [""; 0]);
+}
+
+#[test]
+fn a_commit_that_ignores_the_fence_is_caught_by_name() {
+    let caught = broken_promises(broken::without_fences);
+    let expected = [
+        "runs::a_stale_fence_is_refused_by_every_call",
+        "runs::a_lease_of_another_job_or_organization_is_refused_by_every_call",
+    ];
+    assert_eq!(caught, expected);
+}
+
+#[test]
+fn a_change_that_ignores_the_revision_is_caught_by_name() {
+    assert_eq!(
+        broken_promises(broken::without_revisions),
+        ["connections::a_stale_revision_is_refused"]
+    );
+}

@@ -1,0 +1,205 @@
+//! The provider lab, in a process of its own.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::api::client;
+use crate::program::Program;
+use crate::variable;
+
+/// A running lab with one key pair, stopped when dropped.
+#[derive(Debug)]
+pub struct Lab {
+    _program: Program,
+    _folder: TempDir,
+    http: reqwest::Client,
+    url: String,
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+}
+
+impl Lab {
+    /// Starts an empty lab. `None` when this run has left it out.
+    pub async fn start() -> Result<Option<Self>> {
+        Self::start_with(
+            "LABKEYOFTHESUITES001",
+            "lab-secret-of-the-whole-program-suites",
+            None,
+        )
+        .await
+    }
+
+    /// Starts an empty lab that accepts this key pair, with the session token if there is one.
+    pub async fn start_with(
+        id: &str,
+        secret: &str,
+        session_token: Option<&str>,
+    ) -> Result<Option<Self>> {
+        let Some(program) = variable("WHARF_TEST_LAB_BIN")? else {
+            return Ok(None);
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("wharf-suite-lab-")
+            .tempdir()?;
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .args(["--access-key-id", id, "--secret-access-key", secret]);
+        if let Some(token) = session_token {
+            command.args(["--session-token", token]);
+        }
+        let mut program = Program::start("lab", &mut command, folder.path())?;
+        let url = program.announced("lab listening on ").await?;
+        Ok(Some(Self {
+            _program: program,
+            _folder: folder,
+            http: client()?,
+            url,
+            access_key_id: id.to_owned(),
+            secret_access_key: secret.to_owned(),
+            session_token: session_token.map(str::to_owned),
+        }))
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The `provider_config` of a connection to it.
+    pub fn provider_config(&self) -> Value {
+        let mut credentials = json!({
+            "type": "access_key",
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+        });
+        if let Some(token) = &self.session_token {
+            credentials["session_token"] = json!(token);
+        }
+        json!({"provider_type": "s3", "endpoint_url": self.url, "credentials": credentials})
+    }
+
+    /// The same with a secret that the lab does not accept.
+    pub fn wrong_provider_config(&self, secret: &str) -> Value {
+        let mut config = self.provider_config();
+        config["credentials"]["secret_access_key"] = json!(secret);
+        config
+    }
+
+    /// Puts objects: `{"key", "text"}` or `{"key", "size"}` each.
+    pub async fn put(&self, bucket: &str, objects: &[Value]) -> Result<()> {
+        let seed = json!({"bucket": bucket, "objects": objects});
+        self.admin(Method::POST, "seed", &[], Some(&seed)).await?;
+        Ok(())
+    }
+
+    /// Takes an object away.
+    pub async fn delete(&self, bucket: &str, key: &str) -> Result<()> {
+        self.admin(
+            Method::DELETE,
+            "objects",
+            &[("bucket", bucket), ("key", key)],
+            None,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// What a bucket holds: `{"key", "size", "etag", "sha256"}` each.
+    pub async fn objects(&self, bucket: &str) -> Result<Vec<Value>> {
+        let objects = self
+            .admin(Method::GET, "objects", &[("bucket", bucket)], None)
+            .await?;
+        list(objects)
+    }
+
+    /// From now on every fetch of an object takes at least this long.
+    pub async fn slow_down(&self, milliseconds: u64) -> Result<()> {
+        let rule =
+            json!({"match": {"operation": "get_object"}, "action": {"delay_ms": milliseconds}});
+        self.admin(Method::POST, "faults", &[], Some(&json!([rule])))
+            .await?;
+        Ok(())
+    }
+
+    /// No more delays.
+    pub async fn speed_up(&self) -> Result<()> {
+        self.admin(Method::POST, "faults", &[], Some(&json!([])))
+            .await?;
+        Ok(())
+    }
+
+    /// The requests since the journal was last cleared.
+    pub async fn journal(&self) -> Result<Vec<Value>> {
+        list(self.admin(Method::GET, "journal", &[], None).await?)
+    }
+
+    /// The keys of the objects that were fetched since the journal was last cleared, in order.
+    pub async fn fetched(&self) -> Result<Vec<String>> {
+        let journal = self.journal().await?;
+        let fetches = journal
+            .iter()
+            .filter(|entry| entry["operation"] == "get_object");
+        Ok(fetches
+            .filter_map(|entry| entry["key"].as_str().map(str::to_owned))
+            .collect())
+    }
+
+    /// Starts the journal anew.
+    pub async fn clear_journal(&self) -> Result<()> {
+        self.admin(Method::DELETE, "journal", &[], None).await?;
+        Ok(())
+    }
+
+    async fn admin(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value> {
+        let pairs: Vec<String> = query
+            .iter()
+            .map(|(name, value)| format!("{name}={}", escaped(value)))
+            .collect();
+        let mut request = self.http.request(
+            method,
+            format!("{}/__admin/{path}?{}", self.url, pairs.join("&")),
+        );
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.context("the lab does not answer")?;
+        let status = response.status();
+        let text = response.text().await?;
+        ensure!(
+            status.is_success(),
+            "the lab refused {path}, {status}: {text}"
+        );
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+}
+
+fn list(value: Value) -> Result<Vec<Value>> {
+    match value {
+        Value::Array(items) => Ok(items),
+        other => anyhow::bail!("the lab answered no list: {other}"),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
