@@ -7,13 +7,12 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 #[derive(Debug, Clone)]
 pub struct Canary {
     name: &'static str,
-    value: &'static str,
     forms: Vec<Vec<u8>>,
 }
 
 impl Canary {
     /// A canary of at least twelve characters, so that no form of it turns up by chance.
-    pub fn new(name: &'static str, value: &'static str) -> Self {
+    pub fn new(name: &'static str, value: &str) -> Self {
         assert!(value.len() >= 12, "{name} is too short to be searched for");
         let bytes = value.as_bytes();
         let mut forms = vec![
@@ -30,36 +29,22 @@ impl Canary {
                 forms.push(alphabet.encode(&shifted).into_bytes()[from..to].to_vec());
             }
         }
-        Self { name, value, forms }
+        Self { name, forms }
     }
 
-    /// The secret.
-    pub fn value(&self) -> &'static str {
-        self.value
+    /// Where it stands in there, in whatever form, for a message; `None` when it does not.
+    pub fn leaked_to(&self, haystack: &[u8], place: &str) -> Option<String> {
+        let at = self
+            .forms
+            .iter()
+            .find_map(|form| position(haystack, form))?;
+        let around = &haystack[at.saturating_sub(200)..haystack.len().min(at + 100)];
+        let around = String::from_utf8_lossy(around);
+        Some(format!(
+            "{} stands in {place}, at byte {at}: …{around}…",
+            self.name
+        ))
     }
-
-    /// Whether it stands in there, in whatever form.
-    pub fn is_in(&self, haystack: &[u8]) -> bool {
-        self.forms.iter().any(|form| contains(haystack, form))
-    }
-
-    /// Fails when it stands in there, telling where.
-    pub fn assert_absent(&self, haystack: &[u8], place: &str) {
-        let found = self.forms.iter().find_map(|form| position(haystack, form));
-        if let Some(position) = found {
-            let around =
-                &haystack[position.saturating_sub(200)..haystack.len().min(position + 100)];
-            let around = String::from_utf8_lossy(around);
-            panic!(
-                "{} stands in {place}, around byte {position}: …{around}…",
-                self.name
-            );
-        }
-    }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    position(haystack, needle).is_some()
 }
 
 fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -85,24 +70,22 @@ mod tests {
     #[test]
     fn a_canary_is_found_in_every_form() {
         let canary = Canary::new("the secret", SECRET);
+        let found = |haystack: &[u8]| canary.leaked_to(haystack, "a test").is_some();
         for place in 0..4 {
             let text = format!("{}{SECRET}, and more", "x".repeat(place));
-            assert!(canary.is_in(text.as_bytes()));
-            assert!(canary.is_in(hex::encode(&text).as_bytes()));
-            assert!(canary.is_in(STANDARD.encode(&text).as_bytes()), "{place}");
-            assert!(
-                canary.is_in(URL_SAFE_NO_PAD.encode(&text).as_bytes()),
-                "{place}"
-            );
+            assert!(found(text.as_bytes()));
+            assert!(found(hex::encode(&text).as_bytes()));
+            assert!(found(STANDARD.encode(&text).as_bytes()), "{place}");
+            assert!(found(URL_SAFE_NO_PAD.encode(&text).as_bytes()), "{place}");
         }
         let wide: Vec<u8> = SECRET.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert!(canary.is_in(&wide));
+        assert!(found(&wide));
     }
 
     #[test]
     fn another_text_is_not_taken_for_it() {
         let canary = Canary::new("the secret", SECRET);
-        assert!(!canary.is_in(b"canary-0123456789"));
-        assert!(!canary.is_in(b""));
+        assert_eq!(canary.leaked_to(b"canary-0123456789", "a test"), None);
+        assert_eq!(canary.leaked_to(b"", "a test"), None);
     }
 }

@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 const BEAT: Duration = Duration::from_millis(5);
+/// How many of the last lines of a log are told, and how much of each.
+const TAIL: usize = 12;
+const WIDTH: usize = 400;
 const STARTUP: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
@@ -99,13 +102,11 @@ impl Drop for Program {
         let _ = self.child.wait();
         let log = fs::read_to_string(&self.stderr).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(30)..];
-        if !tail.is_empty() {
-            eprintln!(
-                "--- the end of what {} said:\n{}",
-                self.name,
-                tail.join("\n")
-            );
+        if !lines.is_empty() {
+            eprintln!("--- the end of what {} said:", self.name);
+        }
+        for line in &lines[lines.len().saturating_sub(TAIL)..] {
+            eprintln!("{}", line.chars().take(WIDTH).collect::<String>());
         }
     }
 }

@@ -19,12 +19,20 @@ use crate::system::SystemIds;
 pub(crate) async fn bootstrap(engine: &Engine, config: &Config) -> anyhow::Result<()> {
     if let Some(key) = &config.bootstrap.admin_key {
         let created = engine.bootstrap(key).await?;
-        if !created && matches!(engine.authenticate(key.expose()).await, Err(EngineError::Unauthenticated)) {
+        if !created
+            && matches!(
+                engine.authenticate(key.expose()).await,
+                Err(EngineError::Unauthenticated)
+            )
+        {
             tracing::warn!("bootstrap.admin_key is ignored: the database has its keys already");
         }
         return Ok(());
     }
-    let (pending, place) = (config.data_dir.join("admin.key.pending"), config.data_dir.join("admin.key"));
+    let (pending, place) = (
+        config.data_dir.join("admin.key.pending"),
+        config.data_dir.join("admin.key"),
+    );
     let key = match fs::read_to_string(&pending) {
         Ok(text) => SecretString::new(text.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -32,11 +40,14 @@ pub(crate) async fn bootstrap(engine: &Engine, config: &Config) -> anyhow::Resul
                 return Ok(());
             }
             let key = new_api_key(&SystemIds);
-            write_private(&pending, &key)
-                .with_context(|| format!("the admin key cannot be written to {}", pending.display()))?;
+            write_private(&pending, &key).with_context(|| {
+                format!("the admin key cannot be written to {}", pending.display())
+            })?;
             key
         }
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", pending.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be read", pending.display()));
+        }
     };
     let created = engine.bootstrap(&key).await?;
     if created || engine.authenticate(key.expose()).await.is_ok() {
@@ -50,7 +61,11 @@ pub(crate) async fn bootstrap(engine: &Engine, config: &Config) -> anyhow::Resul
 }
 
 fn write_private(path: &Path, key: &SecretString) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     writeln!(file, "{}", key.expose())?;
     file.sync_all()
 }

@@ -16,7 +16,7 @@ const NOT_SETTINGS: [&str; 3] = ["config", "url", "api_key"];
 
 /// A setting that cannot be used, told by name with what would be right.
 #[derive(Debug)]
-pub struct ConfigError(pub String);
+pub(crate) struct ConfigError(pub(crate) String);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,32 +29,32 @@ impl std::error::Error for ConfigError {}
 /// All settings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
-    pub listen: SocketAddr,
-    pub data_dir: PathBuf,
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
     #[serde(deserialize_with = "secret")]
     database_url: Option<SecretString>,
     blob_store: Option<String>,
     key_ring: Option<String>,
-    pub bootstrap: Bootstrap,
-    pub egress: Egress,
-    pub health: Health,
-    pub sync: Sync,
-    pub log: Log,
+    pub(crate) bootstrap: Bootstrap,
+    pub(crate) egress: Egress,
+    pub(crate) health: Health,
+    pub(crate) sync: Sync,
+    pub(crate) log: Log,
 }
 
 /// The first start.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Bootstrap {
+pub(crate) struct Bootstrap {
     #[serde(deserialize_with = "secret")]
-    pub admin_key: Option<SecretString>,
+    pub(crate) admin_key: Option<SecretString>,
 }
 
 /// What the egress guard opens.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Egress {
+pub(crate) struct Egress {
     #[serde(deserialize_with = "list")]
     allow: Vec<String>,
     allow_loopback: bool,
@@ -63,34 +63,34 @@ pub struct Egress {
 /// Tests of connections.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Health {
+pub(crate) struct Health {
     #[serde(deserialize_with = "duration")]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// Runs of syncs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Sync {
-    pub workers: Option<usize>,
+pub(crate) struct Sync {
+    pub(crate) workers: Option<usize>,
     #[serde(deserialize_with = "duration")]
-    pub lease_ttl: Duration,
+    pub(crate) lease_ttl: Duration,
     #[serde(deserialize_with = "duration")]
-    pub min_polling_interval: Duration,
+    pub(crate) min_polling_interval: Duration,
 }
 
 /// The log on stderr.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Log {
-    pub level: String,
-    pub format: Option<LogFormat>,
+pub(crate) struct Log {
+    pub(crate) level: String,
+    pub(crate) format: Option<LogFormat>,
 }
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     Pretty,
     Json,
 }
@@ -114,26 +114,35 @@ impl Default for Config {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(10) }
+        Self {
+            timeout: Duration::from_secs(10),
+        }
     }
 }
 
 impl Default for Sync {
     fn default() -> Self {
-        Self { workers: None, lease_ttl: Duration::from_secs(30), min_polling_interval: Duration::from_secs(30) }
+        Self {
+            workers: None,
+            lease_ttl: Duration::from_secs(30),
+            min_polling_interval: Duration::from_secs(30),
+        }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: None }
+        Self {
+            level: "info".to_owned(),
+            format: None,
+        }
     }
 }
 
 /// Where the database is.
 #[derive(Debug)]
-pub enum Database {
-    /// A SQLite file.
+pub(crate) enum Database {
+    /// An `SQLite` file.
     Sqlite(PathBuf),
     /// A Postgres server, by URL.
     Postgres(SecretString),
@@ -141,19 +150,22 @@ pub enum Database {
 
 /// Where the key ring is.
 #[derive(Debug)]
-pub struct KeyRingPlace {
-    pub path: PathBuf,
+pub(crate) struct KeyRingPlace {
+    pub(crate) path: PathBuf,
     /// Whether this is the embedded default, which the first start may create.
-    pub embedded: bool,
+    pub(crate) embedded: bool,
 }
 
 impl Config {
     /// Reads all settings and checks that they fit together.
-    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut figment = Figment::new();
         if let Some(path) = file {
             if !path.is_file() {
-                return Err(ConfigError(format!("there is no configuration file {}", path.display())));
+                return Err(ConfigError(format!(
+                    "there is no configuration file {}",
+                    path.display()
+                )));
             }
             figment = figment.merge(Toml::file_exact(path));
         }
@@ -172,19 +184,30 @@ impl Config {
 
     fn check_bounds(&self) -> Result<(), ConfigError> {
         if self.sync.workers == Some(0) {
-            return Err(ConfigError("sync.workers must be at least 1; use `serve --role api` for none".to_owned()));
+            return Err(ConfigError(
+                "sync.workers must be at least 1; use `serve --role api` for none".to_owned(),
+            ));
         }
         if !(Duration::from_millis(300)..=Duration::from_hours(1)).contains(&self.sync.lease_ttl) {
-            return Err(ConfigError("sync.lease_ttl must be from 300ms to 1h".to_owned()));
+            return Err(ConfigError(
+                "sync.lease_ttl must be from 300ms to 1h".to_owned(),
+            ));
         }
-        if !(Duration::from_secs(1)..=Duration::from_hours(24)).contains(&self.sync.min_polling_interval) {
-            return Err(ConfigError("sync.min_polling_interval must be from 1s to 24h".to_owned()));
+        if !(Duration::from_secs(1)..=Duration::from_hours(24))
+            .contains(&self.sync.min_polling_interval)
+        {
+            return Err(ConfigError(
+                "sync.min_polling_interval must be from 1s to 24h".to_owned(),
+            ));
         }
         if !(Duration::from_millis(100)..=Duration::from_mins(5)).contains(&self.health.timeout) {
-            return Err(ConfigError("health.timeout must be from 100ms to 5m".to_owned()));
+            return Err(ConfigError(
+                "health.timeout must be from 100ms to 5m".to_owned(),
+            ));
         }
         if let Some(key) = &self.bootstrap.admin_key {
-            let sound = (8..=256).contains(&key.expose().len()) && key.expose().bytes().all(|b| b.is_ascii_graphic());
+            let sound = (8..=256).contains(&key.expose().len())
+                && key.expose().bytes().all(|b| b.is_ascii_graphic());
             if !sound {
                 let message = "bootstrap.admin_key must have 8 to 256 printable ASCII characters without spaces";
                 return Err(ConfigError(message.to_owned()));
@@ -194,31 +217,37 @@ impl Config {
     }
 
     /// The database that `database_url` names.
-    pub fn database(&self) -> Result<Database, ConfigError> {
+    pub(crate) fn database(&self) -> Result<Database, ConfigError> {
         let Some(url) = &self.database_url else {
             return Ok(Database::Sqlite(self.data_dir.join("wharf.db")));
         };
         let text = url.expose();
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             Ok(Database::Postgres(url.duplicate()))
-        } else if let Some(path) = text.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
+        } else if let Some(path) = text
+            .strip_prefix("sqlite://")
+            .filter(|path| !path.is_empty())
+        {
             Ok(Database::Sqlite(PathBuf::from(path)))
         } else {
-            Err(ConfigError("database_url must start with sqlite:// or postgres://".to_owned()))
+            Err(ConfigError(
+                "database_url must start with sqlite:// or postgres://".to_owned(),
+            ))
         }
     }
 
     /// The folder that `blob_store` names.
-    pub fn blob_root(&self) -> Result<PathBuf, ConfigError> {
+    pub(crate) fn blob_root(&self) -> Result<PathBuf, ConfigError> {
         match &self.blob_store {
             None => Ok(self.data_dir.join("blobs")),
-            Some(url) => file_path(url)
-                .ok_or_else(|| ConfigError("blob_store must be file:// and a folder in this version".to_owned())),
+            Some(url) => file_path(url).ok_or_else(|| {
+                ConfigError("blob_store must be file:// and a folder in this version".to_owned())
+            }),
         }
     }
 
     /// The file that `key_ring` names.
-    pub fn key_ring_place(&self) -> Result<KeyRingPlace, ConfigError> {
+    pub(crate) fn key_ring_place(&self) -> Result<KeyRingPlace, ConfigError> {
         match (&self.key_ring, self.database()?) {
             (Some(url), _) => {
                 let path = file_path(url)
@@ -237,18 +266,22 @@ impl Config {
     }
 
     /// What the egress guard may open.
-    pub fn egress_policy(&self) -> Result<Policy, ConfigError> {
+    pub(crate) fn egress_policy(&self) -> Result<Policy, ConfigError> {
         let allow = self
             .egress
             .allow
             .iter()
             .map(|entry| {
-                entry
-                    .parse::<AllowEntry>()
-                    .map_err(|error| ConfigError(format!("egress.allow: {entry:?} cannot be used: {error}")))
+                entry.parse::<AllowEntry>().map_err(|error| {
+                    ConfigError(format!("egress.allow: {entry:?} cannot be used: {error}"))
+                })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Policy { allow, allow_loopback: self.egress.allow_loopback, ..Policy::default() })
+        Ok(Policy {
+            allow,
+            allow_loopback: self.egress.allow_loopback,
+            ..Policy::default()
+        })
     }
 }
 
@@ -263,17 +296,24 @@ fn describe(error: &figment::Error) -> String {
             if path.last() != Some(field) {
                 path.push(field.clone());
             }
-            format!("{}: there is no such setting; known here: {}", path.join("."), known.join(", "))
+            format!(
+                "{}: there is no such setting; known here: {}",
+                path.join("."),
+                known.join(", ")
+            )
         }
-        Kind::InvalidType(_, expected) => format!("{path}: expected {expected}"),
-        Kind::InvalidValue(_, expected) => format!("{path}: expected {expected}"),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            format!("{path}: expected {expected}")
+        }
         Kind::Message(message) => format!("{path}: {message}"),
         other => format!("{path}: {other}"),
     }
 }
 
 fn file_path(url: &str) -> Option<PathBuf> {
-    url.strip_prefix("file://").filter(|path| !path.is_empty()).map(PathBuf::from)
+    url.strip_prefix("file://")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
@@ -283,16 +323,22 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
 /// A list, or its items separated by commas as they stand in an environment variable.
 fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a list of texts, or one text with commas between")]
+    #[serde(
+        untagged,
+        expecting = "a list of texts, or one text with commas between"
+    )]
     enum ListOrText {
         List(Vec<String>),
         Text(String),
     }
     Ok(match ListOrText::deserialize(deserializer)? {
         ListOrText::List(items) => items,
-        ListOrText::Text(text) => {
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-        }
+        ListOrText::Text(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
@@ -310,12 +356,22 @@ mod tests {
         Figment::new()
             .merge(Toml::string(text))
             .extract::<Config>()
-            .map_err(|error| error.into_iter().map(|error| describe(&error)).collect::<Vec<_>>().join("; "))
+            .map_err(|error| {
+                error
+                    .into_iter()
+                    .map(|error| describe(&error))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            })
     }
 
     fn keys(prefix: &str, table: &toml::Table, into: &mut Vec<String>) {
         for (key, value) in table {
-            let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            let path = if prefix.is_empty() {
+                key.clone()
+            } else {
+                format!("{prefix}.{key}")
+            };
             match value {
                 toml::Value::Table(inner) => keys(&path, inner, into),
                 _ => into.push(path),
@@ -326,7 +382,10 @@ mod tests {
     /// The default file with its commented settings switched on.
     fn whole_default_file() -> String {
         let file = include_str!("../../../config.default.toml");
-        file.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n")
+        file.lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     #[test]
@@ -366,16 +425,25 @@ mod tests {
     #[test]
     fn an_unknown_setting_is_refused_by_name() {
         let error = from_toml("[egress]\nallow_everything = true").expect_err("unknown");
-        assert!(error.starts_with("egress.allow_everything: there is no such setting"), "{error}");
+        assert!(
+            error.starts_with("egress.allow_everything: there is no such setting"),
+            "{error}"
+        );
         assert!(error.contains("allow_loopback"), "{error}");
         let error = from_toml("no_such_setting = 1").expect_err("unknown");
-        assert!(error.starts_with("no_such_setting: there is no such setting"), "{error}");
+        assert!(
+            error.starts_with("no_such_setting: there is no such setting"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_wrong_value_is_told_by_path_and_without_the_value() {
         let error = from_toml("[sync]\nlease_ttl = \"soonish\"").expect_err("not a duration");
-        assert!(error.starts_with("sync.lease_ttl: expected a duration"), "{error}");
+        assert!(
+            error.starts_with("sync.lease_ttl: expected a duration"),
+            "{error}"
+        );
         let error = from_toml("database_url = 12345").expect_err("not a text");
         assert!(!error.contains("12345"), "{error}");
     }
@@ -384,12 +452,16 @@ mod tests {
     fn postgres_needs_a_named_key_ring() {
         let config = from_toml("database_url = \"postgres://db/wharf\"").expect("parses");
         let error = config.key_ring_place().expect_err("no key ring");
-        assert!(error.to_string().starts_with("key_ring must be named"), "{error}");
+        assert!(
+            error.to_string().starts_with("key_ring must be named"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_list_may_be_one_text_with_commas() {
-        let config = from_toml("[egress]\nallow = \"10.0.0.0/8:9000, 192.168.1.5:*\"").expect("parses");
+        let config =
+            from_toml("[egress]\nallow = \"10.0.0.0/8:9000, 192.168.1.5:*\"").expect("parses");
         assert_eq!(config.egress_policy().expect("two entries").allow.len(), 2);
     }
 }

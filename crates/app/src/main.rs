@@ -31,7 +31,7 @@ enum Command {
     Serve(commands::serve::Options),
     /// Bring the database to this version's schema.
     Migrate,
-    /// Print the API's OpenAPI document.
+    /// Print the document that describes the API.
     Openapi,
     /// Check the settings without starting anything.
     CheckConfig,
@@ -58,7 +58,10 @@ fn main() -> ExitCode {
         }
     };
     telemetry::log_to_stderr(&config.log);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return ended(Err(error.into())),
     };
@@ -79,12 +82,19 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("{error:#}"));
-            if error.is::<config::ConfigError>() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+            if error.is::<config::ConfigError>() {
+                ExitCode::from(BAD_CONFIGURATION)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a command tells the person at the terminal why it failed")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a command tells the person at the terminal why it failed"
+)]
 fn complain(message: &str) {
     eprintln!("wharf: {message}");
 }

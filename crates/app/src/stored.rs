@@ -19,7 +19,7 @@ use crate::system::{SystemClock, SystemIds};
 /// Whether opening the database may change its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Schema {
-    /// It must be this version's; SQLite files are brought there.
+    /// It must be this version's; `SQLite` files are brought there.
     Check,
     /// It is brought to this version's.
     Migrate,
@@ -42,7 +42,10 @@ pub(crate) async fn open_engine(config: &Config, schema: Schema) -> anyhow::Resu
         providers: Arc::new(S3::new(guard)),
         blobs: Arc::new(blobs),
         ids,
-        settings: Settings { check_timeout: config.health.timeout, lease_ttl: config.sync.lease_ttl },
+        settings: Settings {
+            check_timeout: config.health.timeout,
+            lease_ttl: config.sync.lease_ttl,
+        },
     }))
 }
 
@@ -53,17 +56,23 @@ pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Re
             if let Some(folder) = path.parent() {
                 create_private_folder(folder)?;
             }
-            let location = path.to_str().context("the path of the database is not UTF-8")?;
+            let location = path
+                .to_str()
+                .context("the path of the database is not UTF-8")?;
             let database = SqliteDatabase::open(location)
                 .await
                 .with_context(|| format!("the database {} cannot be opened", path.display()))?;
             Ok(database.repositories())
         }
         Database::Postgres(url) => {
-            let database =
-                PostgresDatabase::connect(url.expose()).await.context("the Postgres database cannot be reached")?;
+            let database = PostgresDatabase::connect(url.expose())
+                .await
+                .context("the Postgres database cannot be reached")?;
             match schema {
-                Schema::Migrate => database.migrate().await.context("the database could not be migrated")?,
+                Schema::Migrate => database
+                    .migrate()
+                    .await
+                    .context("the database could not be migrated")?,
                 Schema::Check => database.check_schema().await?,
             }
             Ok(database.repositories())

@@ -3,7 +3,7 @@
 use serde::Serializer;
 use wharf_domain::Timestamp;
 
-fn text(time: &Timestamp) -> String {
+pub(crate) fn text(time: &Timestamp) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 

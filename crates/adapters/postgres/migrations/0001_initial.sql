@@ -80,17 +80,19 @@ CREATE UNIQUE INDEX namespaces_name ON namespaces (organization, name);
 CREATE INDEX namespaces_by_age ON namespaces (organization, created_at, id);
 
 CREATE TABLE buckets (
-    organization TEXT COLLATE "C" NOT NULL,
-    id           TEXT COLLATE "C" NOT NULL,
-    namespace    TEXT COLLATE "C" NOT NULL,
-    name         TEXT COLLATE "C" NOT NULL,
+    organization   TEXT COLLATE "C" NOT NULL,
+    id             TEXT COLLATE "C" NOT NULL,
+    namespace      TEXT COLLATE "C" NOT NULL,
+    name           TEXT COLLATE "C" NOT NULL,
     -- The name in lower case, for searching in any letter case; in this collation SQL knows no letters beyond ASCII.
-    lower_name   TEXT COLLATE "C" NOT NULL,
-    description  TEXT COLLATE "C",
-    schema       TEXT COLLATE "C" NOT NULL,
-    metadata     TEXT COLLATE "C" NOT NULL,
-    created_at   TIMESTAMPTZ      NOT NULL,
-    updated_at   TIMESTAMPTZ      NOT NULL,
+    lower_name     TEXT COLLATE "C" NOT NULL,
+    description    TEXT COLLATE "C",
+    schema         TEXT COLLATE "C" NOT NULL,
+    metadata       TEXT COLLATE "C" NOT NULL,
+    -- When an object last arrived.
+    last_upload_at TIMESTAMPTZ,
+    created_at     TIMESTAMPTZ      NOT NULL,
+    updated_at     TIMESTAMPTZ      NOT NULL,
     PRIMARY KEY (organization, id),
     FOREIGN KEY (organization, namespace) REFERENCES namespaces (organization, id)
 );
@@ -221,8 +223,6 @@ CREATE TABLE objects (
     sha256          TEXT COLLATE "C" NOT NULL,
     deleted_at      TIMESTAMPTZ,
     deleted_by      TEXT COLLATE "C",
-    -- When its bytes last arrived.
-    arrived_at      TIMESTAMPTZ      NOT NULL,
     created_at      TIMESTAMPTZ      NOT NULL,
     updated_at      TIMESTAMPTZ      NOT NULL,
     PRIMARY KEY (organization, id),
@@ -233,7 +233,6 @@ CREATE TABLE objects (
 CREATE UNIQUE INDEX objects_source ON objects (organization, bucket, provider, authority, source_object);
 CREATE INDEX objects_by_age ON objects (organization, bucket, created_at, id);
 CREATE INDEX objects_live ON objects (organization, bucket, size_bytes) WHERE deleted_at IS NULL;
-CREATE INDEX objects_arrival ON objects (organization, bucket, arrived_at);
 CREATE INDEX objects_blob ON objects (blob);
 
 -- The catalogue: which objects a sync holds on to, and the pass that saw each last.

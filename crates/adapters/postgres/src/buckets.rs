@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
+use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId};
@@ -15,13 +16,11 @@ use crate::{audit, syncs};
 
 macro_rules! columns {
     () => {
-        "b.id, b.namespace, b.name, b.description, b.schema, b.metadata, b.created_at, b.updated_at, \
+        "b.id, b.namespace, b.name, b.description, b.schema, b.metadata, b.last_upload_at, b.created_at, b.updated_at, \
          (SELECT COUNT(*) FROM objects o WHERE o.organization = b.organization AND o.bucket = b.id \
           AND o.deleted_at IS NULL) AS object_count, \
          (SELECT COALESCE(SUM(o.size_bytes), 0)::bigint FROM objects o WHERE o.organization = b.organization \
-          AND o.bucket = b.id AND o.deleted_at IS NULL) AS total_size_bytes, \
-         (SELECT MAX(o.arrived_at) FROM objects o WHERE o.organization = b.organization AND o.bucket = b.id) \
-         AS last_upload_at"
+          AND o.bucket = b.id AND o.deleted_at IS NULL) AS total_size_bytes"
     };
 }
 
@@ -41,6 +40,22 @@ pub(crate) async fn hold(
     sqlx::query("SELECT 1 FROM buckets WHERE organization = $1 AND id = $2 FOR NO KEY UPDATE")
         .bind(organization.as_str())
         .bind(bucket.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes that objects have just arrived.
+pub(crate) async fn note_upload(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE buckets SET last_upload_at = $3 WHERE organization = $1 AND id = $2")
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(now)
         .execute(tx)
         .await?;
     Ok(())

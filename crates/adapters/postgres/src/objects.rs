@@ -78,9 +78,9 @@ pub(crate) async fn publish(
     }
     sqlx::query(
         "INSERT INTO objects (organization, id, bucket, namespace, provider, authority, source_object, path, version, \
-         modified_at, source_metadata, blob, size_bytes, content_type, sha256, arrived_at, created_at, updated_at) \
+         modified_at, source_metadata, blob, size_bytes, content_type, sha256, created_at, updated_at) \
          SELECT $1, put.id, $2, $3, put.provider, put.authority, put.source_object, put.path, put.version, \
-         put.modified_at, put.source_metadata, put.blob, put.size_bytes, put.content_type, put.sha256, $4, $4, $4 \
+         put.modified_at, put.source_metadata, put.blob, put.size_bytes, put.content_type, put.sha256, $4, $4 \
          FROM UNNEST($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::timestamptz[], \
                      $12::text[], $13::text[], $14::bigint[], $15::text[], $16::text[]) \
          AS put (id, provider, authority, source_object, path, version, modified_at, source_metadata, blob, size_bytes, \
@@ -89,7 +89,7 @@ pub(crate) async fn publish(
          path = excluded.path, version = excluded.version, modified_at = excluded.modified_at, \
          source_metadata = excluded.source_metadata, blob = excluded.blob, size_bytes = excluded.size_bytes, \
          content_type = excluded.content_type, sha256 = excluded.sha256, deleted_at = NULL, deleted_by = NULL, \
-         arrived_at = excluded.arrived_at, updated_at = excluded.updated_at",
+         updated_at = excluded.updated_at",
     )
     .bind(organization.as_str())
     .bind(sync.bucket.as_str())

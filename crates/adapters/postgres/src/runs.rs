@@ -269,8 +269,11 @@ impl Store {
         // A source that is put twice in one step is published once, as the last put has it.
         let puts: BTreeMap<&SourceId, &Put> =
             commit.puts.iter().map(|put| (&put.source, put)).collect();
-        let in_order: Vec<&Put> = puts.values().copied().collect();
-        objects::publish(tx, organization, &sync, &in_order, now).await?;
+        if !puts.is_empty() {
+            let distinct: Vec<&Put> = puts.values().copied().collect();
+            objects::publish(tx, organization, &sync, &distinct, now).await?;
+            buckets::note_upload(tx, organization, &sync.bucket, now).await?;
+        }
         let seen = Sources::of(puts.keys().copied().chain(&commit.seen));
         mark_seen(tx, organization, &sync, commit.pass, seen).await?;
         let progress = Progress {
@@ -298,8 +301,8 @@ impl Store {
         let sync = hold_for_objects(tx, organization, lease, epoch, None).await?;
         let now = self.now(tx).await?;
         let let_go: Vec<String> = sqlx::query_scalar(
-            "DELETE FROM sync_entries WHERE organization = $1 AND sync = $2 AND object IN \
-             (SELECT object FROM sync_entries WHERE organization = $1 AND sync = $2 AND seen_pass < $3 LIMIT $4) \
+            "DELETE FROM sync_entries WHERE organization = $1 AND sync = $2 AND object = ANY (ARRAY( \
+             SELECT object FROM sync_entries WHERE organization = $1 AND sync = $2 AND seen_pass < $3 LIMIT $4)) \
              RETURNING object",
         )
         .bind(organization.as_str())

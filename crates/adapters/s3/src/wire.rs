@@ -200,7 +200,9 @@ impl Wire {
         let call = match condition {
             Condition::Tag(tag) => call.if_match(format!("\"{tag}\"")),
             Condition::UnmodifiedSince(time) => {
-                call.if_unmodified_since(SdkTime::from_secs_and_nanos(time.timestamp(), 0))
+                // The header knows whole seconds: the next one, or the listed version itself would be too young.
+                let begun = i64::from(time.timestamp_subsec_nanos() > 0);
+                call.if_unmodified_since(SdkTime::from_secs(time.timestamp() + begun))
             }
             Condition::Any => call,
         };

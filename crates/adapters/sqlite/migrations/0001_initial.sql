@@ -79,17 +79,19 @@ CREATE UNIQUE INDEX namespaces_name ON namespaces (organization, name);
 CREATE INDEX namespaces_by_age ON namespaces (organization, created_at, id);
 
 CREATE TABLE buckets (
-    organization TEXT    NOT NULL,
-    id           TEXT    NOT NULL,
-    namespace    TEXT    NOT NULL,
-    name         TEXT    NOT NULL,
+    organization   TEXT    NOT NULL,
+    id             TEXT    NOT NULL,
+    namespace      TEXT    NOT NULL,
+    name           TEXT    NOT NULL,
     -- The name in lower case, for searching in any letter case; SQL alone knows no letters beyond ASCII.
-    lower_name   TEXT    NOT NULL,
-    description  TEXT,
-    schema       TEXT    NOT NULL,
-    metadata     TEXT    NOT NULL,
-    created_at   INTEGER NOT NULL,
-    updated_at   INTEGER NOT NULL,
+    lower_name     TEXT    NOT NULL,
+    description    TEXT,
+    schema         TEXT    NOT NULL,
+    metadata       TEXT    NOT NULL,
+    -- When an object last arrived.
+    last_upload_at INTEGER,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL,
     PRIMARY KEY (organization, id),
     FOREIGN KEY (organization, namespace) REFERENCES namespaces (organization, id)
 ) STRICT;
@@ -220,8 +222,6 @@ CREATE TABLE objects (
     sha256          TEXT    NOT NULL,
     deleted_at      INTEGER,
     deleted_by      TEXT,
-    -- When its bytes last arrived.
-    arrived_at      INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     PRIMARY KEY (organization, id),
@@ -232,7 +232,6 @@ CREATE TABLE objects (
 CREATE UNIQUE INDEX objects_source ON objects (organization, bucket, provider, authority, source_object);
 CREATE INDEX objects_by_age ON objects (organization, bucket, created_at, id);
 CREATE INDEX objects_live ON objects (organization, bucket, size_bytes) WHERE deleted_at IS NULL;
-CREATE INDEX objects_arrival ON objects (organization, bucket, arrived_at);
 CREATE INDEX objects_blob ON objects (blob);
 
 -- The catalogue: which objects a sync holds on to, and the pass that saw each last.

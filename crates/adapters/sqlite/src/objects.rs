@@ -76,13 +76,13 @@ pub(crate) async fn publish(
 ) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO objects (organization, id, bucket, namespace, provider, authority, source_object, path, version, \
-         modified_at, source_metadata, blob, size_bytes, content_type, sha256, arrived_at, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $16) \
+         modified_at, source_metadata, blob, size_bytes, content_type, sha256, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16) \
          ON CONFLICT (organization, bucket, provider, authority, source_object) DO UPDATE SET \
          path = excluded.path, version = excluded.version, modified_at = excluded.modified_at, \
          source_metadata = excluded.source_metadata, blob = excluded.blob, size_bytes = excluded.size_bytes, \
          content_type = excluded.content_type, sha256 = excluded.sha256, deleted_at = NULL, deleted_by = NULL, \
-         arrived_at = excluded.arrived_at, updated_at = excluded.updated_at",
+         updated_at = excluded.updated_at",
     )
     .bind(organization.as_str())
     .bind(put.new_id.as_str())

@@ -18,7 +18,7 @@ use crate::error::{Failure, Fault};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, in_transaction};
 use crate::syncs::columns;
-use crate::{audit, jobs, objects, syncs};
+use crate::{audit, buckets, jobs, objects, syncs};
 
 type Outcome<T> = Result<T, Failure<RunError>>;
 
@@ -232,6 +232,9 @@ impl Store {
             commit.puts.iter().map(|put| (&put.source, put)).collect();
         for put in puts.values() {
             objects::publish(tx, organization, &sync, put, now).await?;
+        }
+        if !puts.is_empty() {
+            buckets::note_upload(tx, organization, &sync.bucket, now).await?;
         }
         let seen = source_list(puts.keys().copied().chain(&commit.seen));
         mark_seen(tx, organization, &sync, commit.pass, seen).await?;

@@ -1,4 +1,4 @@
-//! The promises of every repository port, kept on SQLite.
+//! The promises of every repository port, kept on `SQLite`.
 
 mod common;
 

@@ -134,13 +134,22 @@ async fn organizations(engine: &Engine, command: Organizations) -> Result<Value>
             let (organization, admin) = engine.create_organization(&name, admin_email).await?;
             json!({"organization": organization_view(&organization), "admin": user_view(&admin)})
         }
-        Organizations::List => engine.list_organizations().await?.iter().map(organization_view).collect(),
+        Organizations::List => engine
+            .list_organizations()
+            .await?
+            .iter()
+            .map(organization_view)
+            .collect(),
     })
 }
 
 async fn users(engine: &Engine, command: Users) -> Result<Value> {
     Ok(match command {
-        Users::Create { organization, email, role } => {
+        Users::Create {
+            organization,
+            email,
+            role,
+        } => {
             let role = match role {
                 RoleWord::Admin => Role::Admin,
                 RoleWord::Member => Role::Member,
@@ -148,29 +157,52 @@ async fn users(engine: &Engine, command: Users) -> Result<Value> {
             };
             user_view(&engine.create_user(&organization, email, role).await?)
         }
-        Users::List { organization } => engine.list_users(&organization).await?.iter().map(user_view).collect(),
+        Users::List { organization } => engine
+            .list_users(&organization)
+            .await?
+            .iter()
+            .map(user_view)
+            .collect(),
     })
 }
 
 async fn keys(engine: &Engine, command: Keys) -> Result<Value> {
     Ok(match command {
-        Keys::Create { organization, email, name, permission, expires_at } => {
+        Keys::Create {
+            organization,
+            email,
+            name,
+            permission,
+            expires_at,
+        } => {
             let permission = match permission {
                 PermissionWord::Read => Permission::Read,
                 PermissionWord::Write => Permission::Write,
                 PermissionWord::Delete => Permission::Delete,
                 PermissionWord::Admin => Permission::Admin,
             };
-            let grant = ApiKeyGrant { name, permission, expires_at };
+            let grant = ApiKeyGrant {
+                name,
+                permission,
+                expires_at,
+            };
             let issued = engine.create_api_key(&organization, &email, grant).await?;
             let mut view = key_view(&issued.key);
             view["key"] = json!(issued.secret.expose());
             view
         }
-        Keys::List { organization, email } => {
-            engine.list_api_keys(&organization, &email).await?.iter().map(key_view).collect()
+        Keys::List {
+            organization,
+            email,
+        } => engine
+            .list_api_keys(&organization, &email)
+            .await?
+            .iter()
+            .map(key_view)
+            .collect(),
+        Keys::Revoke { organization, key } => {
+            key_view(&engine.revoke_api_key(&organization, &key).await?)
         }
-        Keys::Revoke { organization, key } => key_view(&engine.revoke_api_key(&organization, &key).await?),
     })
 }
 

@@ -13,6 +13,9 @@ pub(crate) fn run(config: &Config) -> Result<()> {
     say(&format!("listen      {}", config.listen));
     say(&format!("database    {database}"));
     say(&format!("blob store  {}", config.blob_root()?.display()));
-    say(&format!("key ring    {}", config.key_ring_place()?.path.display()));
+    say(&format!(
+        "key ring    {}",
+        config.key_ring_place()?.path.display()
+    ));
     Ok(())
 }

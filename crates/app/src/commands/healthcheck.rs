@@ -9,8 +9,11 @@ use crate::config::Config;
 /// Asks the server that listens where the settings say whether it lives.
 pub(crate) fn run(config: &Config) -> Result<()> {
     let address = reachable(config.listen);
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).proxy(None).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(5)))
+        .proxy(None)
+        .build()
+        .into();
     agent
         .get(format!("http://{address}/v1/health/liveness"))
         .call()

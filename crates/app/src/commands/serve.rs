@@ -47,7 +47,11 @@ enum Role {
 
 /// Runs the server until SIGTERM or SIGINT.
 pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
-    let schema = if options.migrate { Schema::Migrate } else { Schema::Check };
+    let schema = if options.migrate {
+        Schema::Migrate
+    } else {
+        Schema::Check
+    };
     let metrics = telemetry::collect_metrics()?;
     let engine = open_engine(&config, schema).await?;
     admin_key::bootstrap(&engine, &config).await?;
@@ -62,7 +66,10 @@ pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
     }
     tasks.spawn(upkeep(metrics, stop.clone()));
 
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let mut ended_early = None;
     tokio::select! {
         _ = terminate.recv() => {}
@@ -71,7 +78,8 @@ pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
     }
     tracing::info!("shutting down");
     stop.cancel();
-    let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
+    let drained =
+        tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
     if drained.is_err() {
         tracing::warn!("some work did not end in time; it goes on after the next start");
     }
@@ -88,9 +96,15 @@ async fn start_api(
     stop: &CancellationToken,
     tasks: &mut JoinSet<Result<()>>,
 ) -> Result<()> {
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let state = ApiState::new(engine.clone(), Arc::new(SystemIds), config.sync.min_polling_interval);
+    let state = ApiState::new(
+        engine.clone(),
+        Arc::new(SystemIds),
+        config.sync.min_polling_interval,
+    );
     let state = state.with_metrics(metrics);
     let stopped = stop.clone().cancelled_owned();
     tasks.spawn(async move { Ok(wharf_http::serve(listener, state, stopped).await?) });
@@ -98,7 +112,12 @@ async fn start_api(
     Ok(())
 }
 
-fn start_workers(config: &Config, engine: &Engine, stop: &CancellationToken, tasks: &mut JoinSet<Result<()>>) {
+fn start_workers(
+    config: &Config,
+    engine: &Engine,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<Result<()>>,
+) {
     let workers = config
         .sync
         .workers
@@ -113,10 +132,16 @@ fn start_workers(config: &Config, engine: &Engine, stop: &CancellationToken, tas
     }
     let (engine, stop) = (engine.clone(), stop.clone());
     tasks.spawn(async move {
-        while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+        while stop
+            .run_until_cancelled(tokio::time::sleep(SWEEP_EVERY))
+            .await
+            .is_some()
+        {
             match stop.run_until_cancelled(engine.sweep_blobs()).await {
                 Some(Ok(removed)) => tracing::info!(removed, "swept blobs that nothing points at"),
-                Some(Err(error)) => tracing::warn!(%error, "the blob sweep failed and is tried again later"),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "the blob sweep failed and is tried again later");
+                }
                 None => {}
             }
         }
@@ -126,7 +151,11 @@ fn start_workers(config: &Config, engine: &Engine, stop: &CancellationToken, tas
 
 /// Keeps the metrics' memory bounded: histograms are folded now and then even if nobody scrapes.
 async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) -> Result<()> {
-    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5))).await.is_some() {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(Duration::from_secs(5)))
+        .await
+        .is_some()
+    {
         metrics.run_upkeep();
     }
     Ok(())

@@ -51,7 +51,7 @@ impl World {
         let repositories = wrap(MemoryStore::new(clock.clone()).repositories());
         let source = FakeSource::new();
         let ring =
-            FileKeyRing::create(&folder.path().join("ring.json"), &*ids, clock.now()).unwrap();
+            FileKeyRing::create(folder.path().join("ring.json"), &*ids, clock.now()).unwrap();
         let engine = Engine::new(Parts {
             repositories: repositories.clone(),
             key_ring: Arc::new(ring),

@@ -9,7 +9,7 @@ use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::sync::{Reconcile, Sync, SyncState, SyncTotals};
 use wharf_engine::{Caller, EngineError};
 
-use crate::ApiState;
+use crate::{ApiState, time};
 
 /// A sync. Cursors are never shown: they are the provider's and may hold tokens.
 #[derive(Debug, Serialize, ToSchema)]
@@ -179,8 +179,8 @@ impl SyncView {
         let schedule = json!({
             "mode": sync.mode.as_str(),
             "interval_seconds": sync.settings.polling_interval_seconds,
-            "next_run_at": sync.next_run_at,
-            "last_run_at": sync.last_sync_at,
+            "next_run_at": sync.next_run_at.as_ref().map(time::text),
+            "last_run_at": sync.last_sync_at.as_ref().map(time::text),
         });
         let running = sync.lease.as_ref().map(|lease| lease.job.to_string());
         let archived = sync.state == SyncState::ConnectionArchived;

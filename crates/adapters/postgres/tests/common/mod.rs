@@ -12,18 +12,16 @@ const ALLOW_MISSING: &str = "WHARF_TEST_ALLOW_MISSING";
 /// The URL of the server's database `postgres`. Without it there is nothing to test, which is a failure unless it was
 /// said to be none.
 fn server() -> String {
-    match std::env::var(SERVER) {
-        Ok(url) => url,
-        Err(_) if std::env::var(ALLOW_MISSING).is_ok_and(|value| value == "1") => {
-            eprintln!(
-                "not tested: {SERVER} is not set, and {ALLOW_MISSING} says that it may be missing"
-            );
-            std::process::exit(0);
-        }
-        Err(_) => panic!(
-            "{SERVER} is not set: run `cargo xtask test`, which starts a server for the tests"
-        ),
+    if let Ok(url) = std::env::var(SERVER) {
+        return url;
     }
+    let may_be_missing = std::env::var(ALLOW_MISSING).is_ok_and(|value| value == "1");
+    assert!(
+        may_be_missing,
+        "{SERVER} is not set: run `cargo xtask test`, which starts a server for the tests"
+    );
+    eprintln!("not tested: {SERVER} is not set, and {ALLOW_MISSING} says that it may be missing");
+    std::process::exit(0);
 }
 
 /// The URL of another database on the same server.
