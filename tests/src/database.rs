@@ -8,6 +8,8 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 
+use crate::variable;
+
 /// A second pair of eyes on a database that a server may have open.
 #[derive(Debug)]
 pub enum Database {
@@ -93,14 +95,18 @@ impl Database {
     }
 }
 
-/// Creates a database on a server and gives its URL. The server is thrown away after the run, and the database with it.
-pub(crate) async fn create(server: &str) -> Result<String> {
+/// A new empty database on the run's Postgres, by URL; `None` when this run has left Postgres out. The server is thrown
+/// away after the run, and the database with it.
+pub async fn fresh_database() -> Result<Option<String>> {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
+    let Some(server) = variable("WHARF_TEST_POSTGRES_URL")? else {
+        return Ok(None);
+    };
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("wharf_suite_{}_{number}", std::process::id());
     let pool = PgPoolOptions::new()
         .max_connections(1)
-        .connect(server)
+        .connect(&server)
         .await?;
     sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
         .execute(&pool)
@@ -109,5 +115,5 @@ pub(crate) async fn create(server: &str) -> Result<String> {
     let (address, _) = server
         .rsplit_once('/')
         .context("the Postgres URL names no database")?;
-    Ok(format!("{address}/{name}"))
+    Ok(Some(format!("{address}/{name}")))
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::database::{self, Database};
+use crate::database::{Database, fresh_database};
 use crate::program::Program;
 use crate::{Api, variable};
 
@@ -64,29 +64,30 @@ impl Installation {
             starts: AtomicU32::new(0),
         };
         if store == Store::Postgres {
-            let Some(server) = variable("WHARF_TEST_POSTGRES_URL")? else {
+            let Some(database) = fresh_database().await? else {
                 return Ok(None);
             };
-            installation.move_to_postgres(&server).await?;
+            installation.move_to(&database)?;
+            installation.answer(&["migrate"])?;
         }
         Ok(Some(installation))
     }
 
-    /// A Postgres installation starts from the key ring of an embedded one: with Postgres none is ever created.
-    async fn move_to_postgres(&mut self, server: &str) -> Result<()> {
+    /// Changes over to a Postgres database, which must be brought to the schema yet. Its key ring is the one that an
+    /// embedded installation makes on its first start: with Postgres none is ever created.
+    pub fn move_to(&mut self, postgres: &str) -> Result<()> {
         self.answer(&["admin", "organizations", "list"])?;
-        for name in ["wharf.db", "wharf.db-wal", "wharf.db-shm"] {
-            match fs::remove_file(self.data_dir().join(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
-        }
         let key_ring = format!("file://{}", self.data_dir().join("keyring.json").display());
         self.set("WHARF_KEY_RING", &key_ring);
-        self.set("WHARF_DATABASE_URL", &database::create(server).await?);
-        self.answer(&["migrate"])?;
+        self.set("WHARF_DATABASE_URL", postgres);
+        for file in self.data_files()? {
+            if file
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("wharf.db"))
+            {
+                fs::remove_file(file)?;
+            }
+        }
         Ok(())
     }
 
@@ -165,8 +166,13 @@ impl Installation {
 
     /// Starts a server and waits until it listens. More than one may run at a time, as replicas.
     pub async fn start(&self) -> Result<Server> {
+        self.start_with(&[]).await
+    }
+
+    /// The same with options for `wharf serve`.
+    pub async fn start_with(&self, options: &[&str]) -> Result<Server> {
         let number = self.starts.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut command = self.command(&["serve"]);
+        let mut command = self.command(&[&["serve"], options].concat());
         let logs = self.folder.path().join("logs");
         let mut program = Program::start(&format!("server-{number}"), &mut command, &logs)?;
         let url = program.announced("listening on ").await?;

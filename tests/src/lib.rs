@@ -15,7 +15,7 @@ mod random;
 
 pub use api::{Answer, Api, text};
 pub use canary::Canary;
-pub use database::Database;
+pub use database::{Database, fresh_database};
 pub use environment::variable;
 pub use installation::{ADMIN_KEY, Installation, Server, Store};
 pub use lab::Lab;

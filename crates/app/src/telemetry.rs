@@ -11,11 +11,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Log, LogFormat};
 
+/// Libraries that trace what they send, signatures and tokens included: never below `info`, whatever the level.
+const TALKATIVE: [&str; 4] = ["aws=info", "h2=info", "hyper=info", "rustls=info"];
+
 /// Starts logging. An unreadable level falls back to `info`, with a warning.
 pub(crate) fn log_to_stderr(log: &Log) {
     let parsed = EnvFilter::builder().parse(&log.level);
     let unreadable = parsed.is_err();
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = TALKATIVE
+        .iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
     let terminal = std::io::stderr().is_terminal();
     let format = log.format.unwrap_or(if terminal {
         LogFormat::Pretty
@@ -26,8 +33,17 @@ pub(crate) fn log_to_stderr(log: &Log) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     match format {
-        LogFormat::Pretty => builder.with_ansi(terminal).finish().with(filter_fn(is_discreet)).init(),
-        LogFormat::Json => builder.json().flatten_event(true).finish().with(filter_fn(is_discreet)).init(),
+        LogFormat::Pretty => builder
+            .with_ansi(terminal)
+            .finish()
+            .with(filter_fn(is_discreet))
+            .init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .finish()
+            .with(filter_fn(is_discreet))
+            .init(),
     }
     if unreadable {
         tracing::warn!("log.level cannot be read; info is used");

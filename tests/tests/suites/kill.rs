@@ -89,8 +89,8 @@ enum Moment {
     Time(Duration),
     /// When it has asked the source for this many objects.
     Fetches(usize),
-    /// This long after it has committed objects.
-    Commit(Duration),
+    /// This long after it has committed so many objects.
+    Commits(u64, Duration),
 }
 
 /// Twenty different moments. A server that commits makes progress, so that they spread over the whole run.
@@ -101,7 +101,7 @@ fn moments(random: &mut Random) -> Vec<Moment> {
         moments.push(match number % 5 {
             0 => Moment::Time(Duration::from_millis(random.from_to(0, 2_500))),
             1 | 2 => Moment::Fetches(usize::try_from(random.from_to(1, 110)).unwrap_or(1)),
-            _ => Moment::Commit(few),
+            _ => Moment::Commits(random.from_to(1, 200), few),
         });
     }
     random.shuffle(&mut moments);
@@ -121,9 +121,9 @@ impl Moment {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
-            Self::Commit(after) => {
-                while committed(api, bucket).await? == before {
-                    ensure!(Instant::now() < deadline, "no commit in 30 s");
+            Self::Commits(count, after) => {
+                while committed(api, bucket).await? < before + count {
+                    ensure!(Instant::now() < deadline, "no {count} objects in 30 s");
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 tokio::time::sleep(*after).await;

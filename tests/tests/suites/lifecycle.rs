@@ -1,6 +1,7 @@
 //! A connection that stops working, is set aside, comes back, and is archived with its credentials gone.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
@@ -22,6 +23,62 @@ async fn five_failed_tests_suspend_a_connection_and_archiving_it_shreds_its_cred
 async fn five_failed_tests_suspend_a_connection_and_archiving_it_shreds_its_credentials_on_postgres()
 -> Result<()> {
     from_failing_to_archived(Store::Postgres).await
+}
+
+#[tokio::test]
+async fn once_a_suspend_is_answered_nothing_more_is_published_on_sqlite() -> Result<()> {
+    suspended_in_the_middle_of_a_run(Store::Sqlite).await
+}
+
+#[tokio::test]
+async fn once_a_suspend_is_answered_nothing_more_is_published_on_postgres() -> Result<()> {
+    suspended_in_the_middle_of_a_run(Store::Postgres).await
+}
+
+async fn suspended_in_the_middle_of_a_run(store: Store) -> Result<()> {
+    let (Some(wharf), Some(lab)) = (Installation::on(store).await?, Lab::start().await?) else {
+        return Ok(());
+    };
+    let object = |number: usize| json!({"key": format!("{number:04}"), "size": number});
+    lab.put("harbour", &(0..400).map(object).collect::<Vec<_>>())
+        .await?;
+    lab.slow_down(40).await?;
+    let server = wharf.start().await?;
+    let api = server.api()?;
+    let id = api.connect_to(&lab, "harbour").await?;
+    let bucket = api.create_bucket("harbour").await?;
+    let sync = api.create_sync(&bucket, &id, "harbour").await?;
+    while api.objects(&bucket).await?.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    let path = format!("/v1/organizations/connections/{id}");
+    api.patch(&path, &json!({"status": "SUSPENDED"}))
+        .await?
+        .ok()?;
+    let published = api.objects(&bucket).await?;
+    ensure!(
+        published.len() < 400,
+        "the run had ended before the suspend"
+    );
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(
+        api.objects(&bucket).await?,
+        published,
+        "objects after the suspend was answered"
+    );
+    let jobs = api.jobs(&bucket, &sync).await?;
+    ensure!(jobs[0]["status"] != "completed", "{}", jobs[0]);
+
+    lab.speed_up().await?;
+    api.patch(&path, &json!({"status": "ACTIVE"})).await?.ok()?;
+    api.run_again(&bucket, &sync).await?;
+    assert_eq!(
+        api.objects(&bucket).await?.len(),
+        400,
+        "objects after the connection came back"
+    );
+    Ok(())
 }
 
 async fn from_failing_to_archived(store: Store) -> Result<()> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use wharf_tests::{ADMIN_KEY, Installation, Lab, Store, text};
+use wharf_tests::{ADMIN_KEY, Installation, Lab, Store, fresh_database, text};
 
 /// The exit code for a configuration that cannot work.
 const BAD_CONFIGURATION: i32 = 2;
@@ -261,29 +261,14 @@ async fn without_its_key_ring_an_old_database_is_not_opened() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_postgres_database_must_have_been_migrated() -> Result<()> {
-    let Some(mut wharf) = Installation::on(Store::Postgres).await? else {
+async fn a_postgres_database_is_migrated_when_asked_and_only_then() -> Result<()> {
+    let (Some(mut wharf), Some(database)) = (
+        Installation::on(Store::Sqlite).await?,
+        fresh_database().await?,
+    ) else {
         return Ok(());
     };
-    let Some(other) = Installation::on(Store::Postgres).await? else {
-        return Ok(());
-    };
-    wharf.start().await?.kill()?;
-    // Migrating again changes nothing.
-    wharf.answer(&["migrate"])?;
-    wharf
-        .start()
-        .await?
-        .api()?
-        .post("/v1/namespaces/list", &json!({}))
-        .await?
-        .ok()?;
-    drop(other);
-
-    let server =
-        wharf_tests::variable("WHARF_TEST_POSTGRES_URL")?.context("the URL of Postgres")?;
-    let (address, _) = server.rsplit_once('/').context("a database in the URL")?;
-    wharf.set("WHARF_DATABASE_URL", &format!("{address}/template1"));
+    wharf.move_to(&database)?;
     let output = wharf.run(&["serve"])?;
     let stderr = String::from_utf8(output.stderr)?;
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -291,6 +276,13 @@ async fn a_postgres_database_must_have_been_migrated() -> Result<()> {
         stderr.contains("migrate"),
         "the remedy is not told: {stderr}"
     );
+
+    let server = wharf.start_with(&["--migrate"]).await?;
+    server.api()?.create_bucket("kept").await?;
+    ensure!(server.terminate().await?.success(), "no clean shutdown");
+    wharf.answer(&["migrate"])?;
+    let buckets = wharf.start().await?.api()?.list("/v1/buckets/list").await?;
+    assert_eq!(buckets.len(), 1, "buckets after another migration");
     Ok(())
 }
 

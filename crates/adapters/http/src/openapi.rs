@@ -184,37 +184,37 @@ mod tests {
     /// Every request body: the name of its schema, and what reads it.
     const BODIES: &[(&str, Read)] = &[
         ("StorageConnectionCreateRequest", |reader| {
-            drop(connections::CreateConnectionRequest::parse(reader))
+            let _ = connections::CreateConnectionRequest::parse(reader);
         }),
         ("StorageConnectionUpdateRequest", |reader| {
-            drop(connections::UpdateConnectionRequest::parse(reader))
+            let _ = connections::UpdateConnectionRequest::parse(reader);
         }),
         ("ListStorageConnectionsRequest", |reader| {
-            drop(connections::ListConnectionsRequest::parse(reader))
+            let _ = connections::ListConnectionsRequest::parse(reader);
         }),
         ("CreateNamespaceRequest", |reader| {
-            drop(namespaces::CreateNamespaceRequest::parse(reader))
+            let _ = namespaces::CreateNamespaceRequest::parse(reader);
         }),
         ("ListNamespacesRequest", |reader| {
-            _ = namespaces::ListNamespacesRequest::parse(reader)
+            let _ = namespaces::ListNamespacesRequest::parse(reader);
         }),
         ("BucketCreateRequest", |reader| {
-            drop(buckets::CreateBucketRequest::parse(reader))
+            let _ = buckets::CreateBucketRequest::parse(reader);
         }),
         ("ListBucketsRequest", |reader| {
-            drop(buckets::ListBucketsRequest::parse(reader))
+            let _ = buckets::ListBucketsRequest::parse(reader);
         }),
         ("ListObjectsRequest", |reader| {
-            drop(objects::ListObjectsRequest::parse(reader))
+            let _ = objects::ListObjectsRequest::parse(reader);
         }),
         ("SyncCreateRequest", |reader| {
-            drop(syncs::CreateSyncRequest::parse(reader, 30))
+            let _ = syncs::CreateSyncRequest::parse(reader, 30);
         }),
         ("ListSyncConfigurationsRequest", |reader| {
-            drop(syncs::ListSyncsRequest::parse(reader))
+            let _ = syncs::ListSyncsRequest::parse(reader);
         }),
         ("ListSyncJobsRequest", |reader| {
-            _ = jobs::ListJobsRequest::parse(reader)
+            let _ = jobs::ListJobsRequest::parse(reader);
         }),
     ];
 

@@ -235,6 +235,7 @@ async fn another_organizations_things_are_as_unknown_as_what_never_was() {
 #[tokio::test]
 async fn the_audit_trail_tells_who_why_and_from_where() {
     let world = World::new().await;
+    world.clock.advance(std::time::Duration::from_secs(1));
     let request = request("POST", "/v1/organizations/connections")
         .header("authorization", format!("Bearer {ADMIN}"))
         .header(

@@ -45,6 +45,7 @@ async fn requests_are_counted_by_route_and_never_by_what_callers_write() {
 #[tokio::test]
 async fn a_served_api_answers_over_tcp_and_finishes_what_is_at_hand_when_stopped() {
     let world = World::new().await;
+    world.clock.advance(Duration::from_secs(1));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

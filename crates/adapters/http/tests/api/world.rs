@@ -23,16 +23,16 @@ use wharf_testkit::provider::{FakeProviderFactory, FakeSource};
 use wharf_testkit::{FakeClock, SeededIds};
 
 /// The admin's key in every world.
-pub const ADMIN: &str = "sk_admin0000000000000000000000000000000000000000";
+pub(crate) const ADMIN: &str = "sk_admin0000000000000000000000000000000000000000";
 /// Stands in every credential that a test sends; no answer may hold it.
-pub const CANARY: &str = "canary9secret";
+pub(crate) const CANARY: &str = "canary9secret";
 
 /// A key ring that keeps keys as they are, and can be away.
 #[derive(Debug, Default)]
-pub struct OpenRing(AtomicBool);
+pub(crate) struct OpenRing(AtomicBool);
 
 impl OpenRing {
-    pub fn be_away(&self, away: bool) {
+    pub(crate) fn be_away(&self, away: bool) {
         self.0.store(away, Ordering::SeqCst);
     }
 
@@ -88,33 +88,33 @@ impl KeyRing for OpenRing {
 }
 
 /// An API with one organization in it.
-pub struct World {
-    pub router: Router,
-    pub engine: Engine,
-    pub repositories: Repositories,
-    pub source: FakeSource,
-    pub factory: Arc<FakeProviderFactory>,
-    pub ring: Arc<OpenRing>,
-    pub clock: Arc<FakeClock>,
-    pub organization: OrganizationId,
+pub(crate) struct World {
+    pub(crate) router: Router,
+    pub(crate) engine: Engine,
+    pub(crate) repositories: Repositories,
+    pub(crate) source: FakeSource,
+    pub(crate) factory: Arc<FakeProviderFactory>,
+    pub(crate) ring: Arc<OpenRing>,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) organization: OrganizationId,
 }
 
 /// An answer, read to its end.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("the body is JSON")
     }
 
     /// The body of a call that succeeded.
     #[track_caller]
-    pub fn ok(&self) -> Value {
+    pub(crate) fn ok(&self) -> Value {
         assert_eq!(
             self.status,
             StatusCode::OK,
@@ -126,7 +126,7 @@ impl Answer {
 
     /// The error of a call that failed with this status.
     #[track_caller]
-    pub fn error(&self, status: u16) -> Value {
+    pub(crate) fn error(&self, status: u16) -> Value {
         assert_eq!(
             self.status.as_u16(),
             status,
@@ -138,7 +138,7 @@ impl Answer {
 
     /// The places that are wrong with the kinds of mistake, of a call that was refused as invalid.
     #[track_caller]
-    pub fn mistakes(&self) -> Vec<(String, String)> {
+    pub(crate) fn mistakes(&self) -> Vec<(String, String)> {
         let error = self.error(422);
         let listed = error["details"]["validation_errors"]
             .as_array()
@@ -159,7 +159,7 @@ impl Answer {
             .collect()
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
@@ -167,12 +167,12 @@ impl Answer {
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|repositories| repositories).await
     }
 
     /// A world whose repositories were changed after its organization was made.
-    pub async fn with(change: impl FnOnce(Repositories) -> Repositories) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(Repositories) -> Repositories) -> Self {
         let clock = Arc::new(FakeClock::new());
         let repositories = MemoryStore::new(clock.clone()).repositories();
         let source = FakeSource::new();
@@ -209,7 +209,7 @@ impl World {
     }
 
     /// A key of the organization with this permission.
-    pub async fn key(&self, permission: Permission) -> String {
+    pub(crate) async fn key(&self, permission: Permission) -> String {
         self.key_of(&self.organization, "admin@wharf.local", permission)
             .await
     }
@@ -234,7 +234,7 @@ impl World {
     }
 
     /// The admin key of another organization.
-    pub async fn stranger(&self) -> String {
+    pub(crate) async fn stranger(&self) -> String {
         let email = "admin@other.test";
         let (other, _) = self
             .engine
@@ -245,7 +245,7 @@ impl World {
     }
 
     /// Sends a request as it is. Every answer is looked at for what must hold for all of them.
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let head = request.method() == "HEAD";
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -287,7 +287,7 @@ impl World {
     }
 
     /// A request with a JSON body under any key.
-    pub async fn call_as(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn call_as(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
         let request = request(method, path).header("authorization", format!("Bearer {key}"));
         let body = if body.is_null() {
             Body::empty()
@@ -298,16 +298,16 @@ impl World {
     }
 
     /// The same under the admin's key.
-    pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
         self.call_as(ADMIN, method, path, body).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, Value::Null).await
     }
 
     /// Stores a connection and returns its view.
-    pub async fn connection(&self, name: &str) -> Value {
+    pub(crate) async fn connection(&self, name: &str) -> Value {
         self.call(
             "POST",
             "/v1/organizations/connections",
@@ -318,13 +318,13 @@ impl World {
     }
 
     /// Stores a bucket and returns its view.
-    pub async fn bucket(&self, name: &str) -> Value {
+    pub(crate) async fn bucket(&self, name: &str) -> Value {
         let body = json!({"bucket_name": name, "bucket_schema": {"properties": {"content": {"type": "text"}}}});
         self.call("POST", "/v1/buckets", body).await.ok()
     }
 
     /// A connection, a bucket and a sync of `media/` between them.
-    pub async fn sync(&self) -> Value {
+    pub(crate) async fn sync(&self) -> Value {
         let connection = self.connection("store").await;
         let bucket = self.bucket("files").await;
         let path = format!("/v1/buckets/{}/syncs", text(&bucket["bucket_id"]));
@@ -333,13 +333,13 @@ impl World {
     }
 
     /// Runs every sync that is due.
-    pub async fn work(&self) {
+    pub(crate) async fn work(&self) {
         let worker = Worker::new(self.engine.clone(), "a worker");
         while worker.run_once(&CancellationToken::new()).await.unwrap() {}
     }
 
     /// A bucket that holds one object with these bytes; the paths of both.
-    pub async fn object(&self, name: &str, bytes: &'static [u8]) -> (String, String) {
+    pub(crate) async fn object(&self, name: &str, bytes: &'static [u8]) -> (String, String) {
         self.source.put(&format!("media/{name}"), bytes);
         let sync = self.sync().await;
         self.work().await;
@@ -354,7 +354,7 @@ impl World {
 }
 
 /// A request that says that its body is JSON.
-pub fn request(method: &str, path: &str) -> axum::http::request::Builder {
+pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
     Request::builder()
         .method(method)
         .uri(path)
@@ -362,7 +362,7 @@ pub fn request(method: &str, path: &str) -> axum::http::request::Builder {
 }
 
 /// A body that makes a connection.
-pub fn new_connection(name: &str) -> Value {
+pub(crate) fn new_connection(name: &str) -> Value {
     json!({
         "name": name,
         "provider_type": "s3",
@@ -379,6 +379,6 @@ pub fn new_connection(name: &str) -> Value {
 }
 
 /// A string in an answer.
-pub fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
 }
