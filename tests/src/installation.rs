@@ -51,7 +51,6 @@ impl Installation {
             ("WHARF_DATA_DIR", &data.to_string_lossy()),
             ("WHARF_BOOTSTRAP__ADMIN_KEY", ADMIN_KEY),
             ("WHARF_EGRESS__ALLOW_LOOPBACK", "true"),
-            ("WHARF_SYNC__LEASE_TTL", "1s"),
             ("WHARF_SYNC__MIN_POLLING_INTERVAL", "1s"),
             ("WHARF_SYNC__WORKERS", "2"),
         ]

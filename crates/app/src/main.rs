@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         }
     };
     telemetry::log_to_stderr(&config.log);
+    telemetry::keep_panics_quiet();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

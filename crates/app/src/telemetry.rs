@@ -55,6 +55,17 @@ fn is_discreet(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO || !metadata.target().starts_with("aws_")
 }
 
+/// Lets a panic tell where it happened and no more: its message may quote what was being worked on.
+pub(crate) fn keep_panics_quiet() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(place, "a panic");
+    }));
+}
+
 /// Starts collecting metrics; the handle prints them in Prometheus' format.
 pub(crate) fn collect_metrics() -> anyhow::Result<PrometheusHandle> {
     let seconds = [

@@ -65,6 +65,7 @@ async fn a_replica_that_slept_through_its_lease_publishes_nothing_when_it_wakes(
         return Ok(());
     };
     wharf.set("WHARF_SYNC__WORKERS", "1");
+    wharf.set("WHARF_SYNC__LEASE_TTL", "2s");
     lab.put("fleet", &files("ship", 8)).await?;
     lab.slow_down(60).await?;
     let sleeper = wharf.start().await?;
