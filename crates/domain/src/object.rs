@@ -26,6 +26,11 @@ impl BlobKey {
         sound.then(|| Self::new(&organization, &bucket, token))
     }
 
+    /// The organization whose blob it is.
+    pub fn organization(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
     /// The key.
     pub fn as_str(&self) -> &str {
         &self.0

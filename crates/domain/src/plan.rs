@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::Timestamp;
 use crate::ids::ObjectId;
-use crate::object::DeletedBy;
+use crate::object::{BlobKey, DeletedBy};
 use crate::sync::Reconcile;
 
 /// One file as the provider's listing tells of it.
@@ -33,6 +33,8 @@ pub struct Known {
     pub id: ObjectId,
     /// The version that was copied.
     pub version: String,
+    /// The blob that the object points at: changes with every publication.
+    pub blob: BlobKey,
     /// Whether the object is a tombstone, and why.
     pub deleted: Option<DeletedBy>,
 }
@@ -40,8 +42,8 @@ pub struct Known {
 /// What to do about one page of entries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PagePlan {
-    /// To be copied, because new, changed or back again.
-    pub fetch: Vec<Entry>,
+    /// To be copied, because new, changed or back again, with what the catalogue knows of each.
+    pub fetch: Vec<(Entry, Option<Known>)>,
     /// Unchanged: only to be marked as seen.
     pub verified: Vec<String>,
     /// Left out, but there: to be marked as seen, with the reason.
@@ -50,7 +52,7 @@ pub struct PagePlan {
 
 /// Decides about each entry of a page. Entries that the page names twice are decided once, by the last mention.
 pub fn plan_page(entries: Vec<Entry>, known: Vec<Known>, reconcile: &Reconcile) -> PagePlan {
-    let known: HashMap<String, Known> = known
+    let mut known: HashMap<String, Known> = known
         .into_iter()
         .map(|known| (known.object.clone(), known))
         .collect();
@@ -60,15 +62,15 @@ pub fn plan_page(entries: Vec<Entry>, known: Vec<Known>, reconcile: &Reconcile) 
             plan.skipped.push((entry.object, reason));
             continue;
         }
-        match known.get(&entry.object) {
-            None => plan.fetch.push(entry),
+        match known.remove(&entry.object) {
+            None => plan.fetch.push((entry, None)),
             Some(known) => match known.deleted {
                 Some(DeletedBy::Person) if known.version == entry.version => {
                     plan.skipped.push((entry.object, "deleted_by_person"));
                 }
-                Some(_) => plan.fetch.push(entry),
+                Some(_) => plan.fetch.push((entry, Some(known))),
                 None if known.version == entry.version => plan.verified.push(entry.object),
-                None if reconcile.on_update => plan.fetch.push(entry),
+                None if reconcile.on_update => plan.fetch.push((entry, Some(known))),
                 None => plan.skipped.push((entry.object, "updates_off")),
             },
         }
@@ -110,6 +112,11 @@ mod tests {
             object: object.into(),
             id: "obj_0123456789abcdef".parse().expect("an id"),
             version: version.into(),
+            blob: BlobKey::parse(&format!(
+                "int_abcdefghijklmnopqrstuvwx/bkt_0123456789abcdef/{}",
+                "0".repeat(32)
+            ))
+            .expect("a key"),
             deleted,
         }
     }
@@ -117,7 +124,7 @@ mod tests {
     fn fetched(plan: &PagePlan) -> Vec<&str> {
         plan.fetch
             .iter()
-            .map(|entry| entry.object.as_str())
+            .map(|(entry, _)| entry.object.as_str())
             .collect()
     }
 
@@ -175,7 +182,7 @@ mod tests {
             vec![],
             &Reconcile::default(),
         );
-        assert_eq!(plan.fetch, [entry("a", "2")]);
+        assert_eq!(plan.fetch, [(entry("a", "2"), None)]);
     }
 
     #[test]

@@ -173,15 +173,22 @@ pub struct Checkpoint {
     pub cursor: Option<Cursor>,
     /// Files dealt with in this pass.
     pub objects_processed: u64,
+    /// Files that changed between being listed and being copied; this pass has not seen them whole.
+    pub changed_meanwhile: u64,
+    /// The connection's credential version under which the pass began. A pass never goes on under another one: its
+    /// cursor, and what it has seen, belong to one account.
+    pub credential_version: u64,
 }
 
 impl Checkpoint {
     /// The start of the pass after `last_pass`.
-    pub fn start(last_pass: u64) -> Self {
+    pub fn start(last_pass: u64, credential_version: u64) -> Self {
         Self {
             pass: last_pass + 1,
             cursor: None,
             objects_processed: 0,
+            changed_meanwhile: 0,
+            credential_version,
         }
     }
 }

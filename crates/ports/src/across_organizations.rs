@@ -61,6 +61,9 @@ pub trait AcrossOrganizations: Send + Sync {
     /// new job is a `resume` of it, unless a queued job takes over. The job's `started_at` is set, its phase is
     /// `discovering`.
     ///
+    /// A job whose lease has expired while its connection is not active becomes `interrupted` too (`lease_expired`), its
+    /// sync is released and not leased: the next lease, once the connection is active again, is a `resume`.
+    ///
     /// Of several callers at once, no two lease the same sync. When nothing is due: `None`.
     async fn lease_due_sync(
         &self,
@@ -68,10 +71,6 @@ pub trait AcrossOrganizations: Send + Sync {
         ttl: Duration,
         new_job: &JobId,
     ) -> Result<Option<DueSync>, RepositoryError>;
-
-    /// When the next sync becomes due or the next lease expires, if anything is planned: until then
-    /// [`lease_due_sync`](Self::lease_due_sync) finds nothing unless something new is asked for.
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, RepositoryError>;
 
     /// Which of these blobs some object, live or tombstone, points at.
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError>;

@@ -47,9 +47,9 @@ pub use keys::{
 pub use namespaces::NamespaceRepository;
 pub use objects::ObjectRepository;
 pub use provider::{
-    ByteStream, Capabilities, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory,
-    Retry, StorageProvider,
+    ByteStream, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory, Retry,
+    StorageProvider,
 };
 pub use repositories::Repositories;
-pub use runs::{Commit, Put, RunError, RunRepository};
+pub use runs::{Commit, LetGo, Put, RunError, RunRepository};
 pub use syncs::{SyncRepository, TriggerOutcome};

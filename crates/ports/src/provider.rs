@@ -76,13 +76,6 @@ impl ProviderError {
     }
 }
 
-/// What a provider can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Folders and files can be browsed over the API.
-    pub browse: bool,
-}
-
 /// One page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingPage {
@@ -113,9 +106,6 @@ impl std::fmt::Debug for Fetched {
 /// One account at a storage provider, opened with credentials.
 #[async_trait]
 pub trait StorageProvider: Send + Sync {
-    /// What this provider can do.
-    fn capabilities(&self) -> Capabilities;
-
     /// The account or endpoint that files are identified under; the same for equal configurations.
     fn authority(&self) -> String;
 

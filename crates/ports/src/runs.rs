@@ -30,6 +30,8 @@ pub enum RunError {
 pub struct Put {
     /// The identifier it gets if the bucket does not have it yet.
     pub new_id: ObjectId,
+    /// What the catalogue knew of it when the copy was planned; `None` when the bucket did not have it.
+    pub replaces: Option<Known>,
     /// Where it comes from.
     pub source: SourceId,
     /// What the source said about it.
@@ -61,6 +63,21 @@ pub struct Commit {
     pub audit: Option<NewAuditRow>,
 }
 
+/// One step of letting go of what a complete listing did not show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LetGo {
+    /// The connection's epoch when the run started.
+    pub epoch: u64,
+    /// The connection's credential version when the run started.
+    pub credential_version: u64,
+    /// The pass whose listing is complete.
+    pub pass: u64,
+    /// Most entries to let go in this step.
+    pub limit: u32,
+    /// The audit row, if there are tombstones.
+    pub audit: NewAuditRow,
+}
+
 /// What a worker does with the sync it has leased. Every write carries the lease and is refused when a newer fence
 /// exists or the lease is not this job's; every write extends the lease by the time it was leased for.
 #[async_trait]
@@ -86,7 +103,9 @@ pub trait RunRepository: Send + std::marker::Sync {
     ) -> Result<Vec<Known>, RunError>;
 
     /// Publishes one step: checks lease, epoch and credential version; inserts or replaces the objects by their source
-    /// identity (a tombstone comes back to life); marks puts and `seen` in the sync's catalogue with the pass (`seen`
+    /// identity (a tombstone comes back to life), unless the bucket's object is no longer what the copy was planned on
+    /// (another blob, or deleted or revived since): then somebody else was faster, the put is passed over, and counts as
+    /// verified instead of synced, without its bytes; marks puts and `seen` in the sync's catalogue with the pass (`seen`
     /// objects that the bucket has and the sync did not hold on to are adopted; ones that the bucket does not have are
     /// passed over); adds the counters to the job and the sync; stores checkpoint, phase and audit row. One transaction.
     async fn commit(
@@ -96,18 +115,15 @@ pub trait RunRepository: Send + std::marker::Sync {
         commit: Commit,
     ) -> Result<(), RunError>;
 
-    /// After a complete listing: lets go of up to `limit` catalogue entries that no pass from `pass` on has seen, and
-    /// makes tombstones of those objects that no other sync holds on to; adds to the `deleted` counters; stores the audit
-    /// row (with the number of tombstones as `deleted` in its changes) if there are any. Returns how many entries were
-    /// let go: zero means that none is left.
+    /// After a complete listing: checks lease, epoch and credential version like [`commit`](Self::commit); lets go of up
+    /// to `limit` catalogue entries that no pass from `pass` on has seen, and makes tombstones of those objects that no
+    /// other sync holds on to; adds to the `deleted` counters; stores the audit row (with the number of tombstones as
+    /// `deleted` in its changes) if there are any. Returns how many entries were let go: zero means that none is left.
     async fn let_go(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        epoch: u64,
-        pass: u64,
-        limit: u32,
-        audit: NewAuditRow,
+        step: LetGo,
     ) -> Result<u64, RunError>;
 
     /// Forgets the checkpoint, so that the next listing starts over; the catalogue stays.
