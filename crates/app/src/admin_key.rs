@@ -51,21 +51,28 @@ pub(crate) async fn bootstrap(engine: &Engine, config: &Config) -> anyhow::Resul
     };
     let created = engine.bootstrap(&key).await?;
     if created || engine.authenticate(key.expose()).await.is_ok() {
-        fs::rename(&pending, &place)?;
+        write_private(&place, &key)
+            .with_context(|| format!("the admin key cannot be written to {}", place.display()))?;
         tracing::info!(path = %place.display(), "the admin API key is in this file");
-    } else {
-        // Another replica was first.
-        fs::remove_file(&pending)?;
+    }
+    // Not in force if another replica was first; otherwise in its place by now.
+    match fs::remove_file(&pending) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
     }
     Ok(())
 }
 
+/// Writes the file whole or not at all: what a crash leaves half written has another name.
 fn write_private(path: &Path, key: &SecretString) -> io::Result<()> {
+    let draft = path.with_extension(format!("draft-{}", std::process::id()));
     let mut file = fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
-        .open(path)?;
+        .open(&draft)?;
     writeln!(file, "{}", key.expose())?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(&draft, path)
 }

@@ -25,19 +25,45 @@ pub(crate) enum Schema {
     Migrate,
 }
 
+/// An open database.
+pub(crate) enum OpenDatabase {
+    Sqlite(SqliteDatabase),
+    Postgres(PostgresDatabase),
+}
+
+impl OpenDatabase {
+    fn repositories(&self) -> Repositories {
+        match self {
+            Self::Sqlite(database) => database.repositories(),
+            Self::Postgres(database) => database.repositories(),
+        }
+    }
+
+    /// Ends all connections in good order.
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Sqlite(database) => database.close().await,
+            Self::Postgres(database) => database.close().await,
+        }
+    }
+}
+
 /// Opens everything that the settings name and puts an engine on it.
-pub(crate) async fn open_engine(config: &Config, schema: Schema) -> anyhow::Result<Engine> {
+pub(crate) async fn open_engine(
+    config: &Config,
+    schema: Schema,
+) -> anyhow::Result<(Engine, OpenDatabase)> {
     create_private_folder(&config.data_dir)?;
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     // Before the database, which the first start creates: a ring that is missing beside an old database was lost.
     let key_ring = open_key_ring(config, &*ids)?;
-    let repositories = open_database(config, schema).await?;
+    let database = open_database(config, schema).await?;
     let root = config.blob_root()?;
     let blobs = FolderBlobs::open(root.clone())
         .with_context(|| format!("the blob folder {} cannot be used", root.display()))?;
     let guard = Arc::new(Guard::new(config.egress_policy()?));
-    Ok(Engine::new(Parts {
-        repositories,
+    let engine = Engine::new(Parts {
+        repositories: database.repositories(),
         key_ring,
         providers: Arc::new(S3::new(guard)),
         blobs: Arc::new(blobs),
@@ -46,11 +72,12 @@ pub(crate) async fn open_engine(config: &Config, schema: Schema) -> anyhow::Resu
             check_timeout: config.health.timeout,
             lease_ttl: config.sync.lease_ttl,
         },
-    }))
+    });
+    Ok((engine, database))
 }
 
 /// Opens the database.
-pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Result<Repositories> {
+pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Result<OpenDatabase> {
     match config.database()? {
         Database::Sqlite(path) => {
             if let Some(folder) = path.parent() {
@@ -62,7 +89,7 @@ pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Re
             let database = SqliteDatabase::open(location)
                 .await
                 .with_context(|| format!("the database {} cannot be opened", path.display()))?;
-            Ok(database.repositories())
+            Ok(OpenDatabase::Sqlite(database))
         }
         Database::Postgres(url) => {
             let database = PostgresDatabase::connect(url.expose())
@@ -75,7 +102,7 @@ pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Re
                     .context("the database could not be migrated")?,
                 Schema::Check => database.check_schema().await?,
             }
-            Ok(database.repositories())
+            Ok(OpenDatabase::Postgres(database))
         }
     }
 }

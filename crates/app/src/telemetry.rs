@@ -11,18 +11,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Log, LogFormat};
 
-/// Libraries that trace what they send, signatures and tokens included: never below `info`, whatever the level.
-const TALKATIVE: [&str; 4] = ["aws=info", "h2=info", "hyper=info", "rustls=info"];
+/// Libraries that trace what they send, signed requests and tokens included: nothing of theirs below `info` comes into
+/// the log, whatever the level.
+const TALKATIVE: [&str; 4] = ["aws_", "h2", "hyper", "rustls"];
 
 /// Starts logging. An unreadable level falls back to `info`, with a warning.
 pub(crate) fn log_to_stderr(log: &Log) {
     let parsed = EnvFilter::builder().parse(&log.level);
     let unreadable = parsed.is_err();
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = TALKATIVE
-        .iter()
-        .filter_map(|directive| directive.parse().ok())
-        .fold(filter, EnvFilter::add_directive);
     let terminal = std::io::stderr().is_terminal();
     let format = log.format.unwrap_or(if terminal {
         LogFormat::Pretty
@@ -41,6 +38,7 @@ pub(crate) fn log_to_stderr(log: &Log) {
         LogFormat::Json => builder
             .json()
             .flatten_event(true)
+            .with_span_list(false)
             .finish()
             .with(filter_fn(is_discreet))
             .init(),
@@ -50,9 +48,11 @@ pub(crate) fn log_to_stderr(log: &Log) {
     }
 }
 
-/// What the S3 client says below `info` repeats credentials and signed requests: no setting brings it into the log.
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || !metadata.target().starts_with("aws_")
+    let talkative = TALKATIVE
+        .iter()
+        .any(|library| metadata.target().starts_with(library));
+    *metadata.level() <= Level::INFO || !talkative
 }
 
 /// Lets a panic tell where it happened and no more: its message may quote what was being worked on.

@@ -98,6 +98,9 @@ pub struct Counters {
     pub filtered_by: BTreeMap<String, u64>,
     /// Reason → files left out for it.
     pub skipped_by: BTreeMap<String, u64>,
+    /// Error code → files that could not be copied because of it.
+    #[serde(default)]
+    pub failed_by: BTreeMap<String, u64>,
 }
 
 impl Counters {
@@ -119,6 +122,15 @@ impl Counters {
         for (reason, n) in &other.skipped_by {
             *self.skipped_by.entry(reason.clone()).or_default() += n;
         }
+        for (code, n) in &other.failed_by {
+            *self.failed_by.entry(code.clone()).or_default() += n;
+        }
+    }
+
+    /// Notes one file that could not be copied and why.
+    pub fn fail(&mut self, code: &str) {
+        self.failed += 1;
+        *self.failed_by.entry(code.to_owned()).or_default() += 1;
     }
 
     /// Notes one skipped file and why.

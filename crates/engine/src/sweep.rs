@@ -15,6 +15,13 @@ impl Engine {
     /// Goes once through all blobs and removes those that are older than a day and that nothing points at. Returns how
     /// many were removed.
     pub async fn sweep_blobs(&self) -> Result<u64, EngineError> {
+        // Blobs of organizations that this database has never heard of are another database's: not ours to judge.
+        let organizations = self.list_organizations().await?;
+        let ours = |key: &BlobKey| {
+            organizations
+                .iter()
+                .any(|organization| organization.id.as_str() == key.organization())
+        };
         let mut after: Option<BlobKey> = None;
         let mut removed = 0;
         loop {
@@ -25,7 +32,7 @@ impl Engine {
             after = Some(last.key.clone());
             let old: Vec<BlobKey> = places
                 .into_iter()
-                .filter(|place| place.age >= GRACE)
+                .filter(|place| place.age >= GRACE && ours(&place.key))
                 .map(|place| place.key)
                 .collect();
             if old.is_empty() {

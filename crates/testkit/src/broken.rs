@@ -19,7 +19,7 @@ use wharf_domain::plan::Known;
 use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{
     AcrossOrganizations, ApplyError, Commit, ConnectionRepository, Credential, DueSync,
-    InsertError, NewApiKey, NewOrganization, Repositories, RepositoryError, RunError,
+    InsertError, LetGo, NewApiKey, NewOrganization, Repositories, RepositoryError, RunError,
     RunRepository,
 };
 
@@ -94,10 +94,6 @@ impl AcrossOrganizations for Unfenced {
         Ok(due)
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, RepositoryError> {
-        self.across.next_due_at().await
-    }
-
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {
         self.across.referenced_blobs(keys).await
     }
@@ -152,14 +148,9 @@ impl RunRepository for Unfenced {
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        epoch: u64,
-        pass: u64,
-        limit: u32,
-        audit: NewAuditRow,
+        step: LetGo,
     ) -> Result<u64, RunError> {
-        self.runs
-            .let_go(organization, lease, epoch, pass, limit, audit)
-            .await
+        self.runs.let_go(organization, lease, step).await
     }
 
     async fn restart_pass(

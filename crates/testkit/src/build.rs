@@ -188,7 +188,7 @@ pub fn source(object: &str) -> SourceId {
     }
 }
 
-/// What is published when a file was copied in that version.
+/// What is published when a file was copied in that version that the bucket does not have.
 pub fn put(
     ids: &SeededIds,
     organization: &OrganizationId,
@@ -198,6 +198,7 @@ pub fn put(
 ) -> Put {
     Put {
         new_id: ids.id(),
+        replaces: None,
         source: source(object),
         facts: SourceFacts {
             path: object.to_owned(),

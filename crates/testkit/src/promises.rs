@@ -39,10 +39,11 @@ macro_rules! each_repository_promise {
                 a_sync_runs_only_while_its_connection_is_active,
                 a_transient_failure_does_not_keep_a_sync_from_running,
                 an_expired_lease_is_taken_over_by_a_resume,
+                an_expired_lease_is_released_while_its_connection_is_not_active,
+                a_released_lease_does_not_keep_others_from_theirs,
                 a_take_over_keeps_the_progress_of_the_pass,
                 a_queued_job_takes_over_an_expired_lease,
                 of_many_callers_at_once_no_two_lease_the_same_sync,
-                the_next_due_time_follows_plans_and_leases,
                 blobs_of_live_objects_and_tombstones_are_referenced,
                 the_clock_goes_on_in_microseconds,
             }
@@ -122,6 +123,7 @@ macro_rules! each_repository_promise {
                 a_step_without_a_checkpoint_keeps_the_last_one,
                 a_changed_epoch_is_refused_and_nothing_is_stored,
                 a_changed_credential_version_is_refused_and_nothing_is_stored,
+                under_a_changed_credential_version_nothing_is_let_go,
                 a_change_that_leaves_the_status_alone_stops_no_run,
                 after_a_suspension_has_returned_nothing_is_published,
                 a_source_object_is_one_object_however_often_it_is_published,
@@ -130,6 +132,12 @@ macro_rules! each_repository_promise {
                 odd_source_names_survive_byte_for_byte,
                 a_step_of_a_thousand_objects_is_one_step,
                 the_bucket_tells_what_it_knows_tombstones_included,
+                an_older_copy_never_replaces_a_newer_publication,
+                what_a_person_deletes_after_planning_stays_deleted,
+                what_another_sync_publishes_meanwhile_is_not_published_twice,
+                what_another_sync_revives_meanwhile_is_not_published_twice,
+                counters_stay_conserved_when_part_of_a_step_is_passed_over,
+                a_person_who_deletes_while_a_step_is_published_has_the_last_word,
                 what_was_not_seen_is_let_go_and_becomes_a_tombstone,
                 entries_are_let_go_in_portions,
                 a_shared_object_goes_when_the_last_sync_lets_go,
@@ -351,6 +359,7 @@ mod tests {
         assert_listed("runs", include_str!("suites/runs/endings.rs"), &listed);
         assert_listed("runs", include_str!("suites/runs/leases.rs"), &listed);
         assert_listed("runs", include_str!("suites/runs/letting_go.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/overtaken.rs"), &listed);
         assert_listed("runs", include_str!("suites/runs/steps.rs"), &listed);
         assert_listed("syncs", include_str!("suites/syncs.rs"), &listed);
         assert_listed(

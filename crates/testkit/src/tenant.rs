@@ -1,14 +1,16 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use wharf_domain::audit::{Action, NewAuditRow};
-use wharf_domain::bucket::Bucket;
+use wharf_domain::bucket::{Bucket, BucketIdentifier};
 use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, SyncId, UserId};
 use wharf_domain::job::Job;
-use wharf_domain::object::{Object, ObjectFilter};
+use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
+use wharf_domain::plan::Known;
 use wharf_domain::sync::{Lease, NewSync, Sync, SyncMode};
-use wharf_ports::{Commit, Put};
+use wharf_ports::{Commit, LetGo, Put};
 
 use crate::{Harness, build};
 
@@ -291,7 +293,7 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What is published when a file was copied in that version.
+    /// What is published when a file was copied in that version that the bucket does not have.
     pub fn put(&self, object: &str, version: &str) -> Put {
         build::put(
             &self.tenant.harness.ids,
@@ -302,12 +304,41 @@ impl Run<'_> {
         )
     }
 
-    /// A step that publishes those files, each in that version.
-    pub fn step(&self, pass: u64, objects: &[&str], version: &str) -> Commit {
-        let puts = objects
-            .iter()
-            .map(|object| self.put(object, version))
-            .collect();
+    /// What the catalogue knows now.
+    async fn known(&self) -> HashMap<SourceId, Known> {
+        let told = |object: Object| {
+            let known = Known {
+                object: object.source.object.clone(),
+                id: object.id,
+                version: object.facts.version,
+                blob: object.content.blob,
+                deleted: object.deleted.map(|(_, by)| by),
+            };
+            (object.source, known)
+        };
+        self.objects().await.into_iter().map(told).collect()
+    }
+
+    /// What is published when a file was copied in that version, planned on what the bucket has now.
+    pub async fn put_over(&self, object: &str, version: &str) -> Put {
+        let put = self.put(object, version);
+        Put {
+            replaces: self.known().await.remove(&put.source),
+            ..put
+        }
+    }
+
+    /// A step that publishes those files, each in that version, planned on what the bucket has now.
+    pub async fn step(&self, pass: u64, objects: &[&str], version: &str) -> Commit {
+        let mut known = self.known().await;
+        let puts = objects.iter().map(|object| {
+            let put = self.put(object, version);
+            Put {
+                replaces: known.remove(&put.source),
+                ..put
+            }
+        });
+        let puts = puts.collect();
         Commit {
             puts,
             ..build::commit(&self.connection, pass)
@@ -316,7 +347,7 @@ impl Run<'_> {
 
     /// Publishes those files, each in that version.
     pub async fn publish(&self, pass: u64, objects: &[&str], version: &str) {
-        self.commit(self.step(pass, objects, version)).await;
+        self.commit(self.step(pass, objects, version).await).await;
     }
 
     /// Publishes a step.
@@ -334,12 +365,31 @@ impl Run<'_> {
         let let_go = runs.let_go(
             &self.tenant.organization,
             &self.lease,
-            self.connection.epoch,
-            pass,
-            limit,
-            audit,
+            LetGo {
+                epoch: self.connection.epoch,
+                credential_version: self.connection.credential_version,
+                pass,
+                limit,
+                audit,
+            },
         );
         let_go.await.expect("the entries are let go")
+    }
+
+    /// The bucket as it is stored.
+    pub async fn bucket(&self) -> Bucket {
+        let identifier = BucketIdentifier::Id(self.bucket.id.clone());
+        let buckets = &self.tenant.harness.repositories.buckets;
+        let found = buckets
+            .find(
+                &self.tenant.organization,
+                &self.tenant.namespace,
+                &identifier,
+            )
+            .await;
+        found
+            .expect("the database answers")
+            .expect("the bucket is there")
     }
 
     /// The objects of the bucket, tombstones included, by source object.

@@ -67,6 +67,7 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
     ("POST", "/v1/namespaces/list", READ),
     ("GET", "/v1/namespaces/{namespace_identifier}", READ),
     ("POST", "/v1/buckets", WRITE),
+    ("GET", "/v1/buckets", READ),
     ("POST", "/v1/buckets/list", READ),
     ("GET", "/v1/buckets/{bucket_identifier}", READ),
     ("DELETE", "/v1/buckets/{bucket_identifier}", DELETE),

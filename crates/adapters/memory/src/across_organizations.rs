@@ -122,11 +122,6 @@ impl AcrossOrganizations for MemoryStore {
         Ok(state.lease_due(worker, ttl, new_job, now))
     }
 
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, RepositoryError> {
-        let (state, _) = self.open();
-        Ok(state.due_times().map(|(due_at, _)| due_at).min())
-    }
-
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {
         let (state, _) = self.open();
         let referenced: HashSet<_> = state

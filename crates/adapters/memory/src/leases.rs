@@ -15,7 +15,7 @@ use crate::syncs::waiting_job;
 impl State {
     /// Since or from when each sync can be leased: when its lease expires, else when it is planned. Syncs of connections
     /// that are not active are left out.
-    pub(crate) fn due_times(&self) -> impl Iterator<Item = (Timestamp, &SyncId)> {
+    fn due_times(&self) -> impl Iterator<Item = (Timestamp, &SyncId)> {
         self.syncs.iter().filter_map(|(id, owned)| {
             let stored = &owned.row;
             let active = self
@@ -28,6 +28,28 @@ impl State {
         })
     }
 
+    /// Ends the jobs whose lease has expired while their connection is not active. Their syncs wait, due at once, until it
+    /// is active again.
+    fn release_abandoned(&mut self, now: Timestamp) {
+        for owned in self.syncs.values_mut() {
+            let stored = &mut owned.row;
+            let active = self
+                .connections
+                .get(&stored.sync.connection)
+                .is_some_and(Connection::is_active);
+            let abandoned = stored
+                .lease
+                .take_if(|lease| !active && lease.holder.expires_at <= now);
+            let Some(lease) = abandoned else { continue };
+            if let Some(job) = self.jobs.get_mut(&lease.holder.job) {
+                end_job(&mut job.row, JobEnd::interrupted("lease_expired"), now);
+            }
+            stored.resume_of = Some(lease.holder.job);
+            stored.sync.next_run_at = Some(now);
+            stored.sync.updated_at = now;
+        }
+    }
+
     /// Leases the sync that has been due longest.
     pub(crate) fn lease_due(
         &mut self,
@@ -36,6 +58,7 @@ impl State {
         new_job: &JobId,
         now: Timestamp,
     ) -> Option<DueSync> {
+        self.release_abandoned(now);
         let (_, sync) = self
             .due_times()
             .filter(|(due_at, _)| *due_at <= now)

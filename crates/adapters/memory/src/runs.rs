@@ -1,5 +1,6 @@
 //! What a worker does with the sync it has leased.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,18 +14,20 @@ use wharf_domain::job::{Counters, Job, JobEnd, JobStatus};
 use wharf_domain::object::{DeletedBy, Object, SourceId};
 use wharf_domain::plan::Known;
 use wharf_domain::sync::{Lease, Sync, SyncMode, SyncState};
-use wharf_ports::{Commit, Put, RunError, RunRepository};
+use wharf_ports::{Commit, LetGo, Put, RunError, RunRepository};
 
 use crate::MemoryStore;
 use crate::state::{Owned, State, StoredSync, end_job, owned_mut};
 use crate::store::stored_time;
 
 impl State {
-    /// The connection of a leased sync.
-    fn connection_of(&self, sync: &Sync) -> Result<&Connection, RunError> {
-        self.connections
-            .get(&sync.connection)
-            .ok_or(RunError::ConnectionChanged)
+    /// Refuses unless the connection of a leased sync is what it was when the run started.
+    fn unchanged(&self, sync: &Sync, epoch: u64, credential_version: u64) -> Result<(), RunError> {
+        let same = |connection: &&Connection| {
+            (connection.epoch, connection.credential_version) == (epoch, credential_version)
+        };
+        let found = self.connections.get(&sync.connection).filter(same);
+        found.map(drop).ok_or(RunError::ConnectionChanged)
     }
 
     fn known_object(&self, sync: &Sync, source: &SourceId) -> Option<&Object> {
@@ -105,6 +108,45 @@ impl State {
     }
 }
 
+fn told(object: &Object) -> Known {
+    Known {
+        object: object.source.object.clone(),
+        id: object.id.clone(),
+        version: object.facts.version.clone(),
+        blob: object.content.blob.clone(),
+        deleted: object.deleted.map(|(_, by)| by),
+    }
+}
+
+/// Whether the bucket's object still is what the copy was planned on.
+fn is_as_planned(put: &Put, current: Option<&Object>) -> bool {
+    let planned_on = put
+        .replaces
+        .as_ref()
+        .map(|known| (&known.blob, known.deleted));
+    planned_on == current.map(|object| (&object.content.blob, object.deleted.map(|(_, by)| by)))
+}
+
+/// The counters of a step of which these puts are passed over: they count as found, not as copied.
+fn without(passed_over: &[Put], mut counters: Counters) -> Counters {
+    for put in passed_over {
+        counters.bytes = counters.bytes.saturating_sub(put.content.size_bytes);
+        if let Some(synced) = counters.synced.checked_sub(1) {
+            counters.synced = synced;
+            counters.verified += 1;
+        }
+    }
+    counters
+}
+
+/// The audit row with a number among its changes.
+fn telling(mut row: NewAuditRow, name: &str, number: u64) -> NewAuditRow {
+    if let Value::Object(changes) = &mut row.changes {
+        changes.insert(name.to_owned(), number.into());
+    }
+    row
+}
+
 /// What the end of a run means for its sync.
 fn wind_up(stored: &mut StoredSync, lease: &Lease, end: &JobEnd, delay: Duration, now: Timestamp) {
     stored.lease = None;
@@ -172,13 +214,7 @@ impl RunRepository for MemoryStore {
         let known = sources
             .iter()
             .filter_map(|source| state.known_object(&sync, source));
-        let told = known.map(|object| Known {
-            object: object.source.object.clone(),
-            id: object.id.clone(),
-            version: object.facts.version.clone(),
-            deleted: object.deleted.map(|(_, by)| by),
-        });
-        Ok(told.collect())
+        Ok(known.map(told).collect())
     }
 
     async fn commit(
@@ -189,26 +225,29 @@ impl RunRepository for MemoryStore {
     ) -> Result<(), RunError> {
         let (mut state, now) = self.open();
         let sync = state.leased(organization, lease)?.seen_at(now);
-        let connection = state.connection_of(&sync)?;
-        if (connection.epoch, connection.credential_version)
-            != (commit.epoch, commit.credential_version)
-        {
-            return Err(RunError::ConnectionChanged);
-        }
+        state.unchanged(&sync, commit.epoch, commit.credential_version)?;
 
-        let arrived = !commit.puts.is_empty();
-        let mut held: Vec<ObjectId> = Vec::with_capacity(commit.puts.len() + commit.seen.len());
-        for put in commit.puts {
+        // A source that is put twice in one step is published once, as the last put has it.
+        let puts: BTreeMap<SourceId, Put> = commit
+            .puts
+            .into_iter()
+            .map(|put| (put.source.clone(), put))
+            .collect();
+        let (published, passed_over): (Vec<Put>, Vec<Put>) = puts
+            .into_values()
+            .partition(|put| is_as_planned(put, state.known_object(&sync, &put.source)));
+        let found = passed_over
+            .iter()
+            .map(|put| &put.source)
+            .chain(&commit.seen)
+            .filter_map(|source| state.known_object(&sync, source));
+        let mut held: Vec<ObjectId> = found.map(|object| object.id.clone()).collect();
+        let arrived = published.len();
+        for put in published {
             held.push(state.publish(organization, &sync, put, now));
         }
-        held.extend(
-            commit
-                .seen
-                .iter()
-                .filter_map(|source| state.known_object(&sync, source))
-                .map(|seen| seen.id.clone()),
-        );
-        state.count(organization, lease, &commit.counters, now);
+        let counters = without(&passed_over, commit.counters);
+        state.count(organization, lease, &counters, now);
 
         let stored = state.leased(organization, lease)?;
         stored
@@ -223,12 +262,17 @@ impl RunRepository for MemoryStore {
             job.phase = commit.phase;
         }
         if let Some(bucket) = owned_mut::<_, Bucket>(&mut state.buckets, organization, &sync.bucket)
-            && arrived
+            && arrived > 0
         {
             bucket.last_upload_at = Some(now);
         }
-        if let Some(row) = commit.audit {
-            state.record(organization, now, row);
+        match commit.audit {
+            Some(row) if passed_over.is_empty() => state.record(organization, now, row),
+            Some(row) if arrived > 0 => {
+                let row = telling(row, "passed_over", passed_over.len() as u64);
+                state.record(organization, now, row);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -237,22 +281,17 @@ impl RunRepository for MemoryStore {
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        epoch: u64,
-        pass: u64,
-        limit: u32,
-        mut audit: NewAuditRow,
+        step: LetGo,
     ) -> Result<u64, RunError> {
         let (mut state, now) = self.open();
         let sync = state.leased(organization, lease)?.seen_at(now);
-        if state.connection_of(&sync)?.epoch != epoch {
-            return Err(RunError::ConnectionChanged);
-        }
+        state.unchanged(&sync, step.epoch, step.credential_version)?;
         let stored = state.leased(organization, lease)?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = usize::try_from(step.limit).unwrap_or(usize::MAX);
         let unseen = stored
             .catalogue
             .iter()
-            .filter(|(_, seen_in)| **seen_in < pass);
+            .filter(|(_, seen_in)| **seen_in < step.pass);
         let unseen: Vec<ObjectId> = unseen.take(limit).map(|(id, _)| id.clone()).collect();
         stored.catalogue.retain(|id, _| !unseen.contains(id));
 
@@ -270,10 +309,7 @@ impl RunRepository for MemoryStore {
             now,
         );
         if deleted > 0 {
-            if let Value::Object(changes) = &mut audit.changes {
-                changes.insert("deleted".to_owned(), deleted.into());
-            }
-            state.record(organization, now, audit);
+            state.record(organization, now, telling(step.audit, "deleted", deleted));
         }
         Ok(unseen.len() as u64)
     }

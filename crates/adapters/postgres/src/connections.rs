@@ -164,7 +164,9 @@ impl Store {
     ) -> Result<Connection, Failure<InsertError>> {
         let now = self.now(tx).await?;
         let connection = Connection::create(new, now);
-        insert(tx, &connection).await.map_err(inserting)?;
+        insert(tx, &connection)
+            .await
+            .map_err(|error| inserting(error))?;
         audit::store(tx, &connection.organization, audit, now).await?;
         Ok(connection)
     }

@@ -8,9 +8,8 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError as DriverError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use thiserror::Error;
-use wharf_ports::{Repositories, RepositoryError};
+use wharf_ports::Repositories;
 
-use crate::error::Fault;
 use crate::store::Store;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -186,15 +185,6 @@ impl PostgresDatabase {
             runs: store.clone(),
             syncs: store.clone(),
         }
-    }
-
-    /// Whether the database answers now.
-    pub async fn check(&self) -> Result<(), RepositoryError> {
-        sqlx::query("SELECT 1")
-            .execute(&self.store.pool)
-            .await
-            .map_err(Fault::from)?;
-        Ok(())
     }
 
     /// Waits for statements at work and closes all connections. Later calls fail.

@@ -1,13 +1,16 @@
 //! What can go wrong here, and what the ports call it. Stored values never get into a message.
 
+use std::panic::Location;
+use std::path::Path;
+
 use sqlx::error::DatabaseError;
 use wharf_ports::{InsertError, RepositoryError};
 
 /// The repository could not answer.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// The driver or the database failed.
-    Driver(sqlx::Error),
+    /// The driver or the database failed, at this place.
+    Driver(sqlx::Error, &'static Location<'static>),
     /// A stored row does not make sense: table, column and why.
     Corrupt(String),
 }
@@ -15,20 +18,22 @@ pub(crate) enum Fault {
 impl Fault {
     /// Whether the server ended the transaction for the sake of another one: a deadlock, or a failed serialization.
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Driver(error) if has_code(error, "40P01") || has_code(error, "40001"))
+        matches!(self, Self::Driver(error, _) if is_conflict(error))
     }
 }
 
 impl From<sqlx::Error> for Fault {
+    #[track_caller]
     fn from(error: sqlx::Error) -> Self {
-        Self::Driver(error)
+        Self::Driver(error, Location::caller())
     }
 }
 
 impl From<Fault> for RepositoryError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Driver(error) => Self::Unavailable(Box::new(error)),
+            Fault::Driver(error, _) if is_passing(&error) => Self::Unavailable(Box::new(error)),
+            Fault::Driver(error, place) => Self::Corrupt(refusal(&error, place)),
             Fault::Corrupt(place) => Self::Corrupt(place),
         }
     }
@@ -42,8 +47,9 @@ pub(crate) enum Failure<E> {
 }
 
 impl<E> From<sqlx::Error> for Failure<E> {
+    #[track_caller]
     fn from(error: sqlx::Error) -> Self {
-        Self::Fault(error.into())
+        Self::Fault(Fault::from(error))
     }
 }
 
@@ -71,6 +77,7 @@ impl<E: From<RepositoryError>> Failure<E> {
 }
 
 /// What a failed insertion means: a name's unique index, or a parent's foreign key.
+#[track_caller]
 pub(crate) fn inserting(error: sqlx::Error) -> Failure<InsertError> {
     if name_taken(&error) {
         Failure::Refused(InsertError::NameTaken)
@@ -92,6 +99,44 @@ pub(crate) fn name_taken(error: &sqlx::Error) -> bool {
 /// Whether a foreign key was violated.
 pub(crate) fn parent_missing(error: &sqlx::Error) -> bool {
     has_code(error, "23503")
+}
+
+/// A deadlock, or a failed serialization.
+fn is_conflict(error: &sqlx::Error) -> bool {
+    has_code(error, "40P01") || has_code(error, "40001")
+}
+
+/// Whether the same call may succeed later: the server cannot be reached or entered, lacks resources or is being stopped,
+/// or ended the transaction for the sake of others more often than it was tried.
+fn is_passing(error: &sqlx::Error) -> bool {
+    // Connections; authentication and the database's name, which are looked at when connecting; resources; operators.
+    const CLASSES: [&str; 5] = ["08", "28", "3D", "53", "57"];
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(refusal) => {
+            let code = refusal.code().unwrap_or_default();
+            is_conflict(error) || CLASSES.iter().any(|class| code.starts_with(class))
+        }
+        _ => false,
+    }
+}
+
+/// What was refused, by the step and the server's code: its message may repeat values.
+fn refusal(error: &sqlx::Error, place: &Location<'_>) -> String {
+    let step = Path::new(place.file()).file_stem().unwrap_or_default();
+    let step = format!("{}, line {}", step.display(), place.line());
+    match error {
+        sqlx::Error::Database(refusal) => format!(
+            "{step}: the database refuses, SQLSTATE {}, table {}",
+            refusal.code().unwrap_or_default(),
+            refusal.table().unwrap_or("unknown")
+        ),
+        _ => format!("{step}: statement and answer do not fit together"),
+    }
 }
 
 fn has_code(error: &sqlx::Error, code: &str) -> bool {

@@ -6,9 +6,16 @@
 //! 1. the connection (`FOR UPDATE` where its state changes, `FOR SHARE` where a write relies on it),
 //! 2. syncs, by identifier,
 //! 3. the bucket,
-//! 4. jobs, objects and the catalogue, which the locks above make one transaction's own.
+//! 4. objects, which only a person who deletes one touches without the locks above,
+//! 5. jobs and the catalogue, which the locks above make one transaction's own.
 //!
 //! Where Postgres still ends one transaction for the sake of another, nothing of it has happened and it runs again.
+//!
+//! A call is `Unavailable` when the server cannot be reached or entered, lacks resources or is being stopped. Where the
+//! connection breaks at the very end, while the transaction is committed, nobody here can know whether it was: after
+//! `Unavailable` from a write, the caller has to look. Every other refusal is a fault of the program or of what is stored,
+//! is told by step and code, and is not worth another try.
+//!
 //! Times come from the server's clock, read after the locks are held.
 //!
 //! This crate keeps the promises of the repository ports and knows nothing else: no HTTP, no providers, no keys. It

@@ -64,7 +64,7 @@ impl Store {
             now,
         )
         .await
-        .map_err(inserting)?;
+        .map_err(|error| inserting(error))?;
         audit::store(tx, organization, audit, now).await?;
         Ok(Namespace {
             id: new.id,

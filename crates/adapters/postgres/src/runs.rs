@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,10 +8,10 @@ use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus};
-use wharf_domain::object::{DeletedBy, SourceId};
+use wharf_domain::object::{BlobKey, DeletedBy, SourceId};
 use wharf_domain::plan::Known;
 use wharf_domain::sync::{Lease, Sync, SyncMode};
-use wharf_ports::{Commit, Put, RunError, RunRepository};
+use wharf_ports::{Commit, LetGo, Put, RunError, RunRepository};
 
 use crate::clock::span;
 use crate::error::{Failure, Fault};
@@ -75,29 +75,23 @@ async fn hold_for_objects(
     organization: &OrganizationId,
     lease: &Lease,
     epoch: u64,
-    credential_version: Option<u64>,
+    credential_version: u64,
 ) -> Outcome<Sync> {
     let unchanged: Option<i32> = sqlx::query_scalar(
         "SELECT 1 FROM syncs s JOIN connections c ON c.organization = s.organization AND c.id = s.connection \
          WHERE s.organization = $1 AND s.id = $2 AND c.status = 'ACTIVE' AND c.epoch = $3 \
-         AND ($4::bigint IS NULL OR c.credential_version = $4) FOR SHARE OF c",
+         AND c.credential_version = $4 FOR SHARE OF c",
     )
     .bind(organization.as_str())
     .bind(lease.sync.as_str())
     .bind(number(epoch))
-    .bind(credential_version.map(number))
+    .bind(number(credential_version))
     .fetch_optional(&mut *tx)
     .await?;
     let sync = hold(tx, organization, lease).await?;
     unchanged.ok_or(Failure::Refused(RunError::ConnectionChanged))?;
     buckets::hold(tx, organization, &sync.bucket).await?;
     Ok(sync)
-}
-
-/// Which catalogue entries to let go of: those that no pass from this one on has seen, and how many at most.
-struct Unseen {
-    pass: u64,
-    limit: u32,
 }
 
 /// What a write of a run leaves on the sync: the lease extended by the time it was leased for, and progress.
@@ -197,14 +191,81 @@ async fn mark_seen(
     Ok(())
 }
 
-fn read_known(row: &PgRow) -> Result<Known, Fault> {
+fn read_known(row: &PgRow) -> Result<(SourceId, Known), Fault> {
     let columns = Columns::of("objects", row);
-    Ok(Known {
+    let source = SourceId {
+        provider: columns.parse("provider")?,
+        authority: columns.get("authority")?,
         object: columns.get("source_object")?,
+    };
+    let known = Known {
+        object: source.object.clone(),
         id: columns.parse("id")?,
         version: columns.get("version")?,
+        blob: columns.read("blob", BlobKey::parse)?,
         deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
-    })
+    };
+    Ok((source, known))
+}
+
+/// What a bucket knows of sources, with the order of the parameters: organization, bucket and the three of [`Sources`].
+macro_rules! select_known {
+    ($($lock:literal)?) => {
+        concat!(
+            "SELECT o.provider, o.authority, o.source_object, o.id, o.version, o.blob, o.deleted_by \
+             FROM UNNEST($3::text[], $4::text[], $5::text[]) AS source (provider, authority, object) \
+             JOIN objects o ON o.organization = $1 AND o.bucket = $2 AND o.provider = source.provider \
+             AND o.authority = source.authority AND o.source_object = source.object"
+            $(, $lock)?
+        )
+    };
+}
+
+async fn read_all_known(
+    query: &'static str,
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    sync: &Sync,
+    sources: Sources<'_>,
+) -> Result<Vec<(SourceId, Known)>, Fault> {
+    let rows = sqlx::query(query)
+        .bind(organization.as_str())
+        .bind(sync.bucket.as_str())
+        .bind(sources.providers)
+        .bind(sources.authorities)
+        .bind(sources.objects)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(read_known).collect()
+}
+
+/// Whether the bucket's object still is what the copy was planned on.
+fn is_as_planned(put: &Put, current: Option<&Known>) -> bool {
+    fn state(known: &Known) -> (&BlobKey, Option<DeletedBy>) {
+        (&known.blob, known.deleted)
+    }
+    put.replaces.as_ref().map(state) == current.map(state)
+}
+
+/// The counters of a step of which these puts are passed over: they count as found, not as copied.
+fn without(passed_over: &[&Put], mut counters: Counters) -> Counters {
+    for put in passed_over {
+        counters.bytes = counters.bytes.saturating_sub(put.content.size_bytes);
+        if let Some(synced) = counters.synced.checked_sub(1) {
+            counters.synced = synced;
+            counters.verified += 1;
+        }
+    }
+    counters
+}
+
+/// The audit row with a number among its changes.
+fn telling(row: &NewAuditRow, name: &str, number: u64) -> NewAuditRow {
+    let mut row = row.clone();
+    if let Some(changes) = row.changes.as_object_mut() {
+        changes.insert(name.into(), number.into());
+    }
+    row
 }
 
 impl Store {
@@ -237,23 +298,18 @@ impl Store {
         lease: &Lease,
         sources: &[SourceId],
     ) -> Outcome<Vec<Known>> {
-        let sources = Sources::of(sources.iter());
         let mut connection = self.read().await?;
         let sync = leased(&mut connection, organization, lease).await?;
-        let rows = sqlx::query(
-            "SELECT o.source_object, o.id, o.version, o.deleted_by \
-             FROM UNNEST($3::text[], $4::text[], $5::text[]) AS source (provider, authority, object) \
-             JOIN objects o ON o.organization = $1 AND o.bucket = $2 AND o.provider = source.provider \
-             AND o.authority = source.authority AND o.source_object = source.object",
+        let sources = Sources::of(sources.iter());
+        let known = read_all_known(
+            select_known!(),
+            &mut connection,
+            organization,
+            &sync,
+            sources,
         )
-        .bind(organization.as_str())
-        .bind(sync.bucket.as_str())
-        .bind(sources.providers)
-        .bind(sources.authorities)
-        .bind(sources.objects)
-        .fetch_all(&mut *connection)
         .await?;
-        Ok(rows.iter().map(read_known).collect::<Result<_, _>>()?)
+        Ok(known.into_iter().map(|(_, known)| known).collect())
     }
 
     async fn commit_step(
@@ -263,28 +319,57 @@ impl Store {
         lease: &Lease,
         commit: &Commit,
     ) -> Outcome<()> {
-        let version = Some(commit.credential_version);
-        let sync = hold_for_objects(tx, organization, lease, commit.epoch, version).await?;
+        let sync = hold_for_objects(
+            tx,
+            organization,
+            lease,
+            commit.epoch,
+            commit.credential_version,
+        )
+        .await?;
         let now = self.now(tx).await?;
         // A source that is put twice in one step is published once, as the last put has it.
         let puts: BTreeMap<&SourceId, &Put> =
             commit.puts.iter().map(|put| (&put.source, put)).collect();
-        if !puts.is_empty() {
-            let distinct: Vec<&Put> = puts.values().copied().collect();
-            objects::publish(tx, organization, &sync, &distinct, now).await?;
+        // Locked, because a person deletes an object without the bucket's lock.
+        let current: HashMap<SourceId, Known> = read_all_known(
+            select_known!(" FOR NO KEY UPDATE OF o"),
+            tx,
+            organization,
+            &sync,
+            Sources::of(puts.keys().copied()),
+        )
+        .await?
+        .into_iter()
+        .collect();
+        let (published, passed_over): (Vec<&Put>, Vec<&Put>) = puts
+            .into_values()
+            .partition(|put| is_as_planned(put, current.get(&put.source)));
+        let puts_and_seen = commit
+            .puts
+            .iter()
+            .map(|put| &put.source)
+            .chain(&commit.seen);
+        if !published.is_empty() {
+            objects::publish(tx, organization, &sync, &published, now).await?;
             buckets::note_upload(tx, organization, &sync.bucket, now).await?;
         }
-        let seen = Sources::of(puts.keys().copied().chain(&commit.seen));
+        let seen = Sources::of(puts_and_seen);
         mark_seen(tx, organization, &sync, commit.pass, seen).await?;
         let progress = Progress {
-            counters: &commit.counters,
+            counters: &without(&passed_over, commit.counters.clone()),
             pass: commit.pass,
             checkpoint: commit.checkpoint.as_ref().map(json),
             phase: Some(commit.phase),
         };
         advance(tx, organization, lease, sync, progress, now).await?;
-        if let Some(row) = &commit.audit {
-            audit::store(tx, organization, row, now).await?;
+        match &commit.audit {
+            Some(row) if passed_over.is_empty() => audit::store(tx, organization, row, now).await?,
+            Some(row) if !published.is_empty() => {
+                let row = telling(row, "passed_over", passed_over.len() as u64);
+                audit::store(tx, organization, &row, now).await?;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -294,11 +379,10 @@ impl Store {
         tx: &mut PgConnection,
         organization: &OrganizationId,
         lease: &Lease,
-        epoch: u64,
-        unseen: Unseen,
-        audit: &NewAuditRow,
+        step: &LetGo,
     ) -> Outcome<u64> {
-        let sync = hold_for_objects(tx, organization, lease, epoch, None).await?;
+        let sync =
+            hold_for_objects(tx, organization, lease, step.epoch, step.credential_version).await?;
         let now = self.now(tx).await?;
         let let_go: Vec<String> = sqlx::query_scalar(
             "DELETE FROM sync_entries WHERE organization = $1 AND sync = $2 AND object = ANY (ARRAY( \
@@ -307,8 +391,8 @@ impl Store {
         )
         .bind(organization.as_str())
         .bind(lease.sync.as_str())
-        .bind(number(unseen.pass))
-        .bind(i64::from(unseen.limit))
+        .bind(number(step.pass))
+        .bind(i64::from(step.limit))
         .fetch_all(&mut *tx)
         .await?;
         let deleted = objects::bury_unheld(tx, organization, &let_go, now).await?;
@@ -318,16 +402,13 @@ impl Store {
         };
         let progress = Progress {
             counters: &counters,
-            pass: unseen.pass,
+            pass: step.pass,
             checkpoint: None,
             phase: None,
         };
         advance(tx, organization, lease, sync, progress, now).await?;
         if deleted > 0 {
-            let mut row = audit.clone();
-            if let Some(changes) = row.changes.as_object_mut() {
-                changes.insert("deleted".into(), deleted.into());
-            }
+            let row = telling(&step.audit, "deleted", deleted);
             audit::store(tx, organization, &row, now).await?;
         }
         Ok(u64::try_from(let_go.len()).unwrap_or(u64::MAX))
@@ -445,12 +526,10 @@ impl RunRepository for Store {
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        epoch: u64,
-        pass: u64,
-        limit: u32,
-        audit: NewAuditRow,
+        step: LetGo,
     ) -> Result<u64, RunError> {
-        in_transaction!(self, tx => self.let_go_unseen(&mut tx, organization, lease, epoch, Unseen { pass, limit }, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, tx => self.let_go_unseen(&mut tx, organization, lease, &step))
+            .map_err(Failure::into_port)
     }
 
     async fn restart_pass(

@@ -26,6 +26,7 @@ macro_rules! in_transaction {
                 let mut $tx = $store.begin().await?;
                 match $work.await {
                     Ok(done) => {
+                        // A connection that breaks here leaves open whether it was committed; see the crate's words.
                         $tx.commit().await?;
                         Ok(done)
                     }

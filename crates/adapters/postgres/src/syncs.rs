@@ -229,7 +229,9 @@ impl Store {
         let now = self.now(tx).await?;
         let first_job = new.first_job.clone();
         let sync = create(new, mode, now);
-        insert(tx, organization, &sync).await.map_err(inserting)?;
+        insert(tx, organization, &sync)
+            .await
+            .map_err(|error| inserting(error))?;
         let job = QueuedJob {
             id: &first_job,
             sync: &sync,

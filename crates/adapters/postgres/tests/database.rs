@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use common::TestDatabase;
@@ -13,7 +14,7 @@ use wharf_domain::connection::{
 };
 use wharf_domain::object::ObjectFilter;
 use wharf_domain::page::{PageCursor, PageRequest, PageStart};
-use wharf_ports::{RepositoryError, RunError};
+use wharf_ports::{InsertError, RepositoryError, RunError};
 use wharf_postgres::{MigrateError, OpenError, PostgresDatabase, SchemaError};
 use wharf_testkit::{Harness, LONG, build};
 
@@ -32,7 +33,6 @@ async fn harness() -> (Harness, TestDatabase) {
 async fn connecting_migrates_nothing_and_the_check_says_what_to_run() {
     let guard = TestDatabase::create().await;
     let database = guard.connect().await;
-    database.check().await.expect("it answers");
     let pending = database
         .check_schema()
         .await
@@ -72,7 +72,7 @@ async fn migrating_again_and_at_the_same_time_changes_nothing() {
     );
     one.close().await;
     assert!(matches!(
-        one.check().await,
+        one.repositories().across.now().await,
         Err(RepositoryError::Unavailable(_))
     ));
 }
@@ -229,9 +229,12 @@ async fn text_and_times_that_the_server_cannot_take_are_errors_or_nothing_but_no
             &PageRequest::first(10),
         )
         .await;
+    let Err(RepositoryError::Corrupt(place)) = list else {
+        panic!("another try would not help: {list:?}")
+    };
     assert!(
-        matches!(list, Err(RepositoryError::Unavailable(_))),
-        "{list:?}"
+        place.starts_with("objects, line ") && place.contains("SQLSTATE 22021"),
+        "{place}"
     );
 
     let before_everything = PageCursor {
@@ -249,6 +252,61 @@ async fn text_and_times_that_the_server_cannot_take_are_errors_or_nothing_but_no
         .await
         .expect("an answer");
     assert_eq!((list.items.len(), list.total), (0, 2));
+}
+
+#[tokio::test]
+async fn only_what_may_pass_is_told_as_unavailable_even_at_the_very_end_of_a_transaction() {
+    let (h, guard) = harness().await;
+    let acme = h.tenant("acme").await;
+    let mut bare = bare(&guard).await;
+    let raise = |code: &str| format!("RAISE EXCEPTION 'a value' USING ERRCODE = '{code}';");
+    let ends = [
+        (raise("40001"), None),
+        (raise("53100"), None),
+        (raise("57P03"), None),
+        (
+            "PERFORM pg_terminate_backend(pg_backend_pid());".to_owned(),
+            None,
+        ),
+        (raise("23514"), Some("SQLSTATE 23514")),
+        (raise("42501"), Some("SQLSTATE 42501")),
+        (raise("P0001"), Some("SQLSTATE P0001")),
+    ];
+    for (end, corrupt) in ends {
+        for statement in [
+            format!(
+                "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {end} RETURN NULL; END $$"
+            ),
+            "DROP TRIGGER IF EXISTS fails ON buckets".to_owned(),
+            // Deferred: it fires when the transaction is committed.
+            "CREATE CONSTRAINT TRIGGER fails AFTER INSERT ON buckets DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION fail()"
+                .to_owned(),
+        ] {
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(&mut bare)
+                .await
+                .expect("a failing commit");
+        }
+        let new = build::bucket(&h.ids, &acme.namespace, "media");
+        let audit = h.audit(Action::BucketCreated);
+        let failed = h
+            .repositories
+            .buckets
+            .insert(&acme.organization, new, audit)
+            .await;
+        match (&failed, corrupt) {
+            (Err(InsertError::Repository(RepositoryError::Unavailable(_))), None) => {}
+            (Err(InsertError::Repository(RepositoryError::Corrupt(place))), Some(code)) => {
+                assert!(
+                    place.starts_with("buckets, line ") && place.contains(code),
+                    "{place}"
+                );
+                assert!(!place.contains("a value"), "{place}");
+            }
+            _ => panic!("{end}: {failed:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -276,11 +334,23 @@ async fn runs_and_people_at_the_same_time_wait_for_each_other_and_never_fail() {
             tokio::spawn(async move {
                 let runs = &h.repositories.runs;
                 for pass in 1..=15 {
+                    let seen: Vec<_> = names.iter().map(|name| build::source(name)).collect();
+                    let mut known: HashMap<_, _> =
+                        match runs.known(&organization, &lease, &seen).await {
+                            Ok(known) => known
+                                .into_iter()
+                                .map(|known| (known.object.clone(), known))
+                                .collect(),
+                            Err(RunError::LeaseLost) => return,
+                            Err(error) => panic!("{error:?}"),
+                        };
                     let puts = names
                         .iter()
-                        .map(|name| build::put(&h.ids, &organization, &bucket, name, "1"))
+                        .map(|name| wharf_ports::Put {
+                            replaces: known.remove(name),
+                            ..build::put(&h.ids, &organization, &bucket, name, "1")
+                        })
                         .collect();
-                    let seen = names.iter().map(|name| build::source(name)).collect();
                     let commit = wharf_ports::Commit {
                         puts,
                         seen,
@@ -291,11 +361,14 @@ async fn runs_and_people_at_the_same_time_wait_for_each_other_and_never_fail() {
                         Err(RunError::LeaseLost | RunError::ConnectionChanged) => return,
                         Err(RunError::Repository(error)) => panic!("{error:?}"),
                     }
-                    let audit = h.audit(Action::ObjectsCommitted);
-                    match runs
-                        .let_go(&organization, &lease, connection.epoch, pass + 1, 7, audit)
-                        .await
-                    {
+                    let step = wharf_ports::LetGo {
+                        epoch: connection.epoch,
+                        credential_version: connection.credential_version,
+                        pass: pass + 1,
+                        limit: 7,
+                        audit: h.audit(Action::ObjectsCommitted),
+                    };
+                    match runs.let_go(&organization, &lease, step).await {
                         Ok(_) | Err(RunError::LeaseLost | RunError::ConnectionChanged) => {}
                         Err(RunError::Repository(error)) => panic!("{error:?}"),
                     }

@@ -124,7 +124,8 @@ async fn try_list_buckets(wire: &Wire) -> Result<(), Fault> {
 fn fault(failure: Failure) -> Fault {
     let foreign = match &failure {
         Failure::Unreadable { .. } => true,
-        Failure::Refused(refused) => refused.code.is_none() && refused.html && refused.status < 429,
+        // A store says why it refuses this call. From 429 on, what stands before a store may have answered.
+        Failure::Refused(refused) => refused.code.is_none() && refused.status < 429,
         _ => false,
     };
     let fault = Fault::from(failure);

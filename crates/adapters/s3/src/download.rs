@@ -12,7 +12,7 @@ use wharf_domain::plan::Entry;
 use wharf_ports::{ByteStream, Fetched, ProviderError, Retry};
 
 use crate::error::{Call, Fault};
-use crate::listing::bare_tag;
+use crate::listing::{LONGEST_KEY, bare_tag};
 use crate::store::Profile;
 use crate::wire::{Condition, Failure, Opened, Wire};
 
@@ -28,7 +28,7 @@ pub(crate) async fn fetch(
     let Some((bucket, key)) = entry
         .object
         .split_once('/')
-        .filter(|(_, key)| !key.is_empty())
+        .filter(|(_, key)| (1..=LONGEST_KEY).contains(&key.len()))
     else {
         return Err(ProviderError::permanent(
             ErrorCode::ResourceNotFound,

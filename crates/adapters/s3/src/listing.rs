@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use chrono::SecondsFormat;
 use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::BucketPath;
@@ -17,6 +18,18 @@ use crate::error::{Call, Fault};
 use crate::wire::{Failure, Listed, Page, PageRequest, Wire};
 
 const MOST_KEYS: u32 = 1000;
+
+/// How many bytes a key has at most. Nobody can have put an object under a longer one.
+pub(crate) const LONGEST_KEY: usize = 1024;
+
+/// How much of a longer key is told.
+const TOLD_OF_KEY: usize = 200;
+
+/// How many bytes an `ETag` may have to be believed.
+const LONGEST_TAG: usize = 1024;
+
+/// How many bytes a token may have: with all of them escaped, it still fits into a request.
+const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// Classes whose objects have to be restored before they can be read.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
@@ -37,6 +50,9 @@ pub(crate) async fn list(
     let call = Call::list(path.bucket());
     let limit = limit.clamp(1, MOST_KEYS);
     let token = cursor.map(|cursor| cursor.0.as_str());
+    if token.is_some_and(|token| token.len() > LONGEST_TOKEN) {
+        return Err(forgotten().during(&call));
+    }
     let page = page(wire, &path, token, limit)
         .await
         .map_err(|failure| fault(failure, token).during(&call))?;
@@ -65,6 +81,16 @@ async fn page(
             })
             .await
         }
+        // Some stores put U+FFFD where XML cannot carry a character. An object really named so is listed rightly both ways.
+        Ok(page) if page.objects.iter().any(|object| object.key.contains('\u{fffd}')) => {
+            let encoded = wire
+                .list(&PageRequest {
+                    url_encoded: true,
+                    ..request
+                })
+                .await?;
+            Ok(if encoded.url_encoded { encoded } else { page })
+        }
         answer => answer,
     }
 }
@@ -75,10 +101,14 @@ fn fault(failure: Failure, token: Option<&str>) -> Fault {
     let fault = Fault::from(failure);
     // Without a token the same request is accepted, so the token it is.
     if token.is_some() && bad_request && fault.code == ErrorCode::ConfigInvalid {
-        let words = "the store no longer knows where the listing stopped";
-        return Fault::new(ErrorCode::ProtocolUnexpectedResponse, words).retried(Retry::Restart);
+        return forgotten();
     }
     fault
+}
+
+fn forgotten() -> Fault {
+    let words = "the store no longer knows where the listing stopped";
+    Fault::new(ErrorCode::ProtocolUnexpectedResponse, words).retried(Retry::Restart)
 }
 
 fn read(
@@ -92,6 +122,9 @@ fn read(
         (Some(false), _) => None,
         (_, Some(next)) if Some(next.as_str()) == token => {
             return untrusted("the listing repeats itself: the page names itself as the next one");
+        }
+        (_, Some(next)) if next.len() > LONGEST_TOKEN => {
+            return untrusted("the token for the next page is too long to be asked with");
         }
         (_, Some(next)) => Some(Cursor(next)),
         (Some(true), None) => {
@@ -115,6 +148,8 @@ fn read(
     Ok(ListingPage { entries, next })
 }
 
+const TOO_LONG: &str = "key_too_long";
+
 struct Key<'a> {
     text: Cow<'a, str>,
     /// Why the key cannot stand in a request or a database.
@@ -129,30 +164,42 @@ impl<'a> Key<'a> {
         // The encoding of forms, in which a plus is a space.
         let spaced = written.replace('+', " ");
         let bytes: Vec<u8> = percent_decode_str(&spaced).collect();
+        let too_long = bytes.len() > LONGEST_KEY;
         match String::from_utf8(bytes) {
             Ok(key) => Self::of(Cow::Owned(key)),
             Err(error) => {
                 let text = String::from_utf8_lossy(error.as_bytes()).replace('\0', "\u{2400}");
                 Self {
                     text: text.into(),
-                    unusable: Some("key_not_utf8"),
+                    unusable: Some(if too_long { TOO_LONG } else { "key_not_utf8" }),
                 }
             }
         }
     }
 
     fn of(text: Cow<'a, str>) -> Self {
+        let too_long = text.len() > LONGEST_KEY;
         if text.contains('\0') {
             // What is there must be told of, but NUL can be stored nowhere: its picture stands in for it.
             return Self {
                 text: text.replace('\0', "\u{2400}").into(),
-                unusable: Some("key_with_nul"),
+                unusable: Some(if too_long { TOO_LONG } else { "key_with_nul" }),
             };
         }
         Self {
             text,
-            unusable: None,
+            unusable: too_long.then_some(TOO_LONG),
         }
+    }
+
+    /// What the key is called in the catalogue: itself, or its beginning and a hash of the whole.
+    fn name(&self) -> Cow<'_, str> {
+        if self.text.len() <= LONGEST_KEY {
+            return Cow::Borrowed(&self.text);
+        }
+        let told = &self.text[..self.text.floor_char_boundary(TOLD_OF_KEY)];
+        let hash = hex::encode(Sha256::digest(self.text.as_bytes()));
+        format!("{told}\u{2026}{hash}").into()
     }
 }
 
@@ -161,7 +208,7 @@ fn marks_folder(key: &str, size: Option<u64>) -> bool {
 }
 
 fn entry(path: &BucketPath, key: &Key<'_>, object: &Listed) -> Entry {
-    let object_id = path.source_path_of(&key.text);
+    let object_id = path.source_path_of(&key.name());
     let archived = object
         .storage_class
         .as_deref()
@@ -179,9 +226,14 @@ fn entry(path: &BucketPath, key: &Key<'_>, object: &Listed) -> Entry {
     }
 }
 
-/// `ETag|size`, or the time in place of an `ETag` that is missing.
+/// `ETag|size`, or the time in place of an `ETag` that is missing or of no credible length.
 fn version(object: &Listed) -> String {
-    let tag = object.etag.as_deref().map(bare_tag).unwrap_or_default();
+    let tag = object
+        .etag
+        .as_deref()
+        .filter(|etag| etag.len() <= LONGEST_TAG)
+        .map(bare_tag)
+        .unwrap_or_default();
     let size = object.size.map(|size| size.to_string()).unwrap_or_default();
     match (tag.is_empty(), object.modified) {
         (true, Some(modified)) => format!(
@@ -306,6 +358,7 @@ mod tests {
     #[test]
     fn a_version_is_the_bare_tag_and_the_size() {
         let modified = chrono::DateTime::from_timestamp(1_700_000_000, 0);
+        let endless = "e".repeat(1025);
         for (etag, size, modified, version) in [
             (Some("\"abc\""), Some(1), modified, "abc|1"),
             (Some("abc"), Some(1), None, "abc|1"),
@@ -314,6 +367,7 @@ mod tests {
             (None, Some(1), modified, "2023-11-14T22:13:20Z|1"),
             (Some("\"\""), Some(1), modified, "2023-11-14T22:13:20Z|1"),
             (None, Some(1), None, "|1"),
+            (Some(&endless), Some(1), modified, "2023-11-14T22:13:20Z|1"),
         ] {
             let object = Listed {
                 etag: etag.map(Into::into),
@@ -370,5 +424,60 @@ mod tests {
             key("a%FFb", true),
             ("bkt/a\u{fffd}b".to_owned(), Some("key_not_utf8"))
         );
+    }
+    #[test]
+    fn a_key_longer_than_any_key_keeps_its_beginning_and_a_hash() {
+        let named = |written: &str, url_encoded| {
+            let page = Page {
+                url_encoded,
+                ..last_page(vec![object(written)])
+            };
+            let entry = read_page("bkt", page, None).unwrap().entries.remove(0);
+            assert_eq!(entry.object, entry.path);
+            (entry.object, entry.unreadable)
+        };
+        let longest = "ü".repeat(512);
+        assert_eq!(named(&longest, false), (format!("bkt/{longest}"), None));
+        let hashed = |told: &str, whole: &str| {
+            let hash = hex::encode(Sha256::digest(whole));
+            format!("bkt/{told}…{hash}")
+        };
+        let long = format!("a{}", "ü".repeat(512));
+        let told = format!("a{}", "ü".repeat(99));
+        assert_eq!(
+            named(&long, false),
+            (hashed(&told, &long), Some("key_too_long"))
+        );
+        let other = named(&format!("{long}b"), false);
+        assert_ne!(other.0, named(&long, false).0);
+        // Only what it stands for is long.
+        assert_eq!(
+            named(&"%41".repeat(1024), true),
+            (format!("bkt/{}", "A".repeat(1024)), None)
+        );
+        assert_eq!(named(&"%41".repeat(1025), true).1, Some("key_too_long"));
+        for (written, stand_in, reason) in [
+            ("%FF".repeat(1024), "\u{fffd}", "key_not_utf8"),
+            ("%00".repeat(1024), "\u{2400}", "key_with_nul"),
+        ] {
+            let whole = stand_in.repeat(1024);
+            let name = hashed(&stand_in.repeat(66), &whole);
+            assert_eq!(named(&written, true), (name, Some(reason)));
+            let longer = named(&format!("{written}a"), true);
+            assert_eq!(longer.1, Some("key_too_long"));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_lies_in_its_folder_all_the_same() {
+        let folder = "f".repeat(300);
+        let inside = object(&format!("{folder}/{}", "x".repeat(1024)));
+        let beside = object(&format!("{folder}2/{}", "x".repeat(1024)));
+        let page = last_page(vec![inside, beside]);
+        let entries = read_page(&format!("bkt/{folder}"), page, None)
+            .unwrap()
+            .entries;
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].unreadable, Some("key_too_long"));
     }
 }

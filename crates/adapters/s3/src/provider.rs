@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use wharf_domain::check::CheckReport;
 use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
-use wharf_ports::{Capabilities, Fetched, ListingPage, ProviderError, StorageProvider};
+use wharf_ports::{Fetched, ListingPage, ProviderError, StorageProvider};
 
 use crate::store::Store;
 use crate::wire::Wire;
@@ -23,10 +23,6 @@ impl Account {
 
 #[async_trait]
 impl StorageProvider for Account {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { browse: false }
-    }
-
     fn authority(&self) -> String {
         self.store.authority()
     }

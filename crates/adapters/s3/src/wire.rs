@@ -17,7 +17,8 @@ use aws_sdk_s3::types::{
     ChecksumMode, EncodingType, Object, OptionalObjectAttributes, ServerSideEncryption,
 };
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
-use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_runtime_api::http::HttpError;
+use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use chrono::DateTime;
@@ -126,7 +127,9 @@ impl Wire {
             .disable_s3_express_session_auth(true)
             .http_client(http_client_fn(move |_, _| connector.clone()))
             // Whoever calls decides about trying again, and the guarded client knows when to give up.
-            .retry_config(RetryConfig::disabled())
+            .retry_config(
+                RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections),
+            )
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -206,15 +209,14 @@ impl Wire {
             }
             Condition::Any => call,
         };
-        let call = call.customize().mutate_request(move |request| {
+        let call = call.customize().map_request(move |mut request| {
             if let Some(key) = &blank {
                 let uri = request
                     .uri()
                     .replacen(&format!("/{STAND_IN}?"), &format!("/{key}?"), 1);
-                request
-                    .set_uri(uri)
-                    .expect("percent-encoded text can stand in a path");
+                request.set_uri(uri)?;
             }
+            Ok::<_, HttpError>(request)
         });
         Ok(opened(
             call.send().await.map_err(|error| failure::of(&error))?,

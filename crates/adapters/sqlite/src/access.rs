@@ -140,7 +140,7 @@ impl Store {
         let now = self.now(tx).await?;
         insert_user(tx, organization, &new, now)
             .await
-            .map_err(inserting)?;
+            .map_err(|error| inserting(error))?;
         audit::store(tx, organization, audit, now).await?;
         Ok(User {
             id: new.id,
@@ -187,7 +187,7 @@ impl Store {
         let now = self.now(tx).await?;
         insert_key(tx, organization, &new, now)
             .await
-            .map_err(inserting)?;
+            .map_err(|error| inserting(error))?;
         audit::store(tx, organization, audit, now).await?;
         let stored = find_key(tx, organization, &new.id).await?;
         stored.ok_or_else(|| Fault::Corrupt("api_keys: an inserted row is missing".into()).into())

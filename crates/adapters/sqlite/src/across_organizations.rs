@@ -62,6 +62,29 @@ fn read_credential(row: &SqliteRow) -> Result<Credential, Fault> {
     })
 }
 
+/// Ends the jobs whose lease has expired while their connection is not active. Their syncs wait, due at once, until it is
+/// active again.
+async fn release_abandoned(tx: &mut SqliteConnection, now: Timestamp) -> Result<(), Fault> {
+    let released = sqlx::query(
+        "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
+         lease_ttl = NULL, next_run_at = $1, resume_of = lease_job, updated_at = $1 \
+         WHERE (organization, id) IN (SELECT s.organization, s.id FROM syncs s \
+         JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status <> 'ACTIVE' \
+         WHERE COALESCE(s.lease_expires_at, s.next_run_at) <= $1 AND s.lease_job IS NOT NULL) \
+         RETURNING organization, resume_of",
+    )
+    .bind(micros(now))
+    .fetch_all(&mut *tx)
+    .await?;
+    let end = JobEnd::interrupted("lease_expired");
+    for row in &released {
+        let columns = Columns::of("syncs", row);
+        let (organization, job) = (columns.parse("organization")?, columns.parse("resume_of")?);
+        jobs::end(tx, &organization, &job, &end, now).await?;
+    }
+    Ok(())
+}
+
 impl Store {
     async fn bootstrap_organization(
         &self,
@@ -92,7 +115,7 @@ impl Store {
         let now = self.now(tx).await?;
         insert_organization(tx, &new, now)
             .await
-            .map_err(inserting)?;
+            .map_err(|error| inserting(error))?;
         audit::store(tx, &new.id, audit, now).await?;
         Ok(Organization {
             id: new.id,
@@ -134,6 +157,7 @@ impl Store {
         new_job: &JobId,
     ) -> Result<Option<DueSync>, Fault> {
         let now = self.now(tx).await?;
+        release_abandoned(tx, now).await?;
         let due: Option<(String, String)> = sqlx::query_as(
             "SELECT s.organization, s.id FROM syncs s \
              JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status = 'ACTIVE' \
@@ -219,19 +243,6 @@ impl Store {
         }))
     }
 
-    async fn earliest_due(&self) -> Result<Option<Timestamp>, Fault> {
-        let row = sqlx::query(
-            "SELECT COALESCE(s.lease_expires_at, s.next_run_at) AS due_at FROM syncs s \
-             JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status = 'ACTIVE' \
-             WHERE COALESCE(s.lease_expires_at, s.next_run_at) IS NOT NULL \
-             ORDER BY COALESCE(s.lease_expires_at, s.next_run_at), s.id LIMIT 1",
-        )
-        .fetch_optional(&self.reads)
-        .await?;
-        row.map(|row| Columns::of("syncs", &row).time("due_at"))
-            .transpose()
-    }
-
     async fn pointed_at(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, Fault> {
         let listed: Vec<&str> = keys.iter().map(BlobKey::as_str).collect();
         let found: Vec<String> = sqlx::query_scalar(
@@ -291,10 +302,6 @@ impl AcrossOrganizations for Store {
         new_job: &JobId,
     ) -> Result<Option<DueSync>, RepositoryError> {
         Ok(in_transaction!(self, tx => self.lease_due(&mut tx, worker, ttl, new_job))?)
-    }
-
-    async fn next_due_at(&self) -> Result<Option<Timestamp>, RepositoryError> {
-        Ok(self.earliest_due().await?)
     }
 
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {

@@ -88,7 +88,7 @@ impl Store {
         .bind(micros(now))
         .execute(&mut *tx)
         .await
-        .map_err(inserting)?;
+        .map_err(|error| inserting(error))?;
         audit::store(tx, organization, audit, now).await?;
         Ok(Bucket {
             id: new.id,

@@ -1,6 +1,9 @@
+use std::panic::resume_unwind;
+
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
+use tracing::Instrument;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::connection::{
@@ -165,7 +168,9 @@ impl Store {
     ) -> Result<Connection, Failure<InsertError>> {
         let now = self.now(tx).await?;
         let connection = Connection::create(new, now);
-        insert(tx, &connection).await.map_err(inserting)?;
+        insert(tx, &connection)
+            .await
+            .map_err(|error| inserting(error))?;
         audit::store(tx, &connection.organization, audit, now).await?;
         Ok(connection)
     }
@@ -329,11 +334,23 @@ impl ConnectionRepository for Store {
         events: Vec<Event>,
         audit: Vec<NewAuditRow>,
     ) -> Result<Transition, ApplyError> {
-        let applied = in_transaction!(self, tx => self.apply_events(&mut tx, organization, id, if_revision, events, &audit));
-        let (transition, overwritten) = applied.map_err(Failure::into_port)?;
-        if overwritten {
-            self.truncate_log().await;
+        let (store, organization, id) = (self.clone(), organization.clone(), id.clone());
+        let apply = async move {
+            let applied = in_transaction!(store, tx => store.apply_events(&mut tx, &organization, &id, if_revision, events, &audit));
+            if let Ok((_, true)) = applied {
+                store.truncate_log().await;
+            }
+            applied
+        };
+        // On its own, so that a caller who goes away does not leave overwritten credentials in the log.
+        match tokio::spawn(apply.in_current_span()).await {
+            Ok(applied) => applied
+                .map(|(transition, _)| transition)
+                .map_err(Failure::into_port),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(stopped) => Err(RepositoryError::Unavailable(stopped.into()).into()),
+            },
         }
-        Ok(transition)
     }
 }

@@ -10,10 +10,9 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use thiserror::Error;
-use wharf_ports::{Repositories, RepositoryError};
+use wharf_ports::Repositories;
 
 use crate::clock::Clock;
-use crate::error::Fault;
 use crate::store::Store;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -89,7 +88,7 @@ impl fmt::Debug for SqliteDatabase {
 
 impl SqliteDatabase {
     /// Opens the database at a path or a `sqlite:` URL, whose rest is the path as it stands. A file that is not there is
-    /// created, readable by its owner only; pending migrations are applied.
+    /// created, readable by its owner only; pending migrations are applied, and the write-ahead log is emptied.
     pub async fn open(location: &str) -> Result<Self, OpenError> {
         let path = location
             .strip_prefix("sqlite://")
@@ -123,12 +122,15 @@ impl SqliteDatabase {
             .max_connections(READERS)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
+        let store = Store {
+            reads,
+            writes,
+            clock: Arc::new(Clock::default()),
+        };
+        // A process that died between overwriting credentials and truncating the log left them in it.
+        store.truncate_log().await;
         Ok(Self {
-            store: Arc::new(Store {
-                reads,
-                writes,
-                clock: Clock::default(),
-            }),
+            store: Arc::new(store),
         })
     }
 
@@ -148,15 +150,6 @@ impl SqliteDatabase {
             runs: store.clone(),
             syncs: store.clone(),
         }
-    }
-
-    /// Whether the database answers now.
-    pub async fn check(&self) -> Result<(), RepositoryError> {
-        sqlx::query("SELECT 1")
-            .execute(&self.store.reads)
-            .await
-            .map_err(Fault::from)?;
-        Ok(())
     }
 
     /// Waits for statements at work and closes the file. Later calls fail.

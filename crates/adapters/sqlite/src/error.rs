@@ -1,26 +1,32 @@
 //! What can go wrong here, and what the ports call it. Stored values never get into a message.
 
+use std::panic::Location;
+use std::path::Path;
+
+use sqlx::error::DatabaseError;
 use wharf_ports::{InsertError, RepositoryError};
 
 /// The repository could not answer.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// The driver or the database failed.
-    Driver(sqlx::Error),
+    /// The driver or the database failed, at this place.
+    Driver(sqlx::Error, &'static Location<'static>),
     /// A stored row does not make sense: table, column and why.
     Corrupt(String),
 }
 
 impl From<sqlx::Error> for Fault {
+    #[track_caller]
     fn from(error: sqlx::Error) -> Self {
-        Self::Driver(error)
+        Self::Driver(error, Location::caller())
     }
 }
 
 impl From<Fault> for RepositoryError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Driver(error) => Self::Unavailable(Box::new(error)),
+            Fault::Driver(error, _) if is_passing(&error) => Self::Unavailable(Box::new(error)),
+            Fault::Driver(error, place) => Self::Corrupt(refusal(&error, place)),
             Fault::Corrupt(place) => Self::Corrupt(place),
         }
     }
@@ -34,8 +40,9 @@ pub(crate) enum Failure<E> {
 }
 
 impl<E> From<sqlx::Error> for Failure<E> {
+    #[track_caller]
     fn from(error: sqlx::Error) -> Self {
-        Self::Fault(error.into())
+        Self::Fault(Fault::from(error))
     }
 }
 
@@ -56,6 +63,7 @@ impl<E: From<RepositoryError>> Failure<E> {
 }
 
 /// What a failed insertion means: a name's unique index, or a parent's foreign key.
+#[track_caller]
 pub(crate) fn inserting(error: sqlx::Error) -> Failure<InsertError> {
     if name_taken(&error) {
         Failure::Refused(InsertError::NameTaken)
@@ -76,9 +84,41 @@ pub(crate) fn parent_missing(error: &sqlx::Error) -> bool {
     has_code(error, "787")
 }
 
+/// Whether the same call may succeed later: the file is locked, cannot be reached or written now, or memory or the disk is
+/// full.
+fn is_passing(error: &sqlx::Error) -> bool {
+    // SQLITE_BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN and PROTOCOL.
+    const CODES: [i32; 8] = [5, 6, 7, 8, 10, 13, 14, 15];
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(refusal) => {
+            let code = refusal.code().unwrap_or_default().parse::<i32>();
+            // The lowest byte says what, the rest says more.
+            code.is_ok_and(|code| CODES.contains(&(code & 0xff)))
+        }
+        _ => false,
+    }
+}
+
+/// What was refused, by the step and the library's code: its message may repeat values.
+fn refusal(error: &sqlx::Error, place: &Location<'_>) -> String {
+    let step = Path::new(place.file()).file_stem().unwrap_or_default();
+    let step = format!("{}, line {}", step.display(), place.line());
+    match error {
+        sqlx::Error::Database(refusal) => format!(
+            "{step}: the database refuses, code {}",
+            refusal.code().unwrap_or_default()
+        ),
+        _ => format!("{step}: statement and answer do not fit together"),
+    }
+}
+
 fn has_code(error: &sqlx::Error, code: &str) -> bool {
     error
         .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
+        .and_then(DatabaseError::code)
         .is_some_and(|found| found == code)
 }

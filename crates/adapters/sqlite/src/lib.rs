@@ -4,6 +4,11 @@
 //! interleave; reads go through a small pool of their own and see the last committed state. Times come from `SQLite`'s
 //! clock.
 //!
+//! A call is `Unavailable` when the file is locked, cannot be reached or written now, or the disk is full. Where writing
+//! fails at the very end, while the transaction is committed, nobody here can know whether it was: after `Unavailable`
+//! from a write, the caller has to look. Every other refusal is a fault of the program or of what is stored, is told by
+//! step and code, and is not worth another try.
+//!
 //! This crate keeps the promises of the repository ports and knows nothing else: no HTTP, no providers, no keys. It
 //! sees credentials in their sealed form only.
 

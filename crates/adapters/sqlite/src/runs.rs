@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,10 +8,10 @@ use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus};
-use wharf_domain::object::{DeletedBy, SourceId};
+use wharf_domain::object::{BlobKey, DeletedBy, SourceId};
 use wharf_domain::plan::Known;
 use wharf_domain::sync::{Lease, Sync, SyncMode};
-use wharf_ports::{Commit, Put, RunError, RunRepository};
+use wharf_ports::{Commit, LetGo, Put, RunError, RunRepository};
 
 use crate::clock::{micros, span};
 use crate::error::{Failure, Fault};
@@ -50,27 +50,21 @@ async fn unchanged(
     organization: &OrganizationId,
     connection: &ConnectionId,
     epoch: u64,
-    credential_version: Option<u64>,
+    credential_version: u64,
 ) -> Outcome<()> {
     let found: Option<i64> = sqlx::query_scalar(
         "SELECT 1 FROM connections WHERE organization = $1 AND id = $2 AND status = 'ACTIVE' AND epoch = $3 \
-         AND ($4 IS NULL OR credential_version = $4)",
+         AND credential_version = $4",
     )
     .bind(organization.as_str())
     .bind(connection.as_str())
     .bind(number(epoch))
-    .bind(credential_version.map(number))
+    .bind(number(credential_version))
     .fetch_optional(tx)
     .await?;
     found
         .map(drop)
         .ok_or(Failure::Refused(RunError::ConnectionChanged))
-}
-
-/// Which catalogue entries to let go of: those that no pass from this one on has seen, and how many at most.
-struct Unseen {
-    pass: u64,
-    limit: u32,
 }
 
 /// What a write of a run leaves on the sync: the lease extended by the time it was leased for, and progress.
@@ -152,14 +146,71 @@ async fn mark_seen(
     Ok(())
 }
 
-fn read_known(row: &SqliteRow) -> Result<Known, Fault> {
+fn read_known(row: &SqliteRow) -> Result<(SourceId, Known), Fault> {
     let columns = Columns::of("objects", row);
-    Ok(Known {
+    let source = SourceId {
+        provider: columns.parse("provider")?,
+        authority: columns.get("authority")?,
         object: columns.get("source_object")?,
+    };
+    let known = Known {
+        object: source.object.clone(),
         id: columns.parse("id")?,
         version: columns.get("version")?,
+        blob: columns.read("blob", BlobKey::parse)?,
         deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
-    })
+    };
+    Ok((source, known))
+}
+
+/// What the sync's bucket knows of these sources.
+async fn all_known(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+    sync: &Sync,
+    sources: String,
+) -> Result<Vec<(SourceId, Known)>, Fault> {
+    let rows = sqlx::query(
+        "SELECT o.provider, o.authority, o.source_object, o.id, o.version, o.blob, o.deleted_by \
+         FROM json_each($3) AS source CROSS JOIN objects o ON o.organization = $1 AND o.bucket = $2 \
+         AND o.provider = json_extract(source.value, '$[0]') AND o.authority = json_extract(source.value, '$[1]') \
+         AND o.source_object = json_extract(source.value, '$[2]')",
+    )
+    .bind(organization.as_str())
+    .bind(sync.bucket.as_str())
+    .bind(sources)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(read_known).collect()
+}
+
+/// Whether the bucket's object still is what the copy was planned on.
+fn is_as_planned(put: &Put, current: Option<&Known>) -> bool {
+    fn state(known: &Known) -> (&BlobKey, Option<DeletedBy>) {
+        (&known.blob, known.deleted)
+    }
+    put.replaces.as_ref().map(state) == current.map(state)
+}
+
+/// The counters of a step of which these puts are passed over: they count as found, not as copied.
+fn without(passed_over: &[&Put], mut counters: Counters) -> Counters {
+    for put in passed_over {
+        counters.bytes = counters.bytes.saturating_sub(put.content.size_bytes);
+        if let Some(synced) = counters.synced.checked_sub(1) {
+            counters.synced = synced;
+            counters.verified += 1;
+        }
+    }
+    counters
+}
+
+/// The audit row with a number among its changes.
+fn telling(row: &NewAuditRow, name: &str, number: u64) -> NewAuditRow {
+    let mut row = row.clone();
+    if let Some(changes) = row.changes.as_object_mut() {
+        changes.insert(name.into(), number.into());
+    }
+    row
 }
 
 impl Store {
@@ -196,18 +247,9 @@ impl Store {
         let mut connection = self.read().await?;
         let now = self.now(&mut connection).await?;
         let sync = leased(&mut connection, organization, lease, now).await?;
-        let rows = sqlx::query(
-            "SELECT o.source_object, o.id, o.version, o.deleted_by FROM json_each($3) AS source \
-             CROSS JOIN objects o ON o.organization = $1 AND o.bucket = $2 \
-             AND o.provider = json_extract(source.value, '$[0]') AND o.authority = json_extract(source.value, '$[1]') \
-             AND o.source_object = json_extract(source.value, '$[2]')",
-        )
-        .bind(organization.as_str())
-        .bind(sync.bucket.as_str())
-        .bind(source_list(sources.iter()))
-        .fetch_all(&mut *connection)
-        .await?;
-        Ok(rows.iter().map(read_known).collect::<Result<_, _>>()?)
+        let sources = source_list(sources.iter());
+        let known = all_known(&mut connection, organization, &sync, sources).await?;
+        Ok(known.into_iter().map(|(_, known)| known).collect())
     }
 
     async fn commit_step(
@@ -224,29 +266,47 @@ impl Store {
             organization,
             &sync.connection,
             commit.epoch,
-            Some(commit.credential_version),
+            commit.credential_version,
         )
         .await?;
         // A source that is put twice in one step is published once, as the last put has it.
         let puts: BTreeMap<&SourceId, &Put> =
             commit.puts.iter().map(|put| (&put.source, put)).collect();
-        for put in puts.values() {
+        let sources = source_list(puts.keys().copied());
+        let current: HashMap<SourceId, Known> = all_known(tx, organization, &sync, sources)
+            .await?
+            .into_iter()
+            .collect();
+        let (published, passed_over): (Vec<&Put>, Vec<&Put>) = puts
+            .into_values()
+            .partition(|put| is_as_planned(put, current.get(&put.source)));
+        let puts_and_seen = commit
+            .puts
+            .iter()
+            .map(|put| &put.source)
+            .chain(&commit.seen);
+        for put in &published {
             objects::publish(tx, organization, &sync, put, now).await?;
         }
-        if !puts.is_empty() {
+        if !published.is_empty() {
             buckets::note_upload(tx, organization, &sync.bucket, now).await?;
         }
-        let seen = source_list(puts.keys().copied().chain(&commit.seen));
+        let seen = source_list(puts_and_seen);
         mark_seen(tx, organization, &sync, commit.pass, seen).await?;
         let progress = Progress {
-            counters: &commit.counters,
+            counters: &without(&passed_over, commit.counters.clone()),
             pass: commit.pass,
             checkpoint: commit.checkpoint.as_ref().map(json),
             phase: Some(commit.phase),
         };
         advance(tx, organization, lease, sync, progress, now).await?;
-        if let Some(row) = &commit.audit {
-            audit::store(tx, organization, row, now).await?;
+        match &commit.audit {
+            Some(row) if passed_over.is_empty() => audit::store(tx, organization, row, now).await?,
+            Some(row) if !published.is_empty() => {
+                let row = telling(row, "passed_over", passed_over.len() as u64);
+                audit::store(tx, organization, &row, now).await?;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -256,13 +316,18 @@ impl Store {
         tx: &mut SqliteConnection,
         organization: &OrganizationId,
         lease: &Lease,
-        epoch: u64,
-        unseen: Unseen,
-        audit: &NewAuditRow,
+        step: &LetGo,
     ) -> Outcome<u64> {
         let now = self.now(tx).await?;
         let sync = leased(tx, organization, lease, now).await?;
-        unchanged(tx, organization, &sync.connection, epoch, None).await?;
+        unchanged(
+            tx,
+            organization,
+            &sync.connection,
+            step.epoch,
+            step.credential_version,
+        )
+        .await?;
         let let_go: Vec<String> = sqlx::query_scalar(
             "DELETE FROM sync_entries WHERE organization = $1 AND sync = $2 AND object IN \
              (SELECT object FROM sync_entries WHERE organization = $1 AND sync = $2 AND seen_pass < $3 LIMIT $4) \
@@ -270,8 +335,8 @@ impl Store {
         )
         .bind(organization.as_str())
         .bind(lease.sync.as_str())
-        .bind(number(unseen.pass))
-        .bind(i64::from(unseen.limit))
+        .bind(number(step.pass))
+        .bind(i64::from(step.limit))
         .fetch_all(&mut *tx)
         .await?;
         let deleted = objects::bury_unheld(tx, organization, &let_go, now).await?;
@@ -281,16 +346,13 @@ impl Store {
         };
         let progress = Progress {
             counters: &counters,
-            pass: unseen.pass,
+            pass: step.pass,
             checkpoint: None,
             phase: None,
         };
         advance(tx, organization, lease, sync, progress, now).await?;
         if deleted > 0 {
-            let mut row = audit.clone();
-            if let Some(changes) = row.changes.as_object_mut() {
-                changes.insert("deleted".into(), deleted.into());
-            }
+            let row = telling(&step.audit, "deleted", deleted);
             audit::store(tx, organization, &row, now).await?;
         }
         Ok(u64::try_from(let_go.len()).unwrap_or(u64::MAX))
@@ -408,12 +470,10 @@ impl RunRepository for Store {
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        epoch: u64,
-        pass: u64,
-        limit: u32,
-        audit: NewAuditRow,
+        step: LetGo,
     ) -> Result<u64, RunError> {
-        in_transaction!(self, tx => self.let_go_unseen(&mut tx, organization, lease, epoch, Unseen { pass, limit }, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, tx => self.let_go_unseen(&mut tx, organization, lease, &step))
+            .map_err(Failure::into_port)
     }
 
     async fn restart_pass(

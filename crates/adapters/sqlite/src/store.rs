@@ -1,5 +1,7 @@
 //! The open database behind every repository.
 
+use std::sync::Arc;
+
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 use wharf_domain::Timestamp;
@@ -7,13 +9,13 @@ use wharf_domain::Timestamp;
 use crate::clock::Clock;
 use crate::error::Fault;
 
-/// Every repository port is implemented on this one value, in the file named after the port.
-#[derive(Debug)]
+/// Every repository port is implemented on this one value, in the file named after the port. Clones share the database.
+#[derive(Debug, Clone)]
 pub(crate) struct Store {
     pub(crate) reads: SqlitePool,
     /// Holds exactly one connection: whoever has it is the writer.
     pub(crate) writes: SqlitePool,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
 }
 
 /// Runs `$work` in a transaction `$tx` of the store, which ends before the result is known.

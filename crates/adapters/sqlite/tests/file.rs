@@ -16,7 +16,7 @@ use wharf_domain::connection::{
 };
 use wharf_domain::page::PageRequest;
 use wharf_domain::provider::CredentialType;
-use wharf_ports::RepositoryError;
+use wharf_ports::{InsertError, RepositoryError};
 use wharf_sqlite::{OpenError, SqliteDatabase};
 use wharf_testkit::{Harness, build};
 
@@ -53,7 +53,6 @@ async fn a_database_is_opened_again_with_what_it_holds() {
     database.close().await;
     for _ in 0..2 {
         let again = common::open(&folder).await;
-        again.check().await.expect("it answers");
         assert_eq!(
             again
                 .repositories()
@@ -73,7 +72,7 @@ async fn a_closed_database_is_unavailable() {
     let (database, _folder) = common::empty_database().await;
     database.close().await;
     assert!(matches!(
-        database.check().await,
+        database.repositories().across.now().await,
         Err(RepositoryError::Unavailable(_))
     ));
 }
@@ -85,7 +84,12 @@ async fn a_plain_path_names_a_file_as_a_url_does() {
     let database = SqliteDatabase::open(path.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    database.check().await.expect("it answers");
+    database
+        .repositories()
+        .across
+        .now()
+        .await
+        .expect("it answers");
     assert!(path.exists());
 }
 
@@ -231,6 +235,107 @@ async fn credentials_are_shredded_while_others_read_and_write() {
     for reader in readers {
         reader.await.expect("a reader that did not fail");
     }
+}
+
+#[tokio::test]
+async fn a_log_that_a_killed_process_left_is_emptied_when_the_file_is_opened() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let canary = b"canary-77aa02be-left-behind";
+    let new = NewConnection {
+        sealed: SealedCredentials(canary.repeat(300)),
+        ..build::connection(&h.ids, &acme.organization, &acme.admin, "store")
+    };
+    let audit = h.audit(Action::ConnectionCreated);
+    let connections = &h.repositories.connections;
+    connections.insert(new, audit).await.expect("a connection");
+    let mut bare = bare(&folder).await;
+    for statement in [
+        "PRAGMA secure_delete = ON",
+        "UPDATE connections SET intent = 'archived', sealed = NULL",
+    ] {
+        sqlx::query(statement)
+            .execute(&mut bare)
+            .await
+            .expect("archived without a truncation");
+    }
+    // What a process that was killed right now would leave.
+    let left = tempfile::tempdir().expect("a folder");
+    for file in ["wharf.db", "wharf.db-wal"] {
+        std::fs::copy(folder.path().join(file), left.path().join(file)).expect("a copy");
+    }
+    assert!(holds(&left, canary));
+    let again = common::open(&left).await;
+    assert!(!holds(&left, canary));
+    let repositories = again.repositories();
+    let found = repositories
+        .connections
+        .list(
+            &acme.organization,
+            &ConnectionFilter::default(),
+            &PageRequest::first(10),
+        )
+        .await
+        .expect("a list");
+    assert_eq!(found.items[0].intent, Intent::Archived);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_goes_away_leaves_no_archived_credentials_behind() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let connections = &h.repositories.connections;
+    for round in 0..20 {
+        let canary = format!("canary-5e0c91d3-{round:02}-abandoned");
+        let new = NewConnection {
+            sealed: SealedCredentials(canary.as_bytes().repeat(300)),
+            ..build::connection(
+                &h.ids,
+                &acme.organization,
+                &acme.admin,
+                &format!("store {round}"),
+            )
+        };
+        let audit = h.audit(Action::ConnectionCreated);
+        let connection = connections.insert(new, audit).await.expect("a connection");
+        let audit = vec![h.audit(Action::ConnectionUpdated)];
+        let events = vec![Event::Archive];
+        let archiving = connections.apply(&acme.organization, &connection.id, None, events, audit);
+        let patience = Duration::from_micros(150 * round);
+        let _ = tokio::time::timeout(patience, archiving).await;
+        let mut looks = 0;
+        while holds(&folder, canary.as_bytes()) {
+            looks += 1;
+            assert!(looks < 500, "round {round}: it stays");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let stored = acme.stored_connection(&connection).await;
+        assert_eq!(stored.intent, Intent::Archived);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_statement_is_told_by_step_and_code_and_not_as_unavailable() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    sqlx::query(
+        "CREATE TRIGGER refuses BEFORE INSERT ON buckets BEGIN SELECT RAISE(ABORT, 'a value'); END",
+    )
+    .execute(&mut bare(&folder).await)
+    .await
+    .expect("a trigger");
+    let new = build::bucket(&h.ids, &acme.namespace, "media");
+    let audit = h.audit(Action::BucketCreated);
+    let refused = h
+        .repositories
+        .buckets
+        .insert(&acme.organization, new, audit)
+        .await;
+    let Err(InsertError::Repository(RepositoryError::Corrupt(place))) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(place.starts_with("buckets, line "), "{place}");
+    assert!(!place.contains("a value"), "{place}");
 }
 
 #[tokio::test]

@@ -118,13 +118,14 @@ pub(crate) enum PermissionWord {
 
 /// Carries out one command.
 pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
-    let engine = open_engine(config, Schema::Check).await?;
+    let (engine, database) = open_engine(config, Schema::Check).await?;
     let answer = match command {
-        Command::Organizations(command) => organizations(&engine, command).await?,
-        Command::Users(command) => users(&engine, command).await?,
-        Command::Keys(command) => keys(&engine, command).await?,
+        Command::Organizations(command) => organizations(&engine, command).await,
+        Command::Users(command) => users(&engine, command).await,
+        Command::Keys(command) => keys(&engine, command).await,
     };
-    say(&serde_json::to_string_pretty(&answer)?);
+    database.close().await;
+    say(&serde_json::to_string_pretty(&answer?)?);
     Ok(())
 }
 

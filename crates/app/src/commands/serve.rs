@@ -53,7 +53,7 @@ pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
         Schema::Check
     };
     let metrics = telemetry::collect_metrics()?;
-    let engine = open_engine(&config, schema).await?;
+    let (engine, database) = open_engine(&config, schema).await?;
     admin_key::bootstrap(&engine, &config).await?;
 
     let stop = CancellationToken::new();
@@ -83,6 +83,7 @@ pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
     if drained.is_err() {
         tracing::warn!("some work did not end in time; it goes on after the next start");
     }
+    database.close().await;
     match ended_early {
         None => Ok(()),
         Some(ended) => ended?.context("a part of the server ended by itself"),

@@ -1,6 +1,5 @@
 use wharf_domain::connection::{Connection, ConnectionFilter, ConnectionIdentifier};
 use wharf_domain::page::{Page, PageRequest};
-use wharf_domain::provider::Provider;
 
 use crate::{Caller, Engine, EngineError};
 
@@ -35,19 +34,15 @@ impl Engine {
             .await?)
     }
 
-    /// Refuses to browse a connection whose provider has no folders to browse.
-    ///
-    /// # Errors
-    /// Always, as long as no adapter can browse: `NotFound` or `NotSupported`.
-    pub async fn refuse_browsing(
-        &self,
-        caller: &Caller,
-        identifier: &str,
-    ) -> Result<Provider, EngineError> {
-        let provider = self.connection(caller, identifier).await?.provider();
-        Err(EngineError::NotSupported(format!(
-            "Folders and files cannot be browsed through {} connections.",
-            provider.as_str()
-        )))
+    /// Why a connection's folders and files cannot be browsed: there is no such connection, or its provider has none to
+    /// browse, as no adapter of this version has.
+    pub async fn browsing_refused(&self, caller: &Caller, identifier: &str) -> EngineError {
+        match self.connection(caller, identifier).await {
+            Ok(connection) => EngineError::NotSupported(format!(
+                "Folders and files cannot be browsed through {} connections.",
+                connection.provider().as_str()
+            )),
+            Err(error) => error,
+        }
     }
 }

@@ -215,8 +215,13 @@ impl Engine {
     ) -> Result<NewProviderConfig, EngineError> {
         let patch =
             provider::parse_patch(connection.provider(), fields.0.clone(), "provider_config")?;
+        // Stored credentials that do not open are like none: a patch that brings everything is complete without them.
         let kept = if patch.needs_kept() {
-            Some(self.stored_credentials(connection).await?)
+            match self.open_credentials(connection).await {
+                Ok(kept) => Some(kept),
+                Err(CredentialsError::Integrity) => None,
+                Err(CredentialsError::Engine(error)) => return Err(error),
+            }
         } else {
             None
         };

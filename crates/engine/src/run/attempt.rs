@@ -23,6 +23,9 @@ use crate::{Engine, EngineError};
 /// The longest that a provider's wish to be left alone postpones the next run.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
 
+/// A worker at work shows that it lives at least this often.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+
 /// Why a pass stopped before its end.
 pub(super) enum Stop {
     /// Another worker has the sync, or the sync is gone: leave everything as it is.
@@ -89,7 +92,8 @@ impl<'a> Attempt<'a> {
         let ttl = self.engine.parts.settings.lease_ttl;
         let mut confirmed = Instant::now();
         loop {
-            tokio::time::sleep(ttl / 6).await;
+            tokio::time::sleep(LONGEST_SILENCE.min(ttl / 6)).await;
+            self.engine.beat.beat();
             if confirmed.elapsed() < ttl / 3 {
                 continue;
             }
@@ -130,17 +134,13 @@ impl<'a> Attempt<'a> {
             Err(error) => return self.end_with(&Stop::Ours(error), polling, None).await,
         };
         match self.pass(sync, &connection).await {
-            Ok(PassEnd { incomplete: None }) => {
-                self.release(JobEnd::complete(), polling).await;
+            // The connection hears of it before the lease is released: if the process ends in between, the run is made
+            // again and tells again.
+            Ok(PassEnd { incomplete }) => {
                 self.tell_connection(&connection, AttemptResult::Success { used: true })
                     .await;
-            }
-            Ok(PassEnd {
-                incomplete: Some(reason),
-            }) => {
-                self.release(JobEnd::incomplete(reason), polling).await;
-                self.tell_connection(&connection, AttemptResult::Success { used: true })
-                    .await;
+                let end = incomplete.map_or_else(JobEnd::complete, JobEnd::incomplete);
+                self.release(end, polling).await;
             }
             Err(stop) => self.end_with(&stop, polling, Some(&connection)).await,
         }
@@ -219,7 +219,6 @@ impl<'a> Attempt<'a> {
                 } else {
                     JobEnd::failed(error.code.as_str(), message.clone())
                 };
-                self.release(end, delay).await;
                 if let Some(connection) = connection.filter(|_| concerns_connection(error.code)) {
                     self.tell_connection(
                         connection,
@@ -230,6 +229,7 @@ impl<'a> Attempt<'a> {
                     )
                     .await;
                 }
+                self.release(end, delay).await;
             }
         }
     }
@@ -317,6 +317,8 @@ fn concerns_connection(code: ErrorCode) -> bool {
     !matches!(
         code,
         ErrorCode::PermDenied
+            | ErrorCode::PermPolicyBlocked
+            | ErrorCode::ConfigInvalid
             | ErrorCode::ConfigWrongRegion
             | ErrorCode::ResourceNotFound
             | ErrorCode::ResourceArchived

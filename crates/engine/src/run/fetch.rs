@@ -1,17 +1,26 @@
 //! Copying one file: from the provider into a blob, verified on the way.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::StreamExt;
 use serde_json::Value;
+use tokio::time::Instant;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::{Alphabet, BucketId, OrganizationId};
 use wharf_domain::object::{BlobKey, Content, SourceFacts, SourceId};
-use wharf_domain::plan::Entry;
+use wharf_domain::plan::{Entry, Known};
 use wharf_domain::provider::Provider;
 use wharf_ports::{BlobError, Fetched, OpenProvider, ProviderError, Put};
 
 use super::attempt::Stop;
 use super::retry::with_retries;
 use crate::{Engine, EngineError};
+
+/// A file may arrive as slowly as this many bytes a second …
+const SLOWEST: u64 = 1024;
+/// … and more slowly for as long as this: a provider that drips must not hold a worker for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What became of one file.
 pub(super) enum Copied {
@@ -20,7 +29,14 @@ pub(super) enum Copied {
     /// It is gone or changed since it was listed; the next run sees what it is then.
     Moved(SourceId, ErrorCode),
     /// It could not be copied; the rest of the run goes on.
-    Failed(SourceId, ErrorCode),
+    Failed(SourceId, ProviderError),
+}
+
+impl Copied {
+    /// Whether the file was not copied as it was listed, although it may be there.
+    pub(super) fn is_unsettled(&self) -> bool {
+        matches!(self, Self::Moved(_, ErrorCode::ResourceChanged) | Self::Failed(..))
+    }
 }
 
 /// Copies files of one source into one bucket.
@@ -31,6 +47,7 @@ pub(super) struct Copier {
     pub(super) bucket: BucketId,
     pub(super) provider_type: Provider,
     pub(super) provider: OpenProvider,
+    pub(super) source_path: Arc<str>,
 }
 
 impl Copier {
@@ -43,19 +60,39 @@ impl Copier {
     }
 
     /// Copies one file, trying again what may pass. Only what concerns the whole run is an error.
-    pub(super) async fn copy(self, entry: Entry) -> Result<Copied, Stop> {
+    pub(super) async fn copy(self, entry: Entry, known: Option<Known>) -> Result<Copied, Stop> {
         let source = self.source_id(entry.object.clone());
-        let copied = with_retries(self.engine.ids(), || self.try_copy(&entry));
-        match copied.await {
-            Ok(Ok(put)) => Ok(Copied::Stored(Box::new(put))),
+        let copied = with_retries(self.engine.ids(), || self.try_copy(&entry)).await;
+        match copied {
+            Ok(Ok(put)) => Ok(Copied::Stored(Box::new(Put {
+                replaces: known,
+                ..put
+            }))),
             Ok(Err(error)) => Err(Stop::Ours(error)),
             Err(error) => match error.code {
                 ErrorCode::ResourceNotFound | ErrorCode::ResourceChanged => {
                     Ok(Copied::Moved(source, error.code))
                 }
-                code if concerns_file_only(code) => Ok(Copied::Failed(source, code)),
-                _ => Err(Stop::Provider(error)),
+                code if concerns_file_only(code) => Ok(Copied::Failed(source, error)),
+                // Throttling is nobody's fault and passes by leaving the provider alone.
+                ErrorCode::QuotaRateLimited | ErrorCode::QuotaExhausted => {
+                    Err(Stop::Provider(error))
+                }
+                _ => self.file_or_provider(source, error).await,
             },
+        }
+    }
+
+    /// Tells a file that the provider cannot deliver from a provider that is away or refuses us: one small question about
+    /// the same source decides.
+    async fn file_or_provider(
+        &self,
+        source: SourceId,
+        error: ProviderError,
+    ) -> Result<Copied, Stop> {
+        match self.provider.list(&self.source_path, None, 1).await {
+            Ok(_) => Ok(Copied::Failed(source, error)),
+            Err(answer) => Err(Stop::Provider(answer)),
         }
     }
 
@@ -74,17 +111,23 @@ impl Copier {
         );
         // A file that is larger than listed is not the version that was listed.
         let expected = entry.size_bytes;
+        let started = Instant::now();
         let mut received = 0u64;
         let bounded = bytes.map(move |chunk| {
             let chunk = chunk?;
             received += chunk.len() as u64;
-            match expected {
-                Some(expected) if received > expected => Err(ProviderError::permanent(
-                    ErrorCode::ResourceChanged,
-                    "the file is larger than the listing told",
-                )),
-                _ => Ok(chunk),
+            let patience = started.elapsed().saturating_sub(PATIENCE).as_secs();
+            if expected.is_some_and(|expected| received > expected) {
+                let message = "the file is larger than the listing told";
+                let code = ErrorCode::ResourceChanged;
+                return Err(ProviderError::permanent(code, message));
             }
+            if received < patience * SLOWEST {
+                let message = "the file arrives too slowly";
+                let code = ErrorCode::NetworkTimeout;
+                return Err(ProviderError::transient(code, message));
+            }
+            Ok(chunk)
         });
         let stored = match self.engine.parts.blobs.put(&blob, bounded.boxed()).await {
             Ok(stored) => stored,
@@ -106,6 +149,7 @@ impl Copier {
         metadata.retain(|_, value| *value != Value::Null);
         Ok(Ok(Put {
             new_id: ids.id(),
+            replaces: None,
             source: self.source_id(entry.object.clone()),
             facts: SourceFacts {
                 path: entry.path.clone(),
@@ -124,13 +168,15 @@ impl Copier {
 }
 
 /// Whether a failure to copy speaks about that file alone.
-fn concerns_file_only(code: ErrorCode) -> bool {
+pub(super) fn concerns_file_only(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::PermDenied
+            | ErrorCode::PermPolicyBlocked
             | ErrorCode::ResourceArchived
             | ErrorCode::IntegrityMismatch
             | ErrorCode::ProtocolUnexpectedResponse
             | ErrorCode::ConfigInvalid
+            | ErrorCode::Internal
     )
 }

@@ -1,5 +1,7 @@
 //! One pass over a source: list, plan, fetch, commit, page by page from the checkpoint on; then let go of what vanished.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -8,15 +10,16 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::connection::Connection;
+use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Counters, JobPhase};
 use wharf_domain::object::SourceId;
 use wharf_domain::plan::{PagePlan, plan_page};
-use wharf_domain::sync::{Checkpoint, Lease, Sync};
-use wharf_ports::{Commit, ListingPage, OpenProvider, Put, Retry};
+use wharf_domain::sync::{Checkpoint, Cursor, Lease, Sync, SyncMode};
+use wharf_ports::{Commit, LetGo, ListingPage, OpenProvider, ProviderError, Put, Retry};
 
 use super::attempt::Stop;
-use super::fetch::{Copied, Copier};
+use super::fetch::{Copied, Copier, concerns_file_only};
 use super::retry::with_retries;
 use crate::caller::audit_row;
 use crate::{Engine, EngineError};
@@ -27,6 +30,10 @@ const PAGE: u32 = 1000;
 const BATCH: usize = 100;
 /// … or when the last commit is this long ago.
 const BATCH_AGE: Duration = Duration::from_secs(2);
+/// Passes that an initial sync makes for files that failed or changed.
+const INITIAL_PASSES: u64 = 3;
+/// So many files in a row that the provider fails to deliver are not the files' fault.
+const TOO_MANY: usize = 5;
 /// Vanished files let go in one step.
 const LET_GO: u32 = 500;
 
@@ -61,6 +68,7 @@ impl<'a> Pass<'a> {
             bucket: sync.bucket.clone(),
             provider_type: connection.provider(),
             provider,
+            source_path: sync.settings.source_path.as_str().into(),
         };
         Self {
             engine,
@@ -75,11 +83,16 @@ impl<'a> Pass<'a> {
 
     pub(super) async fn run(mut self) -> Result<PassEnd, Stop> {
         let mut checkpoint = match self.sync.checkpoint.take() {
-            Some(checkpoint) => checkpoint,
+            Some(checkpoint) if checkpoint.credential_version == self.credential_version => {
+                checkpoint
+            }
+            // What was seen through other credentials says nothing about this account.
+            Some(checkpoint) => self.begin(checkpoint.pass).await?,
             None => self.begin(self.sync.last_pass).await?,
         };
         let mut restarted = false;
         let mut budget = self.sync.settings.max_objects_per_run;
+        let mut places = Places::default();
         loop {
             let limit = u32::try_from(budget).unwrap_or(PAGE).min(PAGE);
             let page = match self.list(&checkpoint, limit).await {
@@ -96,8 +109,14 @@ impl<'a> Pass<'a> {
                 }
                 Err(stop) => return Err(stop),
             };
-            budget = budget.saturating_sub(page.entries.len() as u64);
+            // An empty page costs something too: a listing that never ends must not hold a worker for ever.
+            budget = budget.saturating_sub(page.entries.len().max(1) as u64);
             let last = page.next.is_none();
+            if page.next.as_ref().is_some_and(|next| !places.is_new(next)) {
+                let message = "the listing goes in circles: it came to the same place twice";
+                let code = ErrorCode::ProtocolUnexpectedResponse;
+                return Err(Stop::Provider(ProviderError::permanent(code, message)));
+            }
             checkpoint = self.deal_with(page, checkpoint).await?;
             if last {
                 break;
@@ -111,13 +130,23 @@ impl<'a> Pass<'a> {
         if self.sync.settings.reconcile.on_delete {
             self.let_go_of_vanished(checkpoint.pass).await?;
         }
+        // A continuous sync looks again in its next pass. An initial one gets some more passes for what was not copied
+        // as it was listed; a file that fails in each of them does not keep it from its end.
+        let once = self.sync.mode == SyncMode::InitialOnly;
+        if once && checkpoint.unsettled > 0 && checkpoint.pass < INITIAL_PASSES {
+            let runs = &self.engine.repositories().runs;
+            runs.restart_pass(self.organization, self.lease).await?;
+            return Ok(PassEnd {
+                incomplete: Some("files_failed_or_changed"),
+            });
+        }
         Ok(PassEnd { incomplete: None })
     }
 
     /// Starts a new pass. Its number is stored before anything is listed, so that a pass which begins again after a
     /// crash never shares the marks of an earlier listing.
     async fn begin(&self, last_pass: u64) -> Result<Checkpoint, Stop> {
-        let checkpoint = Checkpoint::start(last_pass);
+        let checkpoint = Checkpoint::start(last_pass, self.credential_version);
         self.commit(
             checkpoint.pass,
             Batch {
@@ -175,12 +204,33 @@ impl<'a> Pass<'a> {
         // Each copy is a task of its own, so that hashing and writing use every core; dropping the stream, by an error
         // or a shutdown, ends the tasks.
         let copies = stream::iter(fetch)
-            .map(|entry| AbortOnDropHandle::new(tokio::spawn(self.copier.clone().copy(entry))))
+            .map(|(entry, known)| {
+                AbortOnDropHandle::new(tokio::spawn(self.copier.clone().copy(entry, known)))
+            })
             .buffer_unordered(usize::try_from(self.sync.settings.sync_concurrency).unwrap_or(1));
         let mut copies = std::pin::pin!(copies);
         let mut committed = Instant::now();
+        let mut unsettled = checkpoint.unsettled;
+        let mut troubles = Troubles::default();
         while let Some(copied) = copies.next().await {
-            batch.note(copied.map_err(|panic| EngineError::Internal(panic.into()))??);
+            let copied =
+                copied.unwrap_or_else(|panic| Err(Stop::Ours(EngineError::Internal(panic.into()))));
+            match copied {
+                Ok(copied) => {
+                    unsettled += u64::from(copied.is_unsettled());
+                    troubles.note(&copied);
+                    batch.note(copied);
+                }
+                Err(stop) => {
+                    // What has been copied already is not copied again by the next run.
+                    self.commit(checkpoint.pass, batch).await?;
+                    return Err(stop);
+                }
+            }
+            if let Some(error) = troubles.too_many() {
+                self.commit(checkpoint.pass, batch).await?;
+                return Err(Stop::Provider(error));
+            }
             if batch.puts.len() >= BATCH
                 || (!batch.puts.is_empty() && committed.elapsed() > BATCH_AGE)
             {
@@ -194,6 +244,8 @@ impl<'a> Pass<'a> {
             pass: checkpoint.pass,
             cursor: page.next,
             objects_processed: checkpoint.objects_processed + listed,
+            unsettled,
+            credential_version: checkpoint.credential_version,
         };
         batch.checkpoint = Some(next.clone());
         self.commit(checkpoint.pass, batch).await?;
@@ -240,17 +292,14 @@ impl<'a> Pass<'a> {
     async fn let_go_of_vanished(&self, pass: u64) -> Result<(), Stop> {
         let runs = &self.engine.repositories().runs;
         loop {
-            let audit = self.audit(json!({}));
-            let gone = runs
-                .let_go(
-                    self.organization,
-                    self.lease,
-                    self.epoch,
-                    pass,
-                    LET_GO,
-                    audit,
-                )
-                .await?;
+            let step = LetGo {
+                epoch: self.epoch,
+                credential_version: self.credential_version,
+                pass,
+                limit: LET_GO,
+                audit: self.audit(json!({})),
+            };
+            let gone = runs.let_go(self.organization, self.lease, step).await?;
             if gone == 0 {
                 return Ok(());
             }
@@ -266,6 +315,44 @@ impl<'a> Pass<'a> {
             resource,
             changes,
         )
+    }
+}
+
+/// Files in a row whose failure may be the provider's rather than their own.
+#[derive(Default)]
+struct Troubles {
+    in_a_row: usize,
+    last: Option<ProviderError>,
+}
+
+impl Troubles {
+    fn note(&mut self, copied: &Copied) {
+        match copied {
+            Copied::Failed(_, error) if !concerns_file_only(error.code) => {
+                self.in_a_row += 1;
+                let again = ProviderError::permanent(error.code, error.message.clone());
+                self.last = Some(ProviderError { retry: error.retry, ..again });
+            }
+            Copied::Failed(..) | Copied::Moved(..) => {}
+            Copied::Stored(_) => self.in_a_row = 0,
+        }
+    }
+
+    fn too_many(&mut self) -> Option<ProviderError> {
+        self.last.take_if(|_| self.in_a_row >= TOO_MANY)
+    }
+}
+
+/// The places that a listing has come to, as hashes: eight bytes a page.
+#[derive(Default)]
+struct Places {
+    hashing: RandomState,
+    seen: HashSet<u64>,
+}
+
+impl Places {
+    fn is_new(&mut self, cursor: &Cursor) -> bool {
+        self.seen.insert(self.hashing.hash_one(&cursor.0))
     }
 }
 
@@ -290,9 +377,9 @@ impl Batch {
                 self.counters.skip(code.as_str());
                 self.seen.push(source);
             }
-            Copied::Failed(source, code) => {
-                tracing::warn!(%code, "a file could not be copied");
-                self.counters.failed += 1;
+            Copied::Failed(source, error) => {
+                tracing::warn!(code = %error.code, file = %source.object, "a file could not be copied");
+                self.counters.fail(error.code.as_str());
                 self.seen.push(source);
             }
         }

@@ -363,6 +363,32 @@ async fn sealed_credentials_do_not_open_when_their_row_was_changed() {
         .unwrap();
     assert_eq!(tested.report.error_code(), Some(ErrorCode::IntegrityError));
     assert_eq!(world.source.calls().opens, 0, "nothing was dialled");
+
+    // Whoever enters them again, whole, has a working connection.
+    let partly =
+        json!({"endpoint_url": "https://store.example.com", "credentials": {"type": "access_key"}});
+    let refused = world
+        .engine
+        .update_connection(&world.caller, "b", config(partly))
+        .await;
+    assert!(
+        matches!(refused, Err(EngineError::CredentialsReentryRequired { .. })),
+        "{refused:?}"
+    );
+    world
+        .engine
+        .update_connection(&world.caller, "b", config(s3_config("again")))
+        .await
+        .unwrap();
+    assert!(
+        world
+            .engine
+            .test_connection(&world.caller, "b")
+            .await
+            .unwrap()
+            .report
+            .success()
+    );
 }
 
 #[tokio::test]

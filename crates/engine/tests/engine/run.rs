@@ -501,3 +501,114 @@ async fn blobs_that_nothing_points_at_are_swept_after_a_day() {
     );
     assert_eq!(world.contents().await, world.source.files());
 }
+
+#[tokio::test]
+async fn a_file_that_a_policy_hides_concerns_neither_the_run_nor_the_connection() {
+    let world = filled(20).await;
+    let hidden = Failure::permanent(ErrorCode::PermPolicyBlocked);
+    world.source.fail_fetch("media/0004", hidden, Times::Always);
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    let job = world.last_job(&sync).await;
+    assert_eq!((job.status, job.counters.failed), (JobStatus::Completed, 1));
+    assert_eq!(
+        world.connection(&connection).await.status(),
+        PublicStatus::Active
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_copied_before_the_provider_failed_is_kept() {
+    let world = filled(20).await;
+    let gone = Failure::permanent(ErrorCode::AuthInvalidCredentials);
+    world.source.fail_fetch("media/0019", gone, Times::Once);
+    let connection = world.connect("store").await;
+    let settings = SyncSettings {
+        sync_concurrency: 1,
+        ..build::sync_settings()
+    };
+    let sync = world
+        .sync_with(&connection, SyncMode::Continuous, settings)
+        .await;
+    world.run().await;
+    assert_eq!(world.last_job(&sync).await.status, JobStatus::Failed);
+    assert_eq!(world.objects(false).await.len(), 19);
+    assert_eq!(
+        world.connection(&connection).await.status(),
+        PublicStatus::Failed
+    );
+}
+
+#[tokio::test]
+async fn an_initial_sync_is_complete_only_when_no_file_changed_under_it() {
+    let world = filled(5).await;
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::InitialOnly).await;
+    let source = world.source.clone();
+    let once = std::sync::atomic::AtomicBool::new(true);
+    world.source.before_fetch(move |object| {
+        if object == "media/0002" && once.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            source.put("media/0002", "changed just now");
+        }
+        std::future::ready(())
+    });
+    world.run().await;
+    let job = world.last_job(&sync).await;
+    assert_eq!(
+        (job.complete, job.incomplete_reason.as_deref()),
+        (Some(false), Some("files_changed"))
+    );
+    assert!(world.next_run().await, "another pass follows");
+    assert_eq!(world.contents().await, world.source.files());
+    assert_eq!(world.stored(&sync).await.state, SyncState::Completed);
+}
+
+#[tokio::test]
+async fn a_pass_never_goes_on_under_other_credentials() {
+    let world = filled(30).await;
+    world.source.set_page_size(10);
+    let connection = world.connect("store").await;
+    let settings = SyncSettings {
+        max_objects_per_run: 10,
+        ..build::sync_settings()
+    };
+    let sync = world
+        .sync_with(&connection, SyncMode::InitialOnly, settings)
+        .await;
+    world.run().await;
+    let update = UpdateConnection {
+        provider_config: Some(wharf_engine::ConfigFields::new(crate::world::fields(
+            crate::world::s3_config("another secret"),
+        ))),
+        ..UpdateConnection::default()
+    };
+    world
+        .engine
+        .update_connection(&world.caller, "store", update)
+        .await
+        .unwrap();
+    let before = world.stored(&sync).await.last_pass;
+    world.next_run().await;
+    let after = world.stored(&sync).await;
+    assert_eq!(
+        (after.last_pass, after.checkpoint.unwrap().objects_processed),
+        (before + 1, 10)
+    );
+}
+
+#[tokio::test]
+async fn blobs_of_another_database_are_never_swept() {
+    let world = filled(1).await;
+    let stranger = World::new().await;
+    let connection = world.connect("store").await;
+    world.sync(&connection, SyncMode::Continuous).await;
+    world.run().await;
+    world.clock.advance(std::time::Duration::from_hours(25));
+    assert_eq!(
+        stranger.sweeping(&world).await,
+        0,
+        "it has never heard of that organization"
+    );
+    assert_eq!(world.contents().await, world.source.files());
+}

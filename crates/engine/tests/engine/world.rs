@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +27,9 @@ use wharf_ports::{Clock, Repositories};
 use wharf_testkit::provider::{FakeProviderFactory, FakeSource};
 use wharf_testkit::{FakeClock, SeededIds, build};
 
+/// Worlds differ in their identifiers.
+static SEED: AtomicU64 = AtomicU64::new(7);
+
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
@@ -35,6 +39,7 @@ pub(crate) struct World {
     pub(crate) source: FakeSource,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) repositories: Repositories,
+    parts: Parts,
     _key_ring: tempfile::TempDir,
 }
 
@@ -47,12 +52,12 @@ impl World {
     pub(crate) async fn on(wrap: impl FnOnce(Repositories) -> Repositories) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock::new());
-        let ids = Arc::new(SeededIds::new(7));
+        let ids = Arc::new(SeededIds::new(SEED.fetch_add(1, Ordering::Relaxed)));
         let repositories = wrap(MemoryStore::new(clock.clone()).repositories());
         let source = FakeSource::new();
         let ring =
             FileKeyRing::create(folder.path().join("ring.json"), &*ids, clock.now()).unwrap();
-        let engine = Engine::new(Parts {
+        let parts = Parts {
             repositories: repositories.clone(),
             key_ring: Arc::new(ring),
             providers: Arc::new(FakeProviderFactory::new(source.clone())),
@@ -62,7 +67,8 @@ impl World {
                 lease_ttl: LEASE,
                 ..Settings::default()
             },
-        });
+        };
+        let engine = Engine::new(parts.clone());
         let caller = sign_up(&engine, "acme").await;
         let namespace = engine.namespace(&caller, "default").await.unwrap();
         let name = BucketName::parse("media").unwrap();
@@ -84,8 +90,18 @@ impl World {
             source,
             clock,
             repositories,
+            parts,
             _key_ring: folder,
         }
+    }
+
+    /// Sweeps the other world's blobs by what this world's database knows.
+    pub(crate) async fn sweeping(&self, other: &Self) -> u64 {
+        let parts = Parts {
+            blobs: other.parts.blobs.clone(),
+            ..self.parts.clone()
+        };
+        Engine::new(parts).sweep_blobs().await.unwrap()
     }
 
     pub(crate) async fn connect(&self, name: &str) -> Connection {

@@ -94,6 +94,12 @@ impl S3 for Backend {
             unmodified_since: input.if_unmodified_since.as_ref(),
         }
         .check(&object)?;
+        if object.is_archived() {
+            return Err(s3_error!(
+                InvalidObjectState,
+                "The operation is not valid for the object's storage class"
+            ));
+        }
         let mut output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_type: Some(object.content_type.clone()),

@@ -248,7 +248,7 @@ fn write_entries(
                     document.element("ID", super::backend::OWNER);
                 });
             }
-            document.element("StorageClass", "STANDARD");
+            document.element("StorageClass", &object.storage_class);
         });
     }
     for entry in &listed.entries {

@@ -45,6 +45,10 @@ pub(crate) async fn read(request: &mut S3Request<PutObjectInput>) -> S3Result<Ne
                     .collect()
             })
             .unwrap_or_default(),
+        storage_class: input
+            .storage_class
+            .as_ref()
+            .map(|class| class.as_str().to_owned()),
         bytes,
     })
 }

@@ -68,6 +68,9 @@ pub struct SeedObject {
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// Its storage class, `STANDARD` when not said; those in `GLACIER` and `DEEP_ARCHIVE` cannot be read.
+    #[serde(default)]
+    pub storage_class: Option<String>,
 }
 
 /// What an object holds.
@@ -118,6 +121,7 @@ impl Store {
                 content_type: object.content_type,
                 metadata: object.metadata,
                 tags: object.tags,
+                storage_class: object.storage_class,
                 ..NewObject::of(bytes)
             };
             objects.push((object.key, new));

@@ -14,6 +14,8 @@ use sha2::Sha256;
 use crate::world::lock;
 
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
+const DEFAULT_STORAGE_CLASS: &str = "STANDARD";
+const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
 /// What a test compares with what arrived elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +36,7 @@ pub(crate) struct NewObject {
     pub(crate) content_type: Option<String>,
     pub(crate) metadata: HashMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) storage_class: Option<String>,
     /// Already verified; without one, the store adds its own as S3 does.
     pub(crate) checksum: Option<Checksum>,
 }
@@ -45,6 +48,7 @@ impl NewObject {
             content_type: None,
             metadata: HashMap::new(),
             tags: BTreeMap::new(),
+            storage_class: None,
             checksum: None,
         }
     }
@@ -59,6 +63,7 @@ pub(crate) struct Object {
     pub(crate) content_type: String,
     pub(crate) metadata: HashMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) storage_class: String,
     pub(crate) checksum: Checksum,
 }
 
@@ -72,9 +77,17 @@ impl Object {
                 .unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned()),
             metadata: new.metadata,
             tags: new.tags,
+            storage_class: new
+                .storage_class
+                .unwrap_or_else(|| DEFAULT_STORAGE_CLASS.to_owned()),
             checksum: new.checksum.unwrap_or_else(|| own_checksum(&new.bytes)),
             bytes: new.bytes,
         }
+    }
+
+    /// Whether it would have to be restored before it can be read.
+    pub(crate) fn is_archived(&self) -> bool {
+        ARCHIVES.contains(&self.storage_class.as_str())
     }
 
     pub(crate) fn size(&self) -> u64 {

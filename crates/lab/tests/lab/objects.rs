@@ -1,7 +1,7 @@
 //! Buckets and objects through the SDK.
 
 use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, StorageClass};
 use bytes::Bytes;
 use wharf_lab::{Seed, SeedObject, generated_content};
 
@@ -232,6 +232,47 @@ async fn what_does_not_match_its_digest_is_not_stored() {
         refusal(put().bucket("none").send().await),
         refused(404, "NoSuchBucket")
     );
+}
+
+#[tokio::test]
+async fn archived_objects_are_listed_and_not_read() {
+    let lab = start().await;
+    let objects: Vec<SeedObject> = serde_json::from_value(serde_json::json!([
+        {"key": "seeded", "text": "x", "storage_class": "DEEP_ARCHIVE"},
+        {"key": "standard", "text": "x"},
+    ]))
+    .unwrap();
+    let seed = Seed {
+        bucket: "bkt".to_owned(),
+        objects,
+        ..Seed::default()
+    };
+    assert_eq!(lab.seed(seed), Ok(2));
+    let sdk = client(&lab);
+    let put = sdk.put_object().bucket("bkt").key("put");
+    put.storage_class(StorageClass::Glacier)
+        .send()
+        .await
+        .unwrap();
+    let listed = sdk.list_objects_v2().bucket("bkt").send().await.unwrap();
+    let classes: Vec<_> = listed
+        .contents()
+        .iter()
+        .filter_map(|object| Some((object.key()?, object.storage_class()?.as_str())))
+        .collect();
+    assert_eq!(
+        classes,
+        [
+            ("put", "GLACIER"),
+            ("seeded", "DEEP_ARCHIVE"),
+            ("standard", "STANDARD")
+        ]
+    );
+    let get = async |key: &str| sdk.get_object().bucket("bkt").key(key).send().await;
+    for key in ["put", "seeded"] {
+        assert_eq!(refusal(get(key).await), refused(403, "InvalidObjectState"));
+    }
+    assert!(get("standard").await.is_ok());
 }
 
 #[tokio::test]

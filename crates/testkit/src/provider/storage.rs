@@ -9,7 +9,7 @@ use wharf_domain::check::CheckReport;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
-use wharf_ports::{ByteStream, Capabilities, Fetched, ListingPage, ProviderError, StorageProvider};
+use wharf_ports::{ByteStream, Fetched, ListingPage, ProviderError, StorageProvider};
 
 use super::FakeSource;
 use super::source::{Failure, Mishap};
@@ -53,10 +53,6 @@ impl Place {
 
 #[async_trait]
 impl StorageProvider for FakeProvider {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { browse: false }
-    }
-
     fn authority(&self) -> String {
         self.0.lock().authority.clone()
     }

@@ -14,8 +14,6 @@ use wharf_ports::{Commit, InsertError, NewApiKey, RunError, TriggerOutcome};
 
 use crate::{Harness, LONG, Run, SHORT, SOON, build};
 
-const DAY: Duration = Duration::from_hours(24);
-
 async fn finish(h: &Harness, run: &Run<'_>, delay: Duration) {
     let (end, audit) = (JobEnd::complete(), h.audit(Action::JobFinished));
     h.repositories
@@ -325,11 +323,6 @@ pub async fn a_sync_runs_only_while_its_connection_is_active(h: Harness) {
         }
         acme.apply(&connection, events).await;
         assert_eq!(h.try_lease(LONG).await, None);
-        assert_eq!(
-            h.repositories.across.next_due_at().await.unwrap(),
-            None,
-            "nothing can be leased"
-        );
         acme.apply(&connection, vec![Event::Activate { tested: true }])
             .await;
     }
@@ -380,6 +373,69 @@ pub async fn an_expired_lease_is_taken_over_by_a_resume(h: Harness) {
     assert!(matches!(refused, Err(RunError::LeaseLost)), "{refused:?}");
 }
 
+pub async fn an_expired_lease_is_released_while_its_connection_is_not_active(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let connection = acme.connection("store").await;
+    let sync = acme.sync(&acme.bucket("media").await, &connection).await;
+    let lost = h.lease(SHORT).await;
+    acme.apply(&connection, vec![Event::Suspend]).await;
+    assert_eq!(h.try_lease(LONG).await, None);
+    let job = acme.jobs(&sync.id).await.remove(0);
+    assert_eq!(job.status, JobStatus::Running, "its lease has not expired");
+
+    h.outlive(SHORT).await;
+    let now = h.repositories.across.now().await.unwrap();
+    assert_eq!(h.try_lease(LONG).await, None, "it is not leased");
+    let stored = acme.stored_sync(&sync).await;
+    assert_eq!(stored.lease, None);
+    assert!(stored.next_run_at.is_some_and(|at| at >= now));
+    let jobs = acme.jobs(&sync.id).await;
+    assert_eq!(jobs.len(), 1, "no new job");
+    assert_eq!(
+        (jobs[0].status, jobs[0].complete, jobs[0].phase),
+        (JobStatus::Interrupted, Some(false), JobPhase::Idle)
+    );
+    assert_eq!(jobs[0].incomplete_reason.as_deref(), Some("lease_expired"));
+    let refused = h.repositories.runs.load(&acme.organization, &lost).await;
+    assert!(matches!(refused, Err(RunError::LeaseLost)), "{refused:?}");
+    assert_eq!(h.try_lease(LONG).await, None);
+    assert_eq!(acme.jobs(&sync.id).await, jobs, "it is ended once");
+
+    acme.apply(&connection, vec![Event::Activate { tested: true }])
+        .await;
+    let resumed = h.lease(LONG).await;
+    assert_eq!((&resumed.sync, resumed.fence), (&sync.id, lost.fence + 1));
+    let jobs = acme.jobs(&sync.id).await;
+    let resume = jobs.iter().find(|job| job.id == resumed.job).unwrap();
+    assert_eq!(
+        (resume.trigger, &resume.resumed_from),
+        (JobTrigger::Resume, &Some(lost.job))
+    );
+}
+
+pub async fn a_released_lease_does_not_keep_others_from_theirs(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let bucket = acme.bucket("media").await;
+    let (idle, busy) = (acme.connection("idle").await, acme.connection("busy").await);
+    let abandoned = acme.sync(&bucket, &idle).await;
+    let lost = h.lease(SHORT).await;
+    let due = acme.sync(&bucket, &busy).await;
+    let held = acme.sync(&bucket, &busy).await;
+    assert_eq!(h.lease(LONG).await.sync, due.id);
+    acme.apply(&idle, vec![Event::Suspend]).await;
+    h.outlive(SHORT).await;
+    assert_eq!(h.lease(LONG).await.sync, held.id);
+    let jobs = acme.jobs(&abandoned.id).await;
+    assert_eq!(
+        (&jobs[0].id, jobs[0].status),
+        (&lost.job, JobStatus::Interrupted)
+    );
+    for sync in [due, held] {
+        let job = acme.jobs(&sync.id).await.remove(0);
+        assert_eq!(job.status, JobStatus::Running);
+    }
+}
+
 pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
     let acme = h.tenant("acme").await;
     let (bucket, connection) = (acme.bucket("media").await, acme.connection("store").await);
@@ -389,6 +445,8 @@ pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
         pass: 1,
         cursor: Some(Cursor("page 2".to_owned())),
         objects_processed: 7,
+        changed_meanwhile: 2,
+        credential_version: 1,
     };
     let step = Commit {
         checkpoint: Some(checkpoint.clone()),
@@ -481,39 +539,6 @@ pub async fn of_many_callers_at_once_no_two_lease_the_same_sync(h: Harness) {
             .len(),
         6
     );
-}
-
-pub async fn the_next_due_time_follows_plans_and_leases(h: Harness) {
-    let acme = h.tenant("acme").await;
-    let across = &h.repositories.across;
-    assert_eq!(
-        across.next_due_at().await.unwrap(),
-        None,
-        "nothing is planned"
-    );
-    let run = acme.run().await;
-    let held = run.stored().await.lease.unwrap();
-    assert_eq!(
-        across.next_due_at().await.unwrap(),
-        Some(held.expires_at),
-        "when the lease expires"
-    );
-    finish(&h, &run, DAY).await;
-    let planned = run.stored().await.next_run_at;
-    assert!(planned.is_some());
-    assert_eq!(
-        across.next_due_at().await.unwrap(),
-        planned,
-        "when the sync is due"
-    );
-    let sooner = acme.sync(&run.bucket, &run.connection).await;
-    assert_eq!(
-        across.next_due_at().await.unwrap(),
-        sooner.next_run_at,
-        "the earliest counts"
-    );
-    acme.apply(&run.connection, vec![Event::Archive]).await;
-    assert_eq!(across.next_due_at().await.unwrap(), None);
 }
 
 pub async fn blobs_of_live_objects_and_tombstones_are_referenced(h: Harness) {

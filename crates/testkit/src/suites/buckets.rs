@@ -216,7 +216,7 @@ pub async fn counts_follow_the_live_objects(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
     let empty = acme.bucket("empty").await;
-    let mut step = run.step(1, &["media/a", "media/b", "media/c"], "1");
+    let mut step = run.step(1, &["media/a", "media/b", "media/c"], "1").await;
     step.puts[0].content.size_bytes = 5_000_000_000;
     run.commit(step).await;
     let count = async |name: &str| {

@@ -371,7 +371,7 @@ pub async fn a_removed_sync_takes_its_jobs_along_and_leaves_the_objects(h: Harne
         .commit(
             &acme.organization,
             &run.lease,
-            run.step(1, &["media/b"], "1"),
+            run.step(1, &["media/b"], "1").await,
         )
         .await;
     assert!(matches!(lost, Err(RunError::LeaseLost)), "{lost:?}");
@@ -488,8 +488,10 @@ pub async fn a_full_trigger_drops_the_progress_of_an_incomplete_pass(h: Harness)
             pass: 1,
             cursor: Some(Cursor("page 2".to_owned())),
             objects_processed: 1,
+            changed_meanwhile: 2,
+            credential_version: 3,
         };
-        let step = run.step(1, &["media/a"], "1");
+        let step = run.step(1, &["media/a"], "1").await;
         run.commit(wharf_ports::Commit {
             checkpoint: Some(checkpoint.clone()),
             ..step

@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wharf_domain::input::{Length, Reader};
+use wharf_domain::namespace::Namespace;
+use wharf_engine::Caller;
 
 use super::view::BucketView;
 use crate::ApiState;
@@ -13,6 +15,9 @@ use crate::fields;
 use crate::pagination::{PageParams, Pagination, Paging, Wish};
 use crate::query::Query;
 use crate::scope::{Authorized, InNamespace};
+
+/// Characters that a search may have.
+const LONGEST_SEARCH: usize = 200;
 
 /// Which buckets are wanted; the page in here wins over the query's.
 #[derive(ToSchema)]
@@ -46,7 +51,7 @@ impl ListBucketsRequest {
     pub(crate) fn parse(reader: &mut Reader) -> (Wish, Option<String>) {
         let wish = Wish::read_body(reader);
         let search = reader
-            .string("search", Length::new(0, 200))
+            .string("search", Length::new(0, LONGEST_SEARCH))
             .filter(|text| !text.is_empty());
         fields::not_supported(reader, "filters", &[], "search looks through names");
         fields::not_supported(reader, "sort", &[], "lists are newest first");
@@ -72,6 +77,26 @@ pub(crate) struct BucketList {
     total_count: u64,
 }
 
+async fn page(
+    state: &ApiState,
+    caller: &Caller,
+    namespace: &Namespace,
+    search: Option<&str>,
+    paging: &Paging,
+) -> Result<Json<BucketList>, ApiError> {
+    let page = state
+        .engine()
+        .list_buckets(caller, namespace, search, &paging.request)
+        .await?;
+    let pagination = paging.describe(&page);
+    let total_count = page.total;
+    Ok(Json(BucketList {
+        results: page.items.into_iter().map(Into::into).collect(),
+        pagination,
+        total_count,
+    }))
+}
+
 /// List buckets
 #[utoipa::path(
     post,
@@ -91,15 +116,30 @@ pub(super) async fn list(
 ) -> Result<Json<BucketList>, ApiError> {
     let (wish, search) = body.read(ListBucketsRequest::parse)?;
     let paging = Paging::read(query, wish)?;
-    let page = state
-        .engine()
-        .list_buckets(&caller, &namespace, search.as_deref(), &paging.request)
-        .await?;
-    let pagination = paging.describe(&page);
-    let total_count = page.total;
-    Ok(Json(BucketList {
-        results: page.items.into_iter().map(Into::into).collect(),
-        pagination,
-        total_count,
-    }))
+    page(&state, &caller, &namespace, search.as_deref(), &paging).await
+}
+
+/// List buckets without a body
+#[utoipa::path(
+    get,
+    path = "/v1/buckets",
+    operation_id = "list_buckets_get",
+    tag = "buckets",
+    params(
+        PageParams,
+        ("search" = Option<String>, Query, description = "Whose name contains this text, in any letter case."),
+    ),
+    responses((status = 200, description = "A page of buckets.", body = BucketList)),
+)]
+pub(super) async fn list_get(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    InNamespace(namespace): InNamespace,
+    mut query: Query,
+) -> Result<Json<BucketList>, ApiError> {
+    let search = query
+        .string("search", LONGEST_SEARCH)
+        .filter(|text| !text.is_empty());
+    let paging = Paging::read(query, Wish::default())?;
+    page(&state, &caller, &namespace, search.as_deref(), &paging).await
 }

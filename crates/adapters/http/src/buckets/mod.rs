@@ -13,7 +13,7 @@ use crate::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(create::create))
+        .routes(routes!(create::create, list::list_get))
         .routes(routes!(list::list))
         .routes(routes!(get::get, delete::delete))
 }

@@ -33,10 +33,9 @@ pub(super) async fn files(
     query.string("path", LONGEST_PATH);
     query.integer("max_results", 1, 100);
     query.finish()?;
-    let refusal = state.engine().refuse_browsing(&caller, &identifier).await;
-    Err(refusal.map_or_else(ApiError::from, |provider| {
-        ApiError::bad_request(format!(
-            "Files cannot be browsed through {provider} connections."
-        ))
-    }))
+    Err(state
+        .engine()
+        .browsing_refused(&caller, &identifier)
+        .await
+        .into())
 }

@@ -53,10 +53,9 @@ pub(super) async fn folders(
 ) -> Result<Json<FolderList>, ApiError> {
     query.string("path", LONGEST_PATH);
     query.finish()?;
-    let refusal = state.engine().refuse_browsing(&caller, &identifier).await;
-    Err(refusal.map_or_else(ApiError::from, |provider| {
-        ApiError::bad_request(format!(
-            "Folders cannot be browsed through {provider} connections."
-        ))
-    }))
+    Err(state
+        .engine()
+        .browsing_refused(&caller, &identifier)
+        .await
+        .into())
 }

@@ -39,8 +39,6 @@ pub(crate) struct Refused {
     pub(crate) region: Option<Region>,
     /// When the store wants to be asked again.
     pub(crate) retry_after: Option<Duration>,
-    /// Whether the answer is a page for people.
-    pub(crate) html: bool,
 }
 
 /// What a message gives away beyond the code, looked for where the code alone is too coarse.
@@ -65,12 +63,15 @@ where
     let Some(response) = error.raw_response() else {
         return Failure::Unsendable;
     };
-    let html = is_html(response);
     let status = response.status().as_u16();
     let service = error.as_service_error();
-    let code = service.and_then(ProvideErrorMetadata::code);
+    let code = service
+        .and_then(ProvideErrorMetadata::code)
+        .filter(|code| !code.trim().is_empty());
     if code.is_none() && response.status().is_success() {
-        return Failure::Unreadable { html };
+        return Failure::Unreadable {
+            html: is_html(response),
+        };
     }
     Failure::Refused(Refused {
         status,
@@ -80,7 +81,6 @@ where
             .and_then(hint),
         region: region(response),
         retry_after: retry_after(response),
-        html,
     })
 }
 

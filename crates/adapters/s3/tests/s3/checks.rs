@@ -177,6 +177,38 @@ async fn what_the_store_answers_decides_the_claim() {
 }
 
 #[tokio::test]
+async fn a_refusal_without_a_code_of_the_protocol_comes_from_no_store() {
+    let json = Action {
+        body: Some(r#"{"Code": "AccessDenied", "message": "Forbidden"}"#.into()),
+        ..Action::status(StatusCode::FORBIDDEN)
+    };
+    let document = |body: &str| Action {
+        body: Some(body.into()),
+        ..Action::status(StatusCode::FORBIDDEN)
+    };
+    for action in [
+        json.clone().header("content-type", "application/json"),
+        json,
+        document("Forbidden"),
+        document("<Error></Error>"),
+        document("<Error><Code></Code></Error>"),
+        document("<Error><Code> </Code></Error>"),
+        Action::status(StatusCode::BAD_REQUEST),
+        Action::status(StatusCode::UNAUTHORIZED),
+        Action::status(StatusCode::FORBIDDEN),
+        Action::status(StatusCode::NOT_FOUND),
+        Action::status(StatusCode::CONFLICT),
+        Action::status(StatusCode::IM_A_TEAPOT),
+    ] {
+        let lab = lab().await;
+        lab.add_fault(FaultRule::new(Match::any(), action.clone()));
+        let report = open(&lab).check().await;
+        assert!(!report.success(), "{action:?}");
+        assert_failed(&report, "connection", ErrorCode::ConfigEndpointInvalid);
+    }
+}
+
+#[tokio::test]
 async fn what_passes_at_the_second_try_passes() {
     let lab = lab().await;
     for action in [Action::close(), Action::status(StatusCode::BAD_GATEWAY)] {

@@ -72,6 +72,7 @@ async fn type_and_metadata_come_with_the_bytes() {
             key: "a.png".into(),
             content: Content::Text("png".into()),
             tags: [].into(),
+            storage_class: None,
         }],
         ..Seed::default()
     };
@@ -231,7 +232,21 @@ async fn encoded_content_is_left_as_it_is_stored() {
 #[tokio::test]
 async fn archived_objects_and_closed_connections_have_their_own_codes() {
     let lab = seeded().await;
-    spoil(&lab, Action::s3_error("InvalidObjectState"));
+    let seed = Seed {
+        bucket: "media".into(),
+        objects: vec![SeedObject {
+            key: "film".into(),
+            content: Content::Text("film".into()),
+            content_type: None,
+            metadata: [].into(),
+            tags: [].into(),
+            storage_class: Some("GLACIER".into()),
+        }],
+        ..Seed::default()
+    };
+    lab.seed(seed).unwrap();
+    let told = only_entry(&open(&lab), "media").await.unreadable;
+    assert_eq!(told, Some("resource.archived"));
     assert_eq!(failure(&lab).await, (ErrorCode::ResourceArchived, None));
     spoil(&lab, Action::close());
     assert_eq!(failure(&lab).await, (ErrorCode::NetworkConnect, None));

@@ -1,5 +1,7 @@
 //! Keys come back byte for byte, and are asked for byte for byte.
 
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::plan::Entry;
 use wharf_lab::{Action, FaultRule, Match, Operation};
 
 use crate::account::{PROFILES, lab, list_all, open, open_as, read};
@@ -159,4 +161,57 @@ async fn a_key_with_nul_is_told_of_but_not_readable() {
         told,
         [("bkt/a\u{2400}b", Some("key_with_nul")), ("bkt/ok", None)]
     );
+}
+
+#[tokio::test]
+async fn keys_longer_than_any_key_are_told_of_under_a_shortened_name() {
+    let lab = lab().await;
+    let (longest, long, blank) = ("k".repeat(1024), "k".repeat(1025), " ".repeat(70_000));
+    let contents: String = [&longest, &long, &blank]
+        .map(|key| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>"))
+        .concat();
+    lab.add_fault(FaultRule::new(
+        Match::operation(Operation::ListObjects),
+        Action {
+            body: Some(format!(
+                "<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
+            )),
+            ..Action::default()
+        },
+    ));
+    let (entries, _) = list_all(&open(&lab), "bkt", 10).await.unwrap();
+    let told: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.object.len(), entry.unreadable))
+        .collect();
+    let short = "bkt/".len() + 200 + "…".len() + 64;
+    assert_eq!(
+        told,
+        [
+            ("bkt/".len() + 1024, None),
+            (short, Some("key_too_long")),
+            (short, Some("key_too_long"))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_key_longer_than_any_key_is_not_asked_for() {
+    let lab = lab().await;
+    lab.create_bucket("bkt");
+    let provider = open(&lab);
+    for key in ["k", " ", "\u{3000}"] {
+        let object = format!("bkt/{}", key.repeat(70_000));
+        let entry = Entry {
+            path: object.clone(),
+            object,
+            version: "|1".into(),
+            size_bytes: Some(1),
+            modified_at: None,
+            unreadable: None,
+        };
+        let error = provider.fetch(&entry).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ResourceNotFound, "{key:?}");
+    }
+    assert!(lab.journal().is_empty());
 }

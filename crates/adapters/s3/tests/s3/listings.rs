@@ -159,6 +159,51 @@ async fn a_page_that_cannot_be_trusted_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_too_long_is_an_error() {
+    let lab = lab().await;
+    let padding = " ".repeat(16 * 1024 * 1024);
+    let body =
+        format!("<ListBucketResult><IsTruncated>false</IsTruncated>{padding}</ListBucketResult>");
+    let action = Action {
+        body: Some(body),
+        ..Action::default()
+    };
+    misbehave(&lab, listing(), action);
+    assert_eq!(
+        refused(&lab, 10).await.0,
+        ErrorCode::ProtocolUnexpectedResponse
+    );
+}
+
+#[tokio::test]
+async fn a_token_too_long_to_be_asked_with_is_an_error() {
+    let lab = lab().await;
+    let page = |token: &str| Action {
+        body: Some(format!(
+            "<ListBucketResult><IsTruncated>true</IsTruncated>\
+             <NextContinuationToken>{token}</NextContinuationToken></ListBucketResult>"
+        )),
+        ..Action::default()
+    };
+    let longest = "%".repeat(8192);
+    misbehave(&lab, listing(), page(&longest));
+    let next = open(&lab).list("media", None, 10).await.unwrap().next;
+    misbehave(&lab, listing(), page("another"));
+    let next = open(&lab).list("media", next.as_ref(), 10).await.unwrap();
+    assert_eq!(next.next, Some(Cursor("another".into())));
+    for length in [8193, 100_000] {
+        let token = "t".repeat(length);
+        misbehave(&lab, listing(), page(&token));
+        let (code, message) = refused(&lab, 10).await;
+        assert_eq!(code, ErrorCode::ProtocolUnexpectedResponse);
+        assert!(message.contains("token"), "{message}");
+        let kept = Cursor(token);
+        let error = open(&lab).list("media", Some(&kept), 10).await.unwrap_err();
+        assert_eq!(error.retry, Retry::Restart);
+    }
+}
+
+#[tokio::test]
 async fn a_document_that_stops_early_is_an_error_wherever_it_stops() {
     let lab = lab().await;
     let whole = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents>\

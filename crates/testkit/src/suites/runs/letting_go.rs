@@ -14,7 +14,7 @@ pub async fn what_was_not_seen_is_let_go_and_becomes_a_tombstone(h: Harness) {
         .await;
     let second = Commit {
         seen: vec![build::source("media/same")],
-        ..run.step(2, &["media/changed"], "2")
+        ..run.step(2, &["media/changed"], "2").await
     };
     run.commit(second).await;
     h.moment().await;
@@ -78,7 +78,7 @@ pub async fn a_shared_object_goes_when_the_last_sync_lets_go(h: Harness) {
     let first = acme.run().await;
     let second = acme.second_run(&first).await;
     first.publish(1, &["media/put", "media/seen"], "1").await;
-    let step = second.step(1, &["media/put"], "1");
+    let step = second.step(1, &["media/put"], "1").await;
     second
         .commit(Commit {
             seen: vec![build::source("media/seen")],
@@ -145,7 +145,7 @@ pub async fn seen_names_that_the_bucket_does_not_have_are_passed_over(h: Harness
     let seen = vec![build::source("media/never"), build::source("media/either")];
     run.commit(Commit {
         seen,
-        ..run.step(1, &["media/a"], "1")
+        ..run.step(1, &["media/a"], "1").await
     })
     .await;
     assert_eq!(run.objects().await.len(), 1);

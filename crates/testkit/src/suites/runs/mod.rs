@@ -3,11 +3,13 @@
 mod endings;
 mod leases;
 mod letting_go;
+mod overtaken;
 mod steps;
 
 pub use endings::*;
 pub use leases::*;
 pub use letting_go::*;
+pub use overtaken::*;
 pub use steps::*;
 
 use std::time::Duration;
@@ -17,7 +19,7 @@ use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Counters, JobEnd, JobPhase};
 use wharf_domain::plan::Known;
 use wharf_domain::sync::{Checkpoint, Cursor, Lease};
-use wharf_ports::{Commit, RunError};
+use wharf_ports::{Commit, LetGo, RunError};
 
 use crate::{Harness, LONG, Run, build};
 
@@ -54,9 +56,8 @@ async fn every_call(
     let runs = &h.repositories.runs;
     let commit = Commit {
         audit: Some(h.audit(Action::ObjectsCommitted)),
-        ..run.step(9, &["media/stray"], "1")
+        ..run.step(9, &["media/stray"], "1").await
     };
-    let epoch = run.connection.epoch;
     let (end, audit) = (JobEnd::complete(), h.audit(Action::JobFinished));
     vec![
         ("load", runs.load(organization, lease).await.map(drop)),
@@ -70,16 +71,9 @@ async fn every_call(
         ("commit", runs.commit(organization, lease, commit).await),
         (
             "let_go",
-            runs.let_go(
-                organization,
-                lease,
-                epoch,
-                9,
-                10,
-                h.audit(Action::ObjectsCommitted),
-            )
-            .await
-            .map(drop),
+            runs.let_go(organization, lease, letting_go(h, run, 9))
+                .await
+                .map(drop),
         ),
         ("restart_pass", runs.restart_pass(organization, lease).await),
         (
@@ -87,6 +81,17 @@ async fn every_call(
             runs.finish(organization, lease, end, DAY, audit).await,
         ),
     ]
+}
+
+/// A step that lets go of up to ten entries not seen from `pass` on.
+fn letting_go(h: &Harness, run: &Run<'_>, pass: u64) -> LetGo {
+    LetGo {
+        epoch: run.connection.epoch,
+        credential_version: run.connection.credential_version,
+        pass,
+        limit: 10,
+        audit: h.audit(Action::ObjectsCommitted),
+    }
 }
 
 fn assert_all_lost(answers: &[(&'static str, Result<(), RunError>)]) {
@@ -99,7 +104,7 @@ fn assert_all_lost(answers: &[(&'static str, Result<(), RunError>)]) {
 }
 
 /// A step that changes everything a step can change.
-fn rich_step(h: &Harness, run: &Run<'_>) -> Commit {
+async fn rich_step(h: &Harness, run: &Run<'_>) -> Commit {
     let mut counters = Counters {
         discovered: 5,
         synced: 2,
@@ -115,9 +120,11 @@ fn rich_step(h: &Harness, run: &Run<'_>) -> Commit {
             pass: 3,
             cursor: Some(Cursor("seite 2 ✓".to_owned())),
             objects_processed: 5,
+            changed_meanwhile: 2,
+            credential_version: 1,
         }),
         phase: JobPhase::Verifying,
         audit: Some(h.audit(Action::ObjectsCommitted)),
-        ..run.step(3, &["media/a", "media/b"], "1")
+        ..run.step(3, &["media/a", "media/b"], "1").await
     }
 }

@@ -10,13 +10,13 @@ use wharf_domain::plan::Known;
 use wharf_domain::provider::{CredentialType, Provider};
 use wharf_ports::{Commit, Put, RunError};
 
-use super::{DAY, finish, known, rich_step};
-use crate::{Harness, build};
+use super::{DAY, finish, known, letting_go, rich_step};
+use crate::{Harness, Run, build};
 
 pub async fn a_step_is_published_all_together(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    let step = rich_step(&h, &run);
+    let step = rich_step(&h, &run).await;
     h.moment().await;
     run.commit(step.clone()).await;
     let objects = run.objects().await;
@@ -63,7 +63,7 @@ pub async fn a_step_is_published_all_together(h: Harness) {
 pub async fn a_step_without_a_checkpoint_keeps_the_last_one(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    run.commit(rich_step(&h, &run)).await;
+    run.commit(rich_step(&h, &run).await).await;
     let kept = run.stored().await.checkpoint;
     run.publish(3, &["media/c"], "1").await;
     assert_eq!(
@@ -87,17 +87,16 @@ pub async fn a_changed_epoch_is_refused_and_nothing_is_stored(h: Harness) {
         let commit = h
             .repositories
             .runs
-            .commit(&acme.organization, &run.lease, rich_step(&h, &run))
+            .commit(&acme.organization, &run.lease, rich_step(&h, &run).await)
             .await;
         assert!(
             matches!(commit, Err(RunError::ConnectionChanged)),
             "{commit:?}"
         );
-        let (epoch, audit) = (run.connection.epoch, h.audit(Action::ObjectsCommitted));
         let let_go = h
             .repositories
             .runs
-            .let_go(&acme.organization, &run.lease, epoch, 2, 10, audit)
+            .let_go(&acme.organization, &run.lease, letting_go(&h, &run, 2))
             .await;
         assert!(
             matches!(let_go, Err(RunError::ConnectionChanged)),
@@ -127,23 +126,59 @@ pub async fn a_changed_epoch_is_refused_and_nothing_is_stored(h: Harness) {
     .await;
 }
 
+/// New credentials for the run's connection, which leave its status alone.
+async fn replace_credentials(run: &Run<'_>) {
+    let sealed = run.connection.sealed.clone().unwrap();
+    let config = Some((build::provider_config(), CredentialType::AccessKey, sealed));
+    let edit = Edit {
+        config,
+        ..Edit::default()
+    };
+    run.tenant
+        .apply(&run.connection, vec![Event::Edit(Box::new(edit))])
+        .await;
+}
+
+pub async fn under_a_changed_credential_version_nothing_is_let_go(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a"], "1").await;
+    let before = (
+        run.objects().await,
+        run.job().await,
+        run.stored().await.totals,
+    );
+    replace_credentials(&run).await;
+    let runs = &h.repositories.runs;
+    let refused = runs
+        .let_go(&acme.organization, &run.lease, letting_go(&h, &run, 2))
+        .await;
+    assert!(
+        matches!(refused, Err(RunError::ConnectionChanged)),
+        "{refused:?}"
+    );
+    let after = (
+        run.objects().await,
+        run.job().await,
+        run.stored().await.totals,
+    );
+    assert_eq!(after, before);
+    assert_eq!(acme.audited(Action::ObjectsCommitted).await, 0);
+    let run = Run {
+        connection: acme.stored_connection(&run.connection).await,
+        ..run
+    };
+    assert_eq!(run.let_go(2, 10).await, 1, "the entry was still there");
+}
+
 pub async fn a_changed_credential_version_is_refused_and_nothing_is_stored(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    let sealed = run.connection.sealed.clone().unwrap();
-    let config = Some((build::provider_config(), CredentialType::AccessKey, sealed));
-    acme.apply(
-        &run.connection,
-        vec![Event::Edit(Box::new(Edit {
-            config,
-            ..Edit::default()
-        }))],
-    )
-    .await;
+    replace_credentials(&run).await;
     let commit = h
         .repositories
         .runs
-        .commit(&acme.organization, &run.lease, rich_step(&h, &run))
+        .commit(&acme.organization, &run.lease, rich_step(&h, &run).await)
         .await;
     assert!(
         matches!(commit, Err(RunError::ConnectionChanged)),
@@ -179,7 +214,10 @@ pub async fn after_a_suspension_has_returned_nothing_is_published(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
     let steps: Vec<_> = (0..500)
-        .map(|n| run.step(1, &[&format!("media/{n:03}")], "1"))
+        .map(|n| Commit {
+            puts: vec![run.put(&format!("media/{n:03}"), "1")],
+            ..build::commit(&run.connection, 1)
+        })
         .collect();
     let (runs, organization, lease) = (
         h.repositories.runs.clone(),
@@ -211,7 +249,7 @@ pub async fn a_source_object_is_one_object_however_often_it_is_published(h: Harn
     run.publish(1, &["media/a"], "1").await;
     let first = run.objects().await.remove(0);
     h.moment().await;
-    let mut changed = run.put("media/a", "2");
+    let mut changed = run.put_over("media/a", "2").await;
     changed.content.content_type = None;
     changed.facts.modified_at = None;
     run.commit(Commit {
@@ -263,7 +301,15 @@ pub async fn syncs_of_a_bucket_that_publish_the_same_source_at_once_make_one_obj
             if backwards {
                 puts.reverse();
             }
-            let empty = build::commit(&run.connection, 1);
+            let empty = Commit {
+                counters: Counters {
+                    discovered: 5,
+                    synced: 5,
+                    bytes: 25,
+                    ..Counters::default()
+                },
+                ..build::commit(&run.connection, 1)
+            };
             tokio::spawn(async move {
                 for some in puts.chunks(5) {
                     let step = Commit {
@@ -285,6 +331,13 @@ pub async fn syncs_of_a_bucket_that_publish_the_same_source_at_once_make_one_obj
             .map(|object| object.source.object.as_str())
             .collect::<Vec<_>>(),
         names
+    );
+    let mut counted = first.job().await.counters;
+    counted.add(&second.job().await.counters);
+    assert_eq!(
+        (counted.synced, counted.verified, counted.bytes),
+        (20, 20, 100),
+        "each was published once"
     );
 }
 
@@ -434,6 +487,7 @@ pub async fn the_bucket_tells_what_it_knows_tombstones_included(h: Harness) {
         object: object.to_owned(),
         id: objects[at].id.clone(),
         version: "7".to_owned(),
+        blob: objects[at].content.blob.clone(),
         deleted,
     };
     let expected = [
@@ -495,7 +549,7 @@ pub async fn a_tombstone_comes_back_to_life_when_it_is_published_again(h: Harnes
 pub async fn a_restarted_pass_forgets_the_checkpoint_and_keeps_the_catalogue(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    run.commit(rich_step(&h, &run)).await;
+    run.commit(rich_step(&h, &run).await).await;
     h.repositories
         .runs
         .restart_pass(&acme.organization, &run.lease)
