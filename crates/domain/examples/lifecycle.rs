@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let outcome = AttemptOutcome {
             epoch: connection.epoch,
             credential_version: connection.credential_version,
+            started_at: now,
             result: AttemptResult::Failure {
                 code: ErrorCode::AuthInvalidCredentials,
                 message: "The provider rejected the key.".to_owned(),

@@ -79,7 +79,7 @@ codes! {
     /// A quota is used up.
     QuotaExhausted => "quota.exhausted", Uncounted, "Raise the quota at the provider or wait until it is renewed.";
     /// The provider has an outage.
-    ProviderUnavailable => "provider.unavailable", Uncounted, "Nothing to do: Wharf tries again.";
+    ProviderUnavailable => "provider.unavailable", Uncounted, "Nothing to do but to wait: the provider has to recover.";
     /// The host's name does not resolve.
     NetworkDns => "network.dns", Transient, "Check the host's spelling and the name servers of the machine that runs Wharf.";
     /// The host refuses connections or cannot be reached.

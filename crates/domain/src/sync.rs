@@ -174,7 +174,7 @@ pub struct Checkpoint {
     /// Files dealt with in this pass.
     pub objects_processed: u64,
     /// Files that changed between being listed and being copied; this pass has not seen them whole.
-    pub changed_meanwhile: u64,
+    pub unsettled: u64,
     /// The connection's credential version under which the pass began. A pass never goes on under another one: its
     /// cursor, and what it has seen, belong to one account.
     pub credential_version: u64,
@@ -187,7 +187,7 @@ impl Checkpoint {
             pass: last_pass + 1,
             cursor: None,
             objects_processed: 0,
-            changed_meanwhile: 0,
+            unsettled: 0,
             credential_version,
         }
     }

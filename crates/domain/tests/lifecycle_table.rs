@@ -44,6 +44,7 @@ fn failure(connection: &Connection, code: ErrorCode) -> AttemptOutcome {
     AttemptOutcome {
         epoch: connection.epoch,
         credential_version: connection.credential_version,
+        started_at: at(1),
         result,
     }
 }
@@ -53,6 +54,7 @@ fn success(connection: &Connection) -> AttemptOutcome {
     AttemptOutcome {
         epoch: connection.epoch,
         credential_version: connection.credential_version,
+        started_at: at(1),
         result,
     }
 }
@@ -223,4 +225,24 @@ fn outcomes_leave_the_revision_alone_unless_the_status_changes() {
     assert_eq!(once.revision, revision);
     let outcome = failure(&once, ErrorCode::AuthExpired);
     assert_eq!(after(once, Event::Outcome(outcome)).revision, revision + 1);
+}
+
+#[test]
+fn attempts_that_fail_side_by_side_count_as_one() {
+    let connection = fresh();
+    let first = failure(&connection, ErrorCode::NetworkConnect);
+    let second = AttemptOutcome {
+        started_at: at(0),
+        ..first.clone()
+    };
+    let once = connection
+        .apply(Event::Outcome(first), at(1))
+        .expect("allowed")
+        .connection;
+    assert_eq!(once.health.consecutive_failures(), 1);
+    let transition = once.apply(Event::Outcome(second), at(2)).expect("allowed");
+    assert!(
+        !transition.changed,
+        "it was under way when the first failed"
+    );
 }

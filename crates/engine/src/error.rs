@@ -141,7 +141,15 @@ impl From<TransitionError> for EngineError {
             TransitionError::Archived => "connection_archived",
             TransitionError::TestRequired => "connection_test_required",
         };
-        Self::conflict(code, format!("{error}."))
+        let message = match error {
+            TransitionError::Archived => {
+                "The connection is archived: it can be read, but not used or changed any more."
+            }
+            TransitionError::TestRequired => {
+                "The connection was stopped after repeated failures and must pass a test before it is active again."
+            }
+        };
+        Self::conflict(code, message)
     }
 }
 

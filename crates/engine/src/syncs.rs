@@ -160,7 +160,7 @@ impl Engine {
         let connection = self.connection_of_sync(caller, &sync.connection).await?;
         if let Some(reason) = connection.status_reason() {
             let message = format!(
-                "The connection is {} ({}); reactivate it first.",
+                "The connection is {} ({}); a test that passes, or setting its status to ACTIVE, brings it back.",
                 connection.status(),
                 reason.as_str()
             );

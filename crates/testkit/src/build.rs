@@ -268,6 +268,8 @@ pub fn outcome(connection: &Connection, result: AttemptResult) -> Event {
     Event::Outcome(AttemptOutcome {
         epoch,
         credential_version,
+        // Later than everything, so that failures one after the other all count.
+        started_at: instant(4_000_000_000_000_000),
         result,
     })
 }

@@ -128,6 +128,7 @@ CREATE TABLE connections (
     revision             BIGINT           NOT NULL,
     last_error           TEXT COLLATE "C",
     last_used_at         TIMESTAMPTZ,
+    last_failure_at      TIMESTAMPTZ,
     status_changed_at    TIMESTAMPTZ      NOT NULL,
     created_by           TEXT COLLATE "C" NOT NULL,
     created_at           TIMESTAMPTZ      NOT NULL,

@@ -22,7 +22,7 @@ macro_rules! columns {
     () => {
         "organization, id, name, description, provider, config, credential_type, sealed, credential_version, \
          write_enabled, metadata, intent, consecutive_failures, definite_failure, epoch, revision, last_error, \
-         last_used_at, status_changed_at, created_by, created_at, updated_at"
+         last_used_at, last_failure_at, status_changed_at, created_by, created_at, updated_at"
     };
 }
 
@@ -60,6 +60,7 @@ fn read(row: &PgRow) -> Result<Connection, Fault> {
         revision: columns.number("revision")?,
         last_error: columns.get("last_error")?,
         last_used_at: columns.time_optional("last_used_at")?,
+        last_failure_at: columns.time_optional("last_failure_at")?,
         status_changed_at: columns.time("status_changed_at")?,
         created_by: columns.parse("created_by")?,
         created_at: columns.time("created_at")?,
@@ -71,7 +72,7 @@ async fn insert(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
     sqlx::query(concat!(
         "INSERT INTO connections (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
     ))
     .bind(connection.organization.as_str())
     .bind(connection.id.as_str())
@@ -91,6 +92,7 @@ async fn insert(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
     .bind(number(connection.revision))
     .bind(&connection.last_error)
     .bind(connection.last_used_at)
+    .bind(connection.last_failure_at)
     .bind(connection.status_changed_at)
     .bind(connection.created_by.as_str())
     .bind(connection.created_at)
@@ -106,7 +108,8 @@ async fn update(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
         "UPDATE connections SET name = $3, description = $4, provider = $5, config = $6, credential_type = $7, \
          sealed = $8, credential_version = $9, write_enabled = $10, metadata = $11, intent = $12, \
          consecutive_failures = $13, definite_failure = $14, epoch = $15, revision = $16, last_error = $17, \
-         last_used_at = $18, status_changed_at = $19, updated_at = $20 WHERE organization = $1 AND id = $2",
+         last_used_at = $18, last_failure_at = $19, status_changed_at = $20, updated_at = $21 \
+         WHERE organization = $1 AND id = $2",
     )
     .bind(connection.organization.as_str())
     .bind(connection.id.as_str())
@@ -126,6 +129,7 @@ async fn update(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
     .bind(number(connection.revision))
     .bind(&connection.last_error)
     .bind(connection.last_used_at)
+    .bind(connection.last_failure_at)
     .bind(connection.status_changed_at)
     .bind(connection.updated_at)
     .execute(tx)

@@ -82,7 +82,12 @@ async fn page(
             .await
         }
         // Some stores put U+FFFD where XML cannot carry a character. An object really named so is listed rightly both ways.
-        Ok(page) if page.objects.iter().any(|object| object.key.contains('\u{fffd}')) => {
+        Ok(page)
+            if page
+                .objects
+                .iter()
+                .any(|object| object.key.contains('\u{fffd}')) =>
+        {
             let encoded = wire
                 .list(&PageRequest {
                     url_encoded: true,

@@ -127,6 +127,7 @@ CREATE TABLE connections (
     revision             INTEGER NOT NULL,
     last_error           TEXT,
     last_used_at         INTEGER,
+    last_failure_at      INTEGER,
     status_changed_at    INTEGER NOT NULL,
     created_by           TEXT    NOT NULL,
     created_at           INTEGER NOT NULL,

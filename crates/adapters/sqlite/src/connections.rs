@@ -26,7 +26,7 @@ macro_rules! columns {
     () => {
         "organization, id, name, description, provider, config, credential_type, sealed, credential_version, \
          write_enabled, metadata, intent, consecutive_failures, definite_failure, epoch, revision, last_error, \
-         last_used_at, status_changed_at, created_by, created_at, updated_at"
+         last_used_at, last_failure_at, status_changed_at, created_by, created_at, updated_at"
     };
 }
 
@@ -64,6 +64,7 @@ fn read(row: &SqliteRow) -> Result<Connection, Fault> {
         revision: columns.number("revision")?,
         last_error: columns.get("last_error")?,
         last_used_at: columns.time_optional("last_used_at")?,
+        last_failure_at: columns.time_optional("last_failure_at")?,
         status_changed_at: columns.time("status_changed_at")?,
         created_by: columns.parse("created_by")?,
         created_at: columns.time("created_at")?,
@@ -75,7 +76,7 @@ async fn insert(tx: &mut SqliteConnection, connection: &Connection) -> Result<()
     sqlx::query(concat!(
         "INSERT INTO connections (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
     ))
     .bind(connection.organization.as_str())
     .bind(connection.id.as_str())
@@ -95,6 +96,7 @@ async fn insert(tx: &mut SqliteConnection, connection: &Connection) -> Result<()
     .bind(number(connection.revision))
     .bind(&connection.last_error)
     .bind(micros_of(connection.last_used_at))
+    .bind(micros_of(connection.last_failure_at))
     .bind(micros(connection.status_changed_at))
     .bind(connection.created_by.as_str())
     .bind(micros(connection.created_at))
@@ -110,7 +112,8 @@ async fn update(tx: &mut SqliteConnection, connection: &Connection) -> Result<()
         "UPDATE connections SET name = $3, description = $4, provider = $5, config = $6, credential_type = $7, \
          sealed = $8, credential_version = $9, write_enabled = $10, metadata = $11, intent = $12, \
          consecutive_failures = $13, definite_failure = $14, epoch = $15, revision = $16, last_error = $17, \
-         last_used_at = $18, status_changed_at = $19, updated_at = $20 WHERE organization = $1 AND id = $2",
+         last_used_at = $18, last_failure_at = $19, status_changed_at = $20, updated_at = $21 \
+         WHERE organization = $1 AND id = $2",
     )
     .bind(connection.organization.as_str())
     .bind(connection.id.as_str())
@@ -130,6 +133,7 @@ async fn update(tx: &mut SqliteConnection, connection: &Connection) -> Result<()
     .bind(number(connection.revision))
     .bind(&connection.last_error)
     .bind(micros_of(connection.last_used_at))
+    .bind(micros_of(connection.last_failure_at))
     .bind(micros(connection.status_changed_at))
     .bind(micros(connection.updated_at))
     .execute(tx)

@@ -203,6 +203,9 @@ pub struct AttemptOutcome {
     pub epoch: u64,
     /// The connection's credential version when the attempt started.
     pub credential_version: u64,
+    /// When the attempt started, by the database's clock. Attempts that fail side by side, such as those of several syncs
+    /// in one outage, count as one.
+    pub started_at: Timestamp,
     /// How it went.
     pub result: AttemptResult,
 }
@@ -328,11 +331,17 @@ impl Connection {
                 self.last_error = None;
             }
             AttemptResult::Failure { code, message } => {
+                let counting = code.counting();
+                let side_by_side = self
+                    .last_failure_at
+                    .is_some_and(|last| outcome.started_at < last);
+                if counting != Counting::Uncounted && side_by_side {
+                    return;
+                }
                 self.last_error = Some(message.chars().take(1000).collect());
-                match code.counting() {
-                    Counting::Definite => self.health = self.health.after_failure(true),
-                    Counting::Transient => self.health = self.health.after_failure(false),
-                    Counting::Uncounted => {}
+                if counting != Counting::Uncounted {
+                    self.last_failure_at = Some(now);
+                    self.health = self.health.after_failure(counting == Counting::Definite);
                 }
             }
         }

@@ -85,6 +85,8 @@ pub struct Connection {
     pub last_error: Option<String>,
     /// When a run or browsing last succeeded.
     pub last_used_at: Option<Timestamp>,
+    /// When a failure was last counted. Attempts that were under way then do not count again.
+    pub last_failure_at: Option<Timestamp>,
     /// When the public status last changed.
     pub status_changed_at: Timestamp,
     /// Who created it.
@@ -115,6 +117,7 @@ impl Connection {
             revision: 1,
             last_error: None,
             last_used_at: None,
+            last_failure_at: None,
             status_changed_at: now,
             created_by: new.created_by,
             created_at: now,

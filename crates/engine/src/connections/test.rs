@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use tokio::time::timeout;
+use wharf_domain::Timestamp;
 use wharf_domain::audit::{Action, ResourceType};
 use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::connection::{AttemptOutcome, AttemptResult, Connection, Event};
@@ -69,7 +70,7 @@ pub(super) fn refusal(report: CheckReport) -> EngineError {
     }
 }
 
-fn outcome(connection: &Connection, report: &CheckReport) -> AttemptOutcome {
+fn outcome(connection: &Connection, started_at: Timestamp, report: &CheckReport) -> AttemptOutcome {
     let result = match report.error_code() {
         None => AttemptResult::Success { used: false },
         Some(code) => AttemptResult::Failure {
@@ -80,6 +81,7 @@ fn outcome(connection: &Connection, report: &CheckReport) -> AttemptOutcome {
     AttemptOutcome {
         epoch: connection.epoch,
         credential_version: connection.credential_version,
+        started_at,
         result,
     }
 }
@@ -96,8 +98,9 @@ impl Engine {
         if connection.sealed.is_none() {
             return Err(wharf_domain::connection::TransitionError::Archived.into());
         }
+        let started_at = self.repositories().across.now().await?;
         let report = self.check_stored(&connection).await?;
-        let event = Event::PersonTested(outcome(&connection, &report));
+        let event = Event::PersonTested(outcome(&connection, started_at, &report));
         let changes = json!({
             "success": report.success(),
             "error_code": report.error_code(),

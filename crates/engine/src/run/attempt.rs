@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wharf_domain::Timestamp;
 use wharf_domain::audit::{Action, Origin, ResourceType};
 use wharf_domain::connection::{
     AttemptOutcome, AttemptResult, Connection, ConnectionIdentifier, Event, Health,
@@ -22,6 +23,9 @@ use crate::{Engine, EngineError};
 
 /// The longest that a provider's wish to be left alone postpones the next run.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
+
+/// The first wait after a run that failed for a reason that may pass.
+const SOONEST: Duration = Duration::from_mins(1);
 
 /// A worker at work shows that it lives at least this often.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
@@ -51,6 +55,33 @@ impl From<RunError> for Stop {
 impl From<EngineError> for Stop {
     fn from(error: EngineError) -> Self {
         Self::Ours(error)
+    }
+}
+
+/// The connection as it was when the attempt started, and when that was by the database's clock.
+struct UsedConnection {
+    row: Connection,
+    started_at: Timestamp,
+}
+
+/// How soon a sync runs again.
+#[derive(Clone, Copy)]
+struct Pace {
+    polling: Duration,
+    failures: u32,
+}
+
+impl Pace {
+    fn of(sync: &Sync) -> Self {
+        Self {
+            polling: Duration::from_secs(u64::from(sync.settings.polling_interval_seconds)),
+            failures: sync.consecutive_failures,
+        }
+    }
+
+    /// After what may pass by itself: soon at first, later with every failure in a row, never later than usual.
+    fn again(self) -> Duration {
+        (SOONEST * 2u32.saturating_pow(self.failures.min(10))).min(self.polling)
     }
 }
 
@@ -118,43 +149,49 @@ impl<'a> Attempt<'a> {
     }
 
     async fn run(&self) {
-        let runs = &self.engine.repositories().runs;
-        let sync = match runs.load(&self.organization, &self.lease).await {
+        let sync = match self
+            .engine
+            .repositories()
+            .runs
+            .load(&self.organization, &self.lease)
+            .await
+        {
             Ok(sync) => sync,
             Err(error) => return self.give_up(&error),
         };
-        let polling = Duration::from_secs(u64::from(sync.settings.polling_interval_seconds));
+        let pace = Pace::of(&sync);
         let connection = match self.connection(&sync).await {
             Ok(Some(connection)) => connection,
             Ok(None) => {
                 return self
-                    .release(JobEnd::skipped("connection_inactive"), polling)
+                    .release(JobEnd::skipped("connection_inactive"), pace.polling)
                     .await;
             }
-            Err(error) => return self.end_with(&Stop::Ours(error), polling, None).await,
+            Err(error) => return self.end_with(&Stop::Ours(error), pace, None).await,
         };
-        match self.pass(sync, &connection).await {
+        match self.pass(sync, &connection.row).await {
             // The connection hears of it before the lease is released: if the process ends in between, the run is made
             // again and tells again.
             Ok(PassEnd { incomplete }) => {
                 self.tell_connection(&connection, AttemptResult::Success { used: true })
                     .await;
                 let end = incomplete.map_or_else(JobEnd::complete, JobEnd::incomplete);
-                self.release(end, polling).await;
+                self.release(end, pace.polling).await;
             }
-            Err(stop) => self.end_with(&stop, polling, Some(&connection)).await,
+            Err(stop) => self.end_with(&stop, pace, Some(&connection)).await,
         }
     }
 
-    async fn connection(&self, sync: &Sync) -> Result<Option<Connection>, EngineError> {
+    async fn connection(&self, sync: &Sync) -> Result<Option<UsedConnection>, EngineError> {
+        let repositories = self.engine.repositories();
+        let started_at = repositories.across.now().await?;
         let identifier = ConnectionIdentifier::Id(sync.connection.clone());
-        let found = self
-            .engine
-            .repositories()
+        let found = repositories
             .connections
             .find(&self.organization, &identifier)
             .await?;
-        Ok(found.filter(Connection::is_active))
+        let active = found.filter(Connection::is_active);
+        Ok(active.map(|row| UsedConnection { row, started_at }))
     }
 
     async fn pass(&self, sync: Sync, connection: &Connection) -> Result<PassEnd, Stop> {
@@ -189,17 +226,20 @@ impl<'a> Attempt<'a> {
         .await
     }
 
-    async fn end_with(&self, stop: &Stop, polling: Duration, connection: Option<&Connection>) {
+    async fn end_with(&self, stop: &Stop, pace: Pace, connection: Option<&UsedConnection>) {
         match stop {
             Stop::LeaseLost => self.give_up(&RunError::LeaseLost),
             Stop::ConnectionChanged => {
-                self.release(JobEnd::interrupted("connection_changed"), polling)
+                self.release(JobEnd::interrupted("connection_changed"), pace.polling)
                     .await;
             }
             Stop::Ours(error) => {
                 tracing::error!(error = error as &dyn std::error::Error, sync = %self.lease.sync, "a run failed by our own fault");
-                self.release(JobEnd::failed("internal", format!("{error}.")), polling)
-                    .await;
+                self.release(
+                    JobEnd::failed("internal", format!("{error}.")),
+                    pace.again(),
+                )
+                .await;
             }
             Stop::Provider(error) => {
                 tracing::info!(code = %error.code, sync = %self.lease.sync, job = %self.lease.job, "a run failed at the provider");
@@ -208,8 +248,11 @@ impl<'a> Attempt<'a> {
                     .take(1000)
                     .collect();
                 let delay = match error.retry {
-                    Retry::Later { after: Some(after) } => after.min(LONGEST_DELAY).max(polling),
-                    _ => polling,
+                    Retry::Later { after } => pace
+                        .again()
+                        .max(after.unwrap_or_default())
+                        .min(LONGEST_DELAY),
+                    Retry::Never | Retry::Restart => pace.polling,
                 };
                 let end = if error.code == ErrorCode::QuotaRateLimited {
                     JobEnd {
@@ -270,7 +313,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// Applies the attempt's outcome to the connection. A late or stale one changes nothing.
-    async fn tell_connection(&self, connection: &Connection, result: AttemptResult) {
+    async fn tell_connection(&self, used: &UsedConnection, result: AttemptResult) {
+        let UsedConnection {
+            row: connection,
+            started_at,
+        } = used;
         let failed = matches!(result, AttemptResult::Failure { .. });
         let heals = !failed && connection.health != Health::Healthy;
         let audit = (failed || heals).then(|| {
@@ -292,6 +339,7 @@ impl<'a> Attempt<'a> {
         let outcome = AttemptOutcome {
             epoch: connection.epoch,
             credential_version: connection.credential_version,
+            started_at: *started_at,
             result,
         };
         let applied = self

@@ -35,7 +35,10 @@ pub(super) enum Copied {
 impl Copied {
     /// Whether the file was not copied as it was listed, although it may be there.
     pub(super) fn is_unsettled(&self) -> bool {
-        matches!(self, Self::Moved(_, ErrorCode::ResourceChanged) | Self::Failed(..))
+        matches!(
+            self,
+            Self::Moved(_, ErrorCode::ResourceChanged) | Self::Failed(..)
+        )
     }
 }
 

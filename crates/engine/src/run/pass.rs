@@ -331,7 +331,10 @@ impl Troubles {
             Copied::Failed(_, error) if !concerns_file_only(error.code) => {
                 self.in_a_row += 1;
                 let again = ProviderError::permanent(error.code, error.message.clone());
-                self.last = Some(ProviderError { retry: error.retry, ..again });
+                self.last = Some(ProviderError {
+                    retry: error.retry,
+                    ..again
+                });
             }
             Copied::Failed(..) | Copied::Moved(..) => {}
             Copied::Stored(_) => self.in_a_row = 0,

@@ -18,7 +18,7 @@ use wharf_domain::object::SourceId;
 use wharf_domain::plan::Known;
 use wharf_domain::sync::{Lease, Sync, SyncMode};
 use wharf_engine::Worker;
-use wharf_ports::{Commit, RunError, RunRepository};
+use wharf_ports::{Commit, LetGo, RunError, RunRepository};
 
 use crate::world::{LEASE, World};
 
@@ -86,16 +86,9 @@ impl RunRepository for Slow {
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        epoch: u64,
-        pass: u64,
-        limit: u32,
-        audit: NewAuditRow,
+        step: LetGo,
     ) -> Result<u64, RunError> {
-        slowly(
-            self.0
-                .let_go(organization, lease, epoch, pass, limit, audit),
-        )
-        .await
+        slowly(self.0.let_go(organization, lease, step)).await
     }
 
     async fn restart_pass(

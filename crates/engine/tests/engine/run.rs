@@ -523,6 +523,15 @@ async fn what_was_copied_before_the_provider_failed_is_kept() {
     let world = filled(20).await;
     let gone = Failure::permanent(ErrorCode::AuthInvalidCredentials);
     world.source.fail_fetch("media/0019", gone, Times::Once);
+    // By then the account refuses everything.
+    let source = world.source.clone();
+    world.source.before_fetch(move |object| {
+        if object == "media/0019" {
+            let refused = Failure::permanent(ErrorCode::AuthInvalidCredentials);
+            source.fail_page(1, refused, Times::Always);
+        }
+        std::future::ready(())
+    });
     let connection = world.connect("store").await;
     let settings = SyncSettings {
         sync_concurrency: 1,
@@ -557,7 +566,7 @@ async fn an_initial_sync_is_complete_only_when_no_file_changed_under_it() {
     let job = world.last_job(&sync).await;
     assert_eq!(
         (job.complete, job.incomplete_reason.as_deref()),
-        (Some(false), Some("files_changed"))
+        (Some(false), Some("files_failed_or_changed"))
     );
     assert!(world.next_run().await, "another pass follows");
     assert_eq!(world.contents().await, world.source.files());
@@ -610,5 +619,76 @@ async fn blobs_of_another_database_are_never_swept() {
         0,
         "it has never heard of that organization"
     );
+    assert_eq!(world.contents().await, world.source.files());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_the_provider_cannot_deliver_does_not_stop_the_others() {
+    let world = filled(20).await;
+    for (file, code) in [
+        ("media/0003", ErrorCode::ProviderUnavailable),
+        ("media/0011", ErrorCode::NetworkTimeout),
+    ] {
+        world
+            .source
+            .fail_fetch(file, Failure::transient(code), Times::Always);
+    }
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::InitialOnly).await;
+    for pass in 1..=3 {
+        assert!(world.next_run().await, "pass {pass}");
+        let job = world.last_job(&sync).await;
+        assert_eq!(
+            (job.status, job.counters.failed),
+            (JobStatus::Completed, 2),
+            "pass {pass}"
+        );
+        assert_eq!(job.counters.failed_by["provider.unavailable"], 1);
+    }
+    assert_eq!(world.objects(false).await.len(), 18);
+    assert_eq!(
+        world.stored(&sync).await.state,
+        SyncState::Completed,
+        "three passes are enough"
+    );
+    assert_eq!(
+        world
+            .connection(&connection)
+            .await
+            .health
+            .consecutive_failures(),
+        0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_delivers_nothing_ends_the_run_early_and_is_tried_again_soon() {
+    let world = filled(100).await;
+    for file in world.source.files().keys() {
+        world.source.fail_fetch(
+            file,
+            Failure::transient(ErrorCode::ProviderUnavailable),
+            Times::Always,
+        );
+    }
+    let connection = world.connect("store").await;
+    let settings = SyncSettings {
+        polling_interval_seconds: 86_400,
+        ..build::sync_settings()
+    };
+    let sync = world
+        .sync_with(&connection, SyncMode::Continuous, settings)
+        .await;
+    world.run().await;
+    let job = world.last_job(&sync).await;
+    assert_eq!(job.status, JobStatus::Failed);
+    assert!(
+        job.counters.failed < 20,
+        "it did not go through all of them: {}",
+        job.counters.failed
+    );
+    world.source.heal();
+    world.clock.advance(std::time::Duration::from_secs(61));
+    assert!(world.run().await, "not tomorrow");
     assert_eq!(world.contents().await, world.source.files());
 }

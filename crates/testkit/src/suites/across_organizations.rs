@@ -445,7 +445,7 @@ pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
         pass: 1,
         cursor: Some(Cursor("page 2".to_owned())),
         objects_processed: 7,
-        changed_meanwhile: 2,
+        unsettled: 2,
         credential_version: 1,
     };
     let step = Commit {

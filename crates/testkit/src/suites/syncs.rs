@@ -488,7 +488,7 @@ pub async fn a_full_trigger_drops_the_progress_of_an_incomplete_pass(h: Harness)
             pass: 1,
             cursor: Some(Cursor("page 2".to_owned())),
             objects_processed: 1,
-            changed_meanwhile: 2,
+            unsettled: 2,
             credential_version: 3,
         };
         let step = run.step(1, &["media/a"], "1").await;

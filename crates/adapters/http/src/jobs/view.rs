@@ -71,6 +71,8 @@ pub(crate) struct JobMetadata {
     filtered_by: BTreeMap<String, u64>,
     /// Reason → files.
     skipped_by: BTreeMap<String, u64>,
+    /// Error code → files that could not be copied because of it.
+    failed_by: BTreeMap<String, u64>,
     /// Null while it runs.
     complete: Option<bool>,
     incomplete_reason: Option<String>,
@@ -128,6 +130,7 @@ impl JobView {
             metadata: JobMetadata {
                 filtered_by: job.counters.filtered_by,
                 skipped_by: job.counters.skipped_by,
+                failed_by: job.counters.failed_by,
                 complete: job.complete,
                 incomplete_reason: job.incomplete_reason,
             },

@@ -63,11 +63,13 @@ pub(crate) struct ObjectList {
     stats: ObjectListStats,
 }
 
-/// What this page holds; not the whole bucket.
+/// How many objects match, and what this page holds.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ObjectListStats {
-    total_objects: usize,
-    total_blobs: usize,
+    /// On all pages.
+    total_objects: u64,
+    /// On all pages; every object has one.
+    total_blobs: u64,
     avg_blobs_per_object: f64,
     /// Status → objects on this page.
     #[schema(value_type = Object)]
@@ -93,14 +95,15 @@ async fn page(
         .list_objects(caller, &bucket, &filter, &paging.request)
         .await?;
     let pagination = paging.describe(&page);
+    let total_objects = page.total;
     let results: Vec<ObjectView> = page.items.into_iter().map(Into::into).collect();
     let mut objects_by_status = BTreeMap::new();
     for object in &results {
         *objects_by_status.entry(object.status()).or_default() += 1;
     }
     let on_this_page = ObjectListStats {
-        total_objects: results.len(),
-        total_blobs: results.len(),
+        total_objects,
+        total_blobs: total_objects,
         avg_blobs_per_object: if results.is_empty() { 0.0 } else { 1.0 },
         objects_by_status,
     };

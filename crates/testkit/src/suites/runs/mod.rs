@@ -120,7 +120,7 @@ async fn rich_step(h: &Harness, run: &Run<'_>) -> Commit {
             pass: 3,
             cursor: Some(Cursor("seite 2 ✓".to_owned())),
             objects_processed: 5,
-            changed_meanwhile: 2,
+            unsettled: 2,
             credential_version: 1,
         }),
         phase: JobPhase::Verifying,
