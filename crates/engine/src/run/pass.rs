@@ -212,10 +212,10 @@ impl<'a> Pass<'a> {
         let mut committed = Instant::now();
         let mut unsettled = checkpoint.unsettled;
         let mut troubles = Troubles::default();
-        while let Some(copied) = copies.next().await {
-            let copied =
-                copied.unwrap_or_else(|panic| Err(Stop::Ours(EngineError::Internal(panic.into()))));
-            match copied {
+        while let Some(task) = copies.next().await {
+            let outcome =
+                task.unwrap_or_else(|panic| Err(Stop::Ours(EngineError::Internal(panic.into()))));
+            match outcome {
                 Ok(copied) => {
                     unsettled += u64::from(copied.is_unsettled());
                     troubles.note(&copied);
