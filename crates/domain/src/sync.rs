@@ -173,7 +173,7 @@ pub struct Checkpoint {
     pub cursor: Option<Cursor>,
     /// Files dealt with in this pass.
     pub objects_processed: u64,
-    /// Files that changed between being listed and being copied; this pass has not seen them whole.
+    /// Files of this pass that were not copied as they were listed: they changed meanwhile, or failed.
     pub unsettled: u64,
     /// The connection's credential version under which the pass began. A pass never goes on under another one: its
     /// cursor, and what it has seen, belong to one account.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use wharf_domain::audit::{Action, ResourceType};
 use wharf_domain::bucket::Bucket;
-use wharf_domain::connection::{Connection, ConnectionIdentifier};
+use wharf_domain::connection::{Connection, ConnectionIdentifier, PublicStatus};
 use wharf_domain::ids::{ConnectionId, JobId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::job::{Job, JobStatus};
@@ -159,9 +159,13 @@ impl Engine {
         }
         let connection = self.connection_of_sync(caller, &sync.connection).await?;
         if let Some(reason) = connection.status_reason() {
+            let status = connection.status();
+            let way_back = match status {
+                PublicStatus::Failed => "a test that passes brings it back",
+                _ => "set its status to ACTIVE to bring it back",
+            };
             let message = format!(
-                "The connection is {} ({}); a test that passes, or setting its status to ACTIVE, brings it back.",
-                connection.status(),
+                "The connection is {status} ({}): {way_back}.",
                 reason.as_str()
             );
             return Err(EngineError::conflict("connection_inactive", message));

@@ -1,4 +1,4 @@
-//! Repositories on `SQLite`: one file, one process, one writer at a time.
+//! Repositories on `SQLite`: one file, one server, one writer at a time.
 //!
 //! Every write is one `BEGIN IMMEDIATE` transaction on the only connection that may write, so that writes never
 //! interleave; reads go through a small pool of their own and see the last committed state. Times come from `SQLite`'s

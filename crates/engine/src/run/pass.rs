@@ -105,6 +105,7 @@ impl<'a> Pass<'a> {
                         .restart_pass(self.organization, self.lease)
                         .await?;
                     checkpoint = self.begin(checkpoint.pass).await?;
+                    places = Places::default();
                     continue;
                 }
                 Err(stop) => return Err(stop),
@@ -216,10 +217,10 @@ impl<'a> Pass<'a> {
             let outcome =
                 task.unwrap_or_else(|panic| Err(Stop::Ours(EngineError::Internal(panic.into()))));
             match outcome {
-                Ok(copied) => {
-                    unsettled += u64::from(copied.is_unsettled());
-                    troubles.note(&copied);
-                    batch.note(copied);
+                Ok(file) => {
+                    unsettled += u64::from(file.is_unsettled());
+                    troubles.note(&file);
+                    batch.note(file);
                 }
                 Err(stop) => {
                     // What has been copied already is not copied again by the next run.
@@ -268,7 +269,6 @@ impl<'a> Pass<'a> {
         };
         let audit = (!puts.is_empty())
             .then(|| self.audit(json!({"objects": puts.len(), "bytes": counters.bytes})));
-        let published = puts.len() as u64;
         let commit = Commit {
             epoch: self.epoch,
             credential_version: self.credential_version,
@@ -285,7 +285,6 @@ impl<'a> Pass<'a> {
             .runs
             .commit(self.organization, self.lease, commit)
             .await?;
-        metrics::counter!("wharf_objects_published_total").increment(published);
         Ok(())
     }
 

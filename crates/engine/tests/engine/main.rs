@@ -3,5 +3,6 @@
 
 mod connect;
 mod crash;
+mod hostile;
 mod run;
 mod world;

@@ -23,7 +23,7 @@ use wharf_engine::{
 };
 use wharf_keys::FileKeyRing;
 use wharf_memory::{MemoryBlobs, MemoryStore};
-use wharf_ports::{Clock, Repositories};
+use wharf_ports::{Clock, ProviderFactory, Repositories};
 use wharf_testkit::provider::{FakeProviderFactory, FakeSource};
 use wharf_testkit::{FakeClock, SeededIds, build};
 
@@ -93,6 +93,14 @@ impl World {
             parts,
             _key_ring: folder,
         }
+    }
+
+    /// An engine on the same database that opens other providers.
+    pub(crate) fn engine_with(&self, providers: Arc<dyn ProviderFactory>) -> Engine {
+        Engine::new(Parts {
+            providers,
+            ..self.parts.clone()
+        })
     }
 
     /// Sweeps the other world's blobs by what this world's database knows.
