@@ -6,7 +6,7 @@ use wharf_domain::access::{
     ApiKey, ApiKeyHash, Email, Organization, Permission, Principal, Role, User,
 };
 use wharf_domain::audit::{Action, Origin, ResourceType};
-use wharf_domain::ids::{Alphabet, ApiKeyId, OrganizationId};
+use wharf_domain::ids::{Alphabet, ApiKeyId, OrganizationId, UserId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::secret::SecretString;
 use wharf_ports::{IdSource, InsertError, NewApiKey, NewOrganization, NewUser};
@@ -62,16 +62,14 @@ impl Engine {
         let ids = self.ids();
         let email = Email::parse("admin@wharf.local").map_err(InvalidInput::from)?;
         let organization = self.new_organization("default", email);
-        let key = self.new_key_row(
-            &organization.admin.id,
-            admin_key,
-            ApiKeyGrant {
-                name: BOOTSTRAP_KEY_NAME.to_owned(),
-                permission: Permission::Admin,
-                expires_at: None,
-            },
-        );
-        let key = key.await?;
+        let grant = ApiKeyGrant {
+            name: BOOTSTRAP_KEY_NAME.to_owned(),
+            permission: Permission::Admin,
+            expires_at: None,
+        };
+        let key = self
+            .new_key_row(&organization.admin.id, admin_key, grant)
+            .await?;
         let resource = (ResourceType::Organization, organization.id.as_str());
         let changes = json!({"name": organization.name, "admin": organization.admin.email.as_str(), "key": key.name});
         let audit = audit_row(
@@ -293,7 +291,7 @@ impl Engine {
 
     async fn new_key_row(
         &self,
-        user: &wharf_domain::ids::UserId,
+        user: &UserId,
         secret: &SecretString,
         grant: ApiKeyGrant,
     ) -> Result<NewApiKey, EngineError> {

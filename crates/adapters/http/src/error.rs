@@ -14,7 +14,7 @@ use wharf_domain::access::Permission;
 use wharf_domain::input::{FieldError, InvalidInput};
 use wharf_engine::EngineError;
 
-use crate::connections::TestDetails;
+use crate::check_report::TestDetails;
 
 /// Seconds after which a call may be tried again when a part of Wharf is away.
 const RETRY_AFTER: u32 = 2;

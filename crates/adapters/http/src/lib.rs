@@ -7,6 +7,7 @@
 mod authorization;
 mod body;
 mod buckets;
+mod check_report;
 mod connections;
 mod error;
 mod fields;

@@ -2,8 +2,10 @@ use anyhow::Result;
 
 use super::say;
 
-/// Prints the API's `OpenAPI` document.
+/// Prints the `OpenAPI` document of the API, with all keys in order, so that equal documents are equal texts.
 pub(crate) fn run() -> Result<()> {
-    say(&wharf_http::openapi().to_pretty_json()?);
+    let mut document = serde_json::to_value(wharf_http::openapi())?;
+    document.sort_all_objects();
+    say(&serde_json::to_string_pretty(&document)?);
     Ok(())
 }

@@ -17,6 +17,7 @@ use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{ProviderError, Retry, RunError};
 
 use super::pass::{Pass, PassEnd};
+use super::stop::{Stop, concerns_connection};
 use crate::caller::audit_row;
 use crate::connections::CredentialsError;
 use crate::{Engine, EngineError};
@@ -29,34 +30,6 @@ const SOONEST: Duration = Duration::from_mins(1);
 
 /// A worker at work shows that it lives at least this often.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
-
-/// Why a pass stopped before its end.
-pub(super) enum Stop {
-    /// Another worker has the sync, or the sync is gone: leave everything as it is.
-    LeaseLost,
-    /// The connection was suspended, archived or changed.
-    ConnectionChanged,
-    /// The provider failed in a way that concerns the whole run.
-    Provider(ProviderError),
-    /// Our own database, blob store or key ring failed.
-    Ours(EngineError),
-}
-
-impl From<RunError> for Stop {
-    fn from(error: RunError) -> Self {
-        match error {
-            RunError::LeaseLost => Self::LeaseLost,
-            RunError::ConnectionChanged => Self::ConnectionChanged,
-            RunError::Repository(error) => Self::Ours(error.into()),
-        }
-    }
-}
-
-impl From<EngineError> for Stop {
-    fn from(error: EngineError) -> Self {
-        Self::Ours(error)
-    }
-}
 
 /// The connection as it was when the attempt started, and when that was by the database's clock.
 struct UsedConnection {
@@ -358,19 +331,4 @@ impl<'a> Attempt<'a> {
             tracing::warn!(%error, connection = %connection.id, "could not store the outcome of a run");
         }
     }
-}
-
-/// Whether a run's failure speaks about its connection; what is wrong with a path concerns the sync alone.
-fn concerns_connection(code: ErrorCode) -> bool {
-    !matches!(
-        code,
-        ErrorCode::PermDenied
-            | ErrorCode::PermPolicyBlocked
-            | ErrorCode::ConfigInvalid
-            | ErrorCode::ConfigWrongRegion
-            | ErrorCode::ResourceNotFound
-            | ErrorCode::ResourceArchived
-            | ErrorCode::ResourceChanged
-            | ErrorCode::IntegrityMismatch
-    )
 }

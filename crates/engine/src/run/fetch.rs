@@ -13,8 +13,8 @@ use wharf_domain::plan::{Entry, Known};
 use wharf_domain::provider::Provider;
 use wharf_ports::{BlobError, Fetched, OpenProvider, ProviderError, Put};
 
-use super::attempt::Stop;
 use super::retry::with_retries;
+use super::stop::{Stop, concerns_file_only};
 use crate::{Engine, EngineError};
 
 /// A file may arrive as slowly as this many bytes a second …
@@ -168,18 +168,4 @@ impl Copier {
             },
         }))
     }
-}
-
-/// Whether a failure to copy speaks about that file alone.
-pub(super) fn concerns_file_only(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::PermDenied
-            | ErrorCode::PermPolicyBlocked
-            | ErrorCode::ResourceArchived
-            | ErrorCode::IntegrityMismatch
-            | ErrorCode::ProtocolUnexpectedResponse
-            | ErrorCode::ConfigInvalid
-            | ErrorCode::Internal
-    )
 }

@@ -7,6 +7,7 @@ mod attempt;
 mod fetch;
 mod pass;
 mod retry;
+mod stop;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,9 +18,9 @@ use wharf_domain::plan::{PagePlan, plan_page};
 use wharf_domain::sync::{Checkpoint, Cursor, Lease, Sync, SyncMode};
 use wharf_ports::{Commit, LetGo, ListingPage, OpenProvider, ProviderError, Put, Retry};
 
-use super::attempt::Stop;
-use super::fetch::{Copied, Copier, concerns_file_only};
+use super::fetch::{Copied, Copier};
 use super::retry::with_retries;
+use super::stop::{Stop, concerns_file_only};
 use crate::caller::audit_row;
 use crate::{Engine, EngineError};
 

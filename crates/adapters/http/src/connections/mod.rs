@@ -13,8 +13,6 @@ mod view;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use test::TestDetails;
-
 use crate::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
