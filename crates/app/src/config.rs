@@ -8,6 +8,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Deserializer};
+use tracing_subscriber::filter::LevelFilter;
 use wharf_domain::secret::SecretString;
 use wharf_egress::{AllowEntry, Policy};
 
@@ -167,7 +168,7 @@ impl Config {
                     path.display()
                 )));
             }
-            figment = figment.merge(Toml::file_exact(path));
+            figment = figment.merge(Toml::string(&read_toml(path)?));
         }
         figment = figment.merge(Env::prefixed("WHARF_").ignore(&NOT_SETTINGS).split("__"));
         let config: Self = figment.extract().map_err(|error| {
@@ -183,6 +184,18 @@ impl Config {
     }
 
     fn check_bounds(&self) -> Result<(), ConfigError> {
+        if self.data_dir.as_os_str().is_empty() {
+            return Err(ConfigError("data_dir must not be empty".to_owned()));
+        }
+        if !is_log_level(&self.log.level) {
+            return Err(ConfigError(
+                "log.level must be error, warn, info, debug or trace, or such with modules: info,wharf_engine=debug"
+                    .to_owned(),
+            ));
+        }
+        if self.sync.workers.is_some_and(|workers| workers > 256) {
+            return Err(ConfigError("sync.workers must be at most 256".to_owned()));
+        }
         if self.sync.workers == Some(0) {
             return Err(ConfigError(
                 "sync.workers must be at least 1; use `serve --role api` for none".to_owned(),
@@ -223,15 +236,18 @@ impl Config {
         };
         let text = url.expose();
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            Ok(Database::Postgres(url.duplicate()))
+            match url::Url::parse(text) {
+                Ok(_) => Ok(Database::Postgres(url.duplicate())),
+                Err(error) => Err(ConfigError(format!("database_url is no URL: {error}"))),
+            }
         } else if let Some(path) = text
             .strip_prefix("sqlite://")
-            .filter(|path| !path.is_empty())
+            .filter(|path| !path.is_empty() && !path.contains('?'))
         {
             Ok(Database::Sqlite(PathBuf::from(path)))
         } else {
             Err(ConfigError(
-                "database_url must start with sqlite:// or postgres://".to_owned(),
+                "database_url must be sqlite:// and a path without parameters, or a postgres:// URL".to_owned(),
             ))
         }
     }
@@ -305,9 +321,37 @@ fn describe(error: &figment::Error) -> String {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             format!("{path}: expected {expected}")
         }
-        Kind::Message(message) => format!("{path}: {message}"),
+        Kind::Message(message) => {
+            format!("{path}: {}", message.lines().next().unwrap_or_default())
+        }
         other => format!("{path}: {other}"),
     }
+}
+
+/// The file's text, if it is TOML. The parser's own report would quote the line, which may hold a secret.
+fn read_toml(path: &Path) -> Result<String, ConfigError> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigError(format!("{shown} cannot be read: {error}")))?;
+    match text.parse::<toml::Table>() {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            Err(ConfigError(format!(
+                "{shown} is not TOML, line {line}: {}",
+                error.message()
+            )))
+        }
+    }
+}
+
+/// Whether every part of a log level is `level` or `module=level`.
+fn is_log_level(text: &str) -> bool {
+    text.split(',').map(str::trim).all(|part| {
+        let level = part.split_once('=').map_or(part, |(_, level)| level);
+        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
+    })
 }
 
 fn file_path(url: &str) -> Option<PathBuf> {
@@ -446,6 +490,29 @@ mod tests {
         );
         let error = from_toml("database_url = 12345").expect_err("not a text");
         assert!(!error.contains("12345"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_is_told_by_line_without_quoting_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("wharf.toml");
+        let text = "listen = \"127.0.0.1:1\"\ndatabase_url = \"postgres://u:hunter2@db/wharf\n";
+        std::fs::write(&file, text).expect("written");
+        let error = Config::load(Some(&file)).expect_err("not TOML").to_string();
+        assert!(
+            error.contains("line 2") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn log_levels_are_words_that_logging_knows() {
+        for level in ["info", "WARN", "info,wharf_engine=debug", "off"] {
+            assert!(is_log_level(level), "{level}");
+        }
+        for level in ["loud", "", "info,", "wharf=loud", "nope!!=="] {
+            assert!(!is_log_level(level), "{level}");
+        }
     }
 
     #[test]

@@ -15,11 +15,9 @@ use crate::config::{Log, LogFormat};
 /// the log, whatever the level.
 const TALKATIVE: [&str; 4] = ["aws_", "h2", "hyper", "rustls"];
 
-/// Starts logging. An unreadable level falls back to `info`, with a warning.
+/// Starts logging at a level that was checked when the settings were read.
 pub(crate) fn log_to_stderr(log: &Log) {
-    let parsed = EnvFilter::builder().parse(&log.level);
-    let unreadable = parsed.is_err();
-    let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::new(&log.level);
     let terminal = std::io::stderr().is_terminal();
     let format = log.format.unwrap_or(if terminal {
         LogFormat::Pretty
@@ -42,9 +40,6 @@ pub(crate) fn log_to_stderr(log: &Log) {
             .finish()
             .with(filter_fn(is_discreet))
             .init(),
-    }
-    if unreadable {
-        tracing::warn!("log.level cannot be read; info is used");
     }
 }
 

@@ -171,6 +171,17 @@ pub struct NewAuditRow {
     pub changes: Value,
 }
 
+impl NewAuditRow {
+    /// The same row with one more fact among its changes, which only the step that stores it knows.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        if let Some(changes) = self.changes.as_object_mut() {
+            changes.insert(key.to_owned(), value.into());
+        }
+        self
+    }
+}
+
 /// A stored audit row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRow {

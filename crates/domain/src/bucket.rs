@@ -6,7 +6,8 @@ use crate::ids::{BucketId, NamespaceId};
 use crate::input::FieldError;
 use crate::{Metadata, Timestamp};
 
-/// A bucket's name: 1 to 100 characters without control characters, not shaped like an identifier.
+/// A bucket's name: 1 to 100 characters without control characters, not shaped like an identifier, and not
+/// `list`, which has a meaning of its own in addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BucketName(String);
 
@@ -17,11 +18,11 @@ impl BucketName {
         if (1..=100).contains(&text.chars().count())
             && !text.chars().any(char::is_control)
             && !text.starts_with("bkt_")
+            && text != "list"
         {
             Ok(Self(text.to_owned()))
         } else {
-            let message =
-                "must have 1 to 100 characters, no control characters, and not start with bkt_";
+            let message = "must have 1 to 100 characters, no control characters, not start with bkt_ and not be list";
             Err(FieldError::new("bucket_name", "string_pattern", message))
         }
     }

@@ -7,7 +7,8 @@ use crate::input::FieldError;
 /// The namespace that every organization has, and that a request without `X-Namespace` means.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
-/// A namespace's name: 3 to 64 characters of `a-z A-Z 0-9 _ -`, not shaped like an identifier.
+/// A namespace's name: 3 to 64 characters of `a-z A-Z 0-9 _ -`, not shaped like an identifier, and not `list`,
+/// which has a meaning of its own in addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamespaceName(String);
 
@@ -17,11 +18,10 @@ impl NamespaceName {
         let plain = text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if (3..=64).contains(&text.len()) && plain && !text.starts_with("ns_") {
+        if (3..=64).contains(&text.len()) && plain && !text.starts_with("ns_") && text != "list" {
             Ok(Self(text.to_owned()))
         } else {
-            let message =
-                "must have 3 to 64 characters of a-z, A-Z, 0-9, _ and -, and not start with ns_";
+            let message = "must have 3 to 64 characters of a-z, A-Z, 0-9, _ and -, not start with ns_ and not be list";
             Err(FieldError::new("namespace_name", "string_pattern", message))
         }
     }

@@ -84,6 +84,15 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The page of a list that holds nothing.
+    pub fn empty() -> Self {
+        Self {
+            items: Vec::new(),
+            next: None,
+            total: 0,
+        }
+    }
+
     /// The same page with every item turned into something else.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page {

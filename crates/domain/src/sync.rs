@@ -175,6 +175,8 @@ pub struct Checkpoint {
     pub objects_processed: u64,
     /// Files of this pass that were not copied as they were listed: they changed meanwhile, or failed.
     pub unsettled: u64,
+    /// Passes that an initial sync has made in addition to its first, for unsettled files.
+    pub extra_passes: u32,
     /// The connection's credential version under which the pass began. A pass never goes on under another one: its
     /// cursor, and what it has seen, belong to one account.
     pub credential_version: u64,
@@ -188,6 +190,7 @@ impl Checkpoint {
             cursor: None,
             objects_processed: 0,
             unsettled: 0,
+            extra_passes: 0,
             credential_version,
         }
     }

@@ -28,12 +28,13 @@ impl fmt::Debug for ObjectContent {
 }
 
 impl Engine {
-    /// An object of a bucket, tombstones included.
+    /// An object of a bucket; a tombstone only if it may be one.
     pub async fn object(
         &self,
         caller: &Caller,
         bucket: &Bucket,
         id: &str,
+        include_deleted: bool,
     ) -> Result<Object, EngineError> {
         let missing = || EngineError::not_found("object", id);
         let parsed = id.parse().map_err(|_| missing())?;
@@ -42,7 +43,9 @@ impl Engine {
             .objects
             .find(caller.organization(), &bucket.id, &parsed)
             .await?;
-        found.ok_or_else(missing)
+        found
+            .filter(|object| include_deleted || object.deleted.is_none())
+            .ok_or_else(missing)
     }
 
     /// The bucket's objects, newest first.

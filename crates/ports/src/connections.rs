@@ -58,7 +58,8 @@ pub trait ConnectionRepository: Send + Sync {
     ) -> Result<Page<Connection>, RepositoryError>;
 
     /// Applies events, in order and as one step, to the connection as it is stored now ([`Connection::apply`] under a
-    /// row lock), and stores the result with the audit rows if anything changed; if nothing changed, nothing is stored.
+    /// row lock), and stores the result with the audit rows if anything changed, each row telling the status
+    /// before and after ([`Transition::told_in`]); if nothing changed, nothing is stored.
     ///
     /// With `if_revision`, the stored revision must be that one, else `RevisionConflict`. When the connection becomes
     /// archived, its sealed credentials are gone from the row and its syncs stop (state `connection_archived`, nothing

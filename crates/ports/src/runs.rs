@@ -126,13 +126,6 @@ pub trait RunRepository: Send + std::marker::Sync {
         step: LetGo,
     ) -> Result<u64, RunError>;
 
-    /// Forgets the checkpoint, so that the next listing starts over; the catalogue stays.
-    async fn restart_pass(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-    ) -> Result<(), RunError>;
-
     /// Ends the job and releases the lease. A complete pass (`Completed` without `incomplete_reason`) clears the
     /// checkpoint and, on an `initial_only` sync, makes the sync `completed` with nothing planned. Otherwise the sync is
     /// due again after `delay` (at once if a job is queued). `Completed` resets the sync's failure count and error, sets

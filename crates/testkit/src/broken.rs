@@ -153,14 +153,6 @@ impl RunRepository for Unfenced {
         self.runs.let_go(organization, lease, step).await
     }
 
-    async fn restart_pass(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-    ) -> Result<(), RunError> {
-        self.runs.restart_pass(organization, lease).await
-    }
-
     async fn finish(
         &self,
         organization: &OrganizationId,

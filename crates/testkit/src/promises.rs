@@ -145,7 +145,6 @@ macro_rules! each_repository_promise {
                 seen_names_that_the_bucket_does_not_have_are_passed_over,
                 what_a_person_removed_stays_the_persons_tombstone,
                 a_tombstone_comes_back_to_life_when_it_is_published_again,
-                a_restarted_pass_forgets_the_checkpoint_and_keeps_the_catalogue,
                 a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next,
                 a_complete_pass_completes_a_sync_that_runs_once,
                 an_incomplete_pass_is_gone_on_with_whatever_the_mode,

@@ -1,5 +1,7 @@
 //! Request bodies: bounded, strict JSON, read field by field.
 
+use std::time::Duration;
+
 use axum::body::Body as Incoming;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
@@ -13,6 +15,8 @@ use crate::json::{Strict, nul_characters};
 
 /// Most bytes of a body.
 pub(crate) const LIMIT: usize = 256 * 1024;
+/// How long a body may take to arrive: long enough for a slow line, short enough not to hold up a shutdown.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A body that is a JSON object; an empty body or `null` counts as an empty object.
 pub(crate) struct Body(Reader);
@@ -40,7 +44,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = collect(&parts.headers, body).await?;
+        let bytes = tokio::time::timeout(PATIENCE, collect(&parts.headers, body))
+            .await
+            .map_err(|_| ApiError::body_too_slow(PATIENCE))??;
         if bytes.trim_ascii().is_empty() {
             return Ok(Self(Reader::new("", Map::new())));
         }

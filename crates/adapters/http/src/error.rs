@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt::Write;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
@@ -141,6 +142,14 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn body_too_slow(limit: Duration) -> Self {
+        let message = format!(
+            "The body did not arrive within {} seconds; send it again.",
+            limit.as_secs()
+        );
+        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutError", message)
+    }
+
     pub(crate) fn not_json() -> Self {
         let message = "The body must be JSON; send it with `Content-Type: application/json`.";
         Self::new(
@@ -166,6 +175,7 @@ impl ApiError {
         let listed: Vec<Value> = errors
             .0
             .iter()
+            .take(MOST_LISTED)
             .map(|error| validation_error(part, error))
             .collect();
         Self::new(
@@ -197,10 +207,23 @@ impl ApiError {
 }
 
 fn validation_error(part: Part, error: &FieldError) -> Value {
-    let location: Vec<&str> = std::iter::once(part.as_str())
+    let location: Vec<String> = std::iter::once(part.as_str())
         .chain(error.location.iter().map(String::as_str))
+        .map(shortened)
         .collect();
     json!({"type": error.kind, "location": location, "message": error.message})
+}
+
+/// Mistakes that one answer lists; the message tells how many more there are.
+const MOST_LISTED: usize = 50;
+
+/// A key that somebody sent, cut where it could be used to make an answer large.
+fn shortened(key: &str) -> String {
+    const LONGEST: usize = 64;
+    match key.char_indices().nth(LONGEST) {
+        None => key.to_owned(),
+        Some((end, _)) => format!("{}…", &key[..end]),
+    }
 }
 
 /// The first mistakes in one sentence, since some clients show the message only.
@@ -209,7 +232,12 @@ fn summary(part: Part, errors: &InvalidInput) -> String {
     let mut text = format!("The request's {} is invalid: ", part.as_str());
     for (i, error) in errors.0.iter().take(SHOWN).enumerate() {
         let separator = if i == 0 { "" } else { "; " };
-        let path = error.path();
+        let path = error
+            .location
+            .iter()
+            .map(|key| shortened(key))
+            .collect::<Vec<_>>()
+            .join(".");
         let colon = if path.is_empty() { "" } else { ": " };
         // Writing to a string does not fail.
         let _ = write!(text, "{separator}{path}{colon}{}", error.message);

@@ -70,7 +70,7 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    /// The wish in the bodies of some lists. It wins over the query's.
+    /// The wish in the bodies of some lists. The query's wins over it.
     pub(crate) fn read_body(reader: &mut Reader) -> Self {
         let narrow = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
         let limit = narrow(reader.integer("limit", 1, PageRequest::MAX_LIMIT.into()));
@@ -139,21 +139,21 @@ const PAGING_KEYS: [&str; 7] = [
 ];
 
 impl Paging {
-    /// Reads the wish in the query, with a body's wish on top, and ends the reading of the query.
+    /// Reads the wish in the query, with a body's wish beneath it, and ends the reading of the query.
     ///
     /// # Errors
     /// Every mistake in the query.
     pub(crate) fn read(mut query: Query, body: Wish) -> Result<Self, ApiError> {
         let in_query = Wish::read_query(&mut query);
-        let limit = body
+        // The query wins, so that a link of ours leads on whatever body it is followed with.
+        let limit = in_query
             .limit
-            .or(in_query.limit)
+            .or(body.limit)
             .unwrap_or(PageRequest::DEFAULT_LIMIT);
-        // A place in the body hides every place in the query, since it wins as a whole.
-        let place = if body.offset.or(body.page).is_some() {
-            body
-        } else {
+        let place = if in_query.offset.or(in_query.page).is_some() {
             in_query
+        } else {
+            body
         };
         let cursor = Self::cursor(&mut query);
         let include_total = query.boolean("include_total").unwrap_or(false);
@@ -236,12 +236,8 @@ impl Paging {
                         self.link("cursor", &cursor.to_string())
                     }
                 });
-                let before = offset.saturating_sub(*limit).to_string();
-                (
-                    Some(offset / limit + 1),
-                    next,
-                    (*offset > 0).then(|| self.link("offset", &before)),
-                )
+                let previous = (*offset > 0).then(|| self.link_to_page_before(*offset, page.total));
+                (Some(offset / limit + 1), next, previous)
             }
             PageStart::After(_) => (
                 None,
@@ -262,8 +258,20 @@ impl Paging {
         }
     }
 
+    /// The page that ends where this one starts; from beyond the end of the list, its last page.
+    fn link_to_page_before(&self, offset: u32, total: u64) -> String {
+        let end = u32::try_from(total).unwrap_or(u32::MAX).min(offset);
+        let limit = self.request.limit.min(end.max(1));
+        let before = end.saturating_sub(limit).to_string();
+        self.link_of(limit, "offset", &before)
+    }
+
     fn link(&self, key: &str, value: &str) -> String {
-        let limit = self.request.limit.to_string();
+        self.link_of(self.request.limit, key, value)
+    }
+
+    fn link_of(&self, limit: u32, key: &str, value: &str) -> String {
+        let limit = limit.to_string();
         let place = [("limit", limit.as_str()), (key, value)];
         let kept = self
             .kept
@@ -316,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_wins_over_the_query() {
+    fn the_query_wins_over_the_body() {
         let body = Wish {
             limit: Some(3),
             offset: None,
@@ -324,6 +332,11 @@ mod tests {
         };
         let paging =
             Paging::read(Query::parse("/x?limit=50&offset=7"), body).expect("good parameters");
+        assert_eq!(
+            (paging.request.limit, paging.request.start),
+            (50, PageStart::Offset(7))
+        );
+        let paging = Paging::read(Query::parse("/x"), body).expect("good parameters");
         assert_eq!(
             (paging.request.limit, paging.request.start),
             (3, PageStart::Offset(3))

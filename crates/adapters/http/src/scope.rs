@@ -36,10 +36,13 @@ impl FromRequestParts<ApiState> for InNamespace {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
         let Authorized(caller) = Authorized::from_request_parts(parts, state).await?;
-        let named = parts
-            .headers
-            .get(NAMESPACE_HEADER)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let mut given = parts.headers.get_all(NAMESPACE_HEADER).iter();
+        let named = given.next();
+        if given.any(|other| Some(other) != named) {
+            let message = "X-Namespace is given twice with different values; give it once.";
+            return Err(ApiError::bad_request(message));
+        }
+        let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()));
         let identifier = named.as_deref().map_or(DEFAULT_NAMESPACE, str::trim);
         let identifier = if identifier.is_empty() {
             DEFAULT_NAMESPACE

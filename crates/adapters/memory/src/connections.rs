@@ -173,7 +173,7 @@ impl ConnectionRepository for MemoryStore {
                 state.stop_syncs(id, now);
             }
             for row in audit {
-                state.record(organization, now, row);
+                state.record(organization, now, applied.told_in(row));
             }
         }
         Ok(applied)

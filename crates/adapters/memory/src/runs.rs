@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::Bucket;
@@ -139,14 +138,6 @@ fn without(passed_over: &[Put], mut counters: Counters) -> Counters {
     counters
 }
 
-/// The audit row with a number among its changes.
-fn telling(mut row: NewAuditRow, name: &str, number: u64) -> NewAuditRow {
-    if let Value::Object(changes) = &mut row.changes {
-        changes.insert(name.to_owned(), number.into());
-    }
-    row
-}
-
 /// What the end of a run means for its sync.
 fn wind_up(stored: &mut StoredSync, lease: &Lease, end: &JobEnd, delay: Duration, now: Timestamp) {
     stored.lease = None;
@@ -269,7 +260,7 @@ impl RunRepository for MemoryStore {
         match commit.audit {
             Some(row) if passed_over.is_empty() => state.record(organization, now, row),
             Some(row) if arrived > 0 => {
-                let row = telling(row, "passed_over", passed_over.len() as u64);
+                let row = row.clone().with("passed_over", passed_over.len() as u64);
                 state.record(organization, now, row);
             }
             _ => {}
@@ -309,21 +300,9 @@ impl RunRepository for MemoryStore {
             now,
         );
         if deleted > 0 {
-            state.record(organization, now, telling(step.audit, "deleted", deleted));
+            state.record(organization, now, step.audit.with("deleted", deleted));
         }
         Ok(unseen.len() as u64)
-    }
-
-    async fn restart_pass(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-    ) -> Result<(), RunError> {
-        let (mut state, now) = self.open();
-        let stored = state.leased(organization, lease)?;
-        stored.sync.checkpoint = None;
-        stored.extend_lease(now);
-        Ok(())
     }
 
     async fn finish(

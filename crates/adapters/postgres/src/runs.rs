@@ -259,15 +259,6 @@ fn without(passed_over: &[&Put], mut counters: Counters) -> Counters {
     counters
 }
 
-/// The audit row with a number among its changes.
-fn telling(row: &NewAuditRow, name: &str, number: u64) -> NewAuditRow {
-    let mut row = row.clone();
-    if let Some(changes) = row.changes.as_object_mut() {
-        changes.insert(name.into(), number.into());
-    }
-    row
-}
-
 impl Store {
     async fn load_leased(&self, organization: &OrganizationId, lease: &Lease) -> Outcome<Sync> {
         let mut connection = self.read().await?;
@@ -366,7 +357,7 @@ impl Store {
         match &commit.audit {
             Some(row) if passed_over.is_empty() => audit::store(tx, organization, row, now).await?,
             Some(row) if !published.is_empty() => {
-                let row = telling(row, "passed_over", passed_over.len() as u64);
+                let row = row.clone().with("passed_over", passed_over.len() as u64);
                 audit::store(tx, organization, &row, now).await?;
             }
             _ => {}
@@ -408,30 +399,10 @@ impl Store {
         };
         advance(tx, organization, lease, sync, progress, now).await?;
         if deleted > 0 {
-            let row = telling(&step.audit, "deleted", deleted);
+            let row = step.audit.clone().with("deleted", deleted);
             audit::store(tx, organization, &row, now).await?;
         }
         Ok(u64::try_from(let_go.len()).unwrap_or(u64::MAX))
-    }
-
-    async fn forget_checkpoint(
-        &self,
-        tx: &mut PgConnection,
-        organization: &OrganizationId,
-        lease: &Lease,
-    ) -> Outcome<()> {
-        hold(tx, organization, lease).await?;
-        let now = self.now(tx).await?;
-        sqlx::query(
-            "UPDATE syncs SET checkpoint = NULL, lease_expires_at = $3 + lease_ttl * INTERVAL '1 microsecond', updated_at = $3 \
-             WHERE organization = $1 AND id = $2",
-        )
-        .bind(organization.as_str())
-        .bind(lease.sync.as_str())
-        .bind(now)
-        .execute(&mut *tx)
-        .await?;
-        Ok(())
     }
 
     async fn finish_job(
@@ -529,15 +500,6 @@ impl RunRepository for Store {
         step: LetGo,
     ) -> Result<u64, RunError> {
         in_transaction!(self, tx => self.let_go_unseen(&mut tx, organization, lease, &step))
-            .map_err(Failure::into_port)
-    }
-
-    async fn restart_pass(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-    ) -> Result<(), RunError> {
-        in_transaction!(self, tx => self.forget_checkpoint(&mut tx, organization, lease))
             .map_err(Failure::into_port)
     }
 

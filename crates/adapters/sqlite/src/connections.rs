@@ -295,7 +295,7 @@ impl Store {
             syncs::stop_archived(tx, organization, id, now).await?;
         }
         for row in audit {
-            audit::store(tx, organization, row, now).await?;
+            audit::store(tx, organization, &transition.told_in(row.clone()), now).await?;
         }
         let overwritten = had.is_some() && had != connection.sealed;
         Ok((transition, overwritten))

@@ -6,6 +6,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::{Connection, ConnectionName, SealedCredentials};
+use crate::audit::NewAuditRow;
 use crate::error_code::{Counting, ErrorCode};
 use crate::provider::{CredentialType, ProviderConfig};
 use crate::{Metadata, Timestamp};
@@ -273,6 +274,20 @@ pub struct Transition {
     pub changed: bool,
     /// The status before and after, when it changed.
     pub status_change: Option<(PublicStatus, PublicStatus)>,
+}
+
+impl Transition {
+    /// The audit row of this transition, telling the status before and after where it changed.
+    #[must_use]
+    pub fn told_in(&self, row: NewAuditRow) -> NewAuditRow {
+        match self.status_change {
+            Some((from, to)) => {
+                let change = serde_json::json!({"from": from.as_str(), "to": to.as_str()});
+                row.with("status", change)
+            }
+            None => row,
+        }
+    }
 }
 
 /// An event that the connection's state does not allow.

@@ -25,6 +25,11 @@ impl ConnectionName {
             refuse("string_too_long", "must have at most 100 characters")
         } else if name.chars().any(char::is_control) {
             refuse("string_pattern", "must not contain control characters")
+        } else if name == "list" {
+            refuse(
+                "reserved",
+                "must not be list, which has a meaning of its own in addresses",
+            )
         } else if name.starts_with("conn_") {
             refuse(
                 "string_pattern",
@@ -74,6 +79,7 @@ mod tests {
     #[test]
     fn names_that_could_be_identifiers_are_refused() {
         for text in [
+            "list",
             "",
             "   ",
             "conn_x",

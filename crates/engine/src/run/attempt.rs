@@ -291,15 +291,22 @@ impl<'a> Attempt<'a> {
             row: connection,
             started_at,
         } = used;
-        let failed = matches!(result, AttemptResult::Failure { .. });
-        let heals = !failed && connection.health != Health::Healthy;
-        let audit = (failed || heals).then(|| {
-            let action = if failed {
-                Action::ConnectionFailed
-            } else {
+        let failure = match &result {
+            AttemptResult::Failure { code, .. } => Some(code.as_str()),
+            AttemptResult::Success { .. } => None,
+        };
+        let heals = failure.is_none() && connection.health != Health::Healthy;
+        let audit = (failure.is_some() || heals).then(|| {
+            let action = if heals {
                 Action::ConnectionUpdated
+            } else {
+                Action::ConnectionFailed
             };
-            let changes = json!({"sync_job_id": self.lease.job.as_str(), "success": !failed});
+            let changes = json!({
+                "sync_job_id": self.lease.job.as_str(),
+                "success": heals,
+                "error_code": failure,
+            });
             let resource = (ResourceType::Connection, connection.id.as_str());
             audit_row(
                 self.engine.ids(),

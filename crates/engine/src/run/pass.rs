@@ -30,8 +30,8 @@ const PAGE: u32 = 1000;
 const BATCH: usize = 100;
 /// … or when the last commit is this long ago.
 const BATCH_AGE: Duration = Duration::from_secs(2);
-/// Passes that an initial sync makes for files that failed or changed.
-const INITIAL_PASSES: u64 = 3;
+/// Passes that an initial sync makes in addition for files that failed or changed.
+const EXTRA_PASSES: u32 = 2;
 /// So many files in a row that the provider fails to deliver are not the files' fault.
 const TOO_MANY: usize = 5;
 /// Vanished files let go in one step.
@@ -83,12 +83,9 @@ impl<'a> Pass<'a> {
 
     pub(super) async fn run(mut self) -> Result<PassEnd, Stop> {
         let mut checkpoint = match self.sync.checkpoint.take() {
-            Some(checkpoint) if checkpoint.credential_version == self.credential_version => {
-                checkpoint
-            }
-            // What was seen through other credentials says nothing about this account.
-            Some(checkpoint) => self.begin(checkpoint.pass).await?,
-            None => self.begin(self.sync.last_pass).await?,
+            Some(checkpoint) if self.can_go_on(&checkpoint) => checkpoint,
+            Some(checkpoint) => self.begin(checkpoint.pass, checkpoint.extra_passes).await?,
+            None => self.begin(self.sync.last_pass, 0).await?,
         };
         let mut restarted = false;
         let mut budget = self.sync.settings.max_objects_per_run;
@@ -99,12 +96,7 @@ impl<'a> Pass<'a> {
                 Ok(page) => page,
                 Err(Stop::Provider(error)) if error.retry == Retry::Restart && !restarted => {
                     restarted = true;
-                    self.engine
-                        .repositories()
-                        .runs
-                        .restart_pass(self.organization, self.lease)
-                        .await?;
-                    checkpoint = self.begin(checkpoint.pass).await?;
+                    checkpoint = self.begin(checkpoint.pass, checkpoint.extra_passes).await?;
                     places = Places::default();
                     continue;
                 }
@@ -134,9 +126,9 @@ impl<'a> Pass<'a> {
         // A continuous sync looks again in its next pass. An initial one gets some more passes for what was not copied
         // as it was listed; a file that fails in each of them does not keep it from its end.
         let once = self.sync.mode == SyncMode::InitialOnly;
-        if once && checkpoint.unsettled > 0 && checkpoint.pass < INITIAL_PASSES {
-            let runs = &self.engine.repositories().runs;
-            runs.restart_pass(self.organization, self.lease).await?;
+        if once && checkpoint.unsettled > 0 && checkpoint.extra_passes < EXTRA_PASSES {
+            self.begin(checkpoint.pass, checkpoint.extra_passes + 1)
+                .await?;
             return Ok(PassEnd {
                 incomplete: Some("files_failed_or_changed"),
             });
@@ -144,10 +136,19 @@ impl<'a> Pass<'a> {
         Ok(PassEnd { incomplete: None })
     }
 
+    /// Whether the pass can be continued where it stands: it has come somewhere, and under the same credentials. What was
+    /// seen through others says nothing about this account.
+    fn can_go_on(&self, checkpoint: &Checkpoint) -> bool {
+        checkpoint.cursor.is_some() && checkpoint.credential_version == self.credential_version
+    }
+
     /// Starts a new pass. Its number is stored before anything is listed, so that a pass which begins again after a
     /// crash never shares the marks of an earlier listing.
-    async fn begin(&self, last_pass: u64) -> Result<Checkpoint, Stop> {
-        let checkpoint = Checkpoint::start(last_pass, self.credential_version);
+    async fn begin(&self, last_pass: u64, extra_passes: u32) -> Result<Checkpoint, Stop> {
+        let checkpoint = Checkpoint {
+            extra_passes,
+            ..Checkpoint::start(last_pass, self.credential_version)
+        };
         self.commit(
             checkpoint.pass,
             Batch {
@@ -246,6 +247,7 @@ impl<'a> Pass<'a> {
             cursor: page.next,
             objects_processed: checkpoint.objects_processed + listed,
             unsettled,
+            extra_passes: checkpoint.extra_passes,
             credential_version: checkpoint.credential_version,
         };
         batch.checkpoint = Some(next.clone());

@@ -91,14 +91,6 @@ impl RunRepository for Slow {
         slowly(self.0.let_go(organization, lease, step)).await
     }
 
-    async fn restart_pass(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-    ) -> Result<(), RunError> {
-        slowly(self.0.restart_pass(organization, lease)).await
-    }
-
     async fn finish(
         &self,
         organization: &OrganizationId,

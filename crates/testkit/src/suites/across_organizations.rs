@@ -446,6 +446,7 @@ pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
         cursor: Some(Cursor("page 2".to_owned())),
         objects_processed: 7,
         unsettled: 2,
+        extra_passes: 1,
         credential_version: 1,
     };
     let step = Commit {

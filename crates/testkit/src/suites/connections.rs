@@ -1,5 +1,6 @@
 //! What [`ConnectionRepository`](wharf_ports::ConnectionRepository) promises.
 
+use serde_json::json;
 use wharf_domain::audit::Action;
 use wharf_domain::connection::{
     AttemptResult, Connection, ConnectionFilter, ConnectionIdentifier, Edit, Event, Health, Intent,
@@ -396,6 +397,11 @@ pub async fn events_are_folded_in_order_as_one_step(h: Harness) {
         "stamped by the database's clock"
     );
     assert_eq!(acme.audited(Action::ConnectionUpdated).await, 1);
+    assert_eq!(
+        acme.trail().await[0].changes["status"],
+        json!({"from": "ACTIVE", "to": "SUSPENDED"}),
+        "the audit row tells the change"
+    );
 
     let events = vec![Event::Activate { tested: false }, Event::Suspend];
     let there_and_back = acme.apply(&connection, events).await;

@@ -489,6 +489,7 @@ pub async fn a_full_trigger_drops_the_progress_of_an_incomplete_pass(h: Harness)
             cursor: Some(Cursor("page 2".to_owned())),
             objects_processed: 1,
             unsettled: 2,
+            extra_passes: 1,
             credential_version: 3,
         };
         let step = run.step(1, &["media/a"], "1").await;

@@ -19,7 +19,7 @@ use crate::scope::{Authorized, InNamespace};
 /// Characters that a search may have.
 const LONGEST_SEARCH: usize = 200;
 
-/// Which buckets are wanted; the page in here wins over the query's.
+/// Which buckets are wanted; a page in the query wins over the one in here.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents the body that `parse` reads")]
 pub(crate) struct ListBucketsRequest {

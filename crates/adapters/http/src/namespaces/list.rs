@@ -15,7 +15,7 @@ use crate::pagination::{PageParams, Pagination, Paging, Wish};
 use crate::query::Query;
 use crate::scope::Authorized;
 
-/// Which page of the namespaces is wanted; wins over the query.
+/// Which page of the namespaces is wanted; the query's wins.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents the body that `parse` reads")]
 pub(crate) struct ListNamespacesRequest {

@@ -54,7 +54,10 @@ pub(super) async fn content(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
-    let object = state.engine().object(&caller, &bucket, &object).await?;
+    let object = state
+        .engine()
+        .object(&caller, &bucket, &object, false)
+        .await?;
     let size = object.content.size_bytes;
     let tag = format!("\"{}\"", object.content.sha256);
     let live = object.deleted.is_none();

@@ -10,7 +10,7 @@ use crate::scope::{Authorized, InNamespace};
 
 /// Get an object
 ///
-/// Tombstones too; they carry `deleted_at`.
+/// With `include_deleted=true` tombstones too; they carry `deleted_at`.
 #[utoipa::path(
     get,
     path = "/v1/buckets/{bucket_identifier}/objects/{object_identifier}",
@@ -19,6 +19,7 @@ use crate::scope::{Authorized, InNamespace};
     params(
         ("bucket_identifier" = String, Path, description = "Identifier or name."),
         ("object_identifier" = String, Path, description = "Identifier."),
+        ("include_deleted" = Option<bool>, Query, description = "Tombstones too."),
         ("return_presigned_urls" = Option<bool>, Query, description = "`false` or nothing."),
         ("include_document_count" = Option<bool>, Query, description = "Changes nothing: Wharf makes no documents."),
     ),
@@ -32,6 +33,7 @@ pub(super) async fn get(
     mut query: Query,
 ) -> Result<Json<ObjectView>, ApiError> {
     query.boolean("include_document_count");
+    let include_deleted = query.boolean("include_deleted").unwrap_or(false);
     if query.boolean("return_presigned_urls") == Some(true) {
         let message =
             "is not supported: bytes are served at …/objects/{object}/content; leave it out";
@@ -39,6 +41,9 @@ pub(super) async fn get(
     }
     query.finish()?;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
-    let object = state.engine().object(&caller, &bucket, &object).await?;
+    let object = state
+        .engine()
+        .object(&caller, &bucket, &object, include_deleted)
+        .await?;
     Ok(Json(object.into()))
 }

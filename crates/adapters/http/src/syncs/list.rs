@@ -23,19 +23,48 @@ use crate::scope::{Authorized, InNamespace};
 pub(crate) struct ListSyncsRequest {
     /// Through this connection.
     connection_id: Option<String>,
-    /// `ACTIVE`, `COMPLETED` or `ARCHIVED`, in any letter case.
+    /// `ACTIVE`, `COMPLETED`, `ARCHIVED`, `SUSPENDED` or `FAILED`, in any letter case. No sync of this version is ever in
+    /// the last two.
     status: Option<String>,
     /// Running or not.
     is_active: Option<bool>,
 }
 
 impl ListSyncsRequest {
-    pub(crate) fn parse(reader: &mut Reader) -> SyncFilter {
-        SyncFilter {
-            connection: fields::identifier(reader, "connection_id"),
-            state: fields::word(reader, "status", state_of, "ACTIVE, COMPLETED, ARCHIVED"),
-            is_active: reader.boolean("is_active"),
-        }
+    /// The filter; `None` when no sync can be like that.
+    pub(crate) fn parse(reader: &mut Reader) -> Option<SyncFilter> {
+        let words = "ACTIVE, COMPLETED, ARCHIVED, SUSPENDED, FAILED";
+        let status = fields::word(reader, "status", Status::parse, words);
+        let connection = fields::identifier(reader, "connection_id");
+        let is_active = reader.boolean("is_active");
+        let state = match status {
+            None => None,
+            Some(Status::Of(state)) => Some(state),
+            Some(Status::Nobodys) => return None,
+        };
+        Some(SyncFilter {
+            connection,
+            state,
+            is_active,
+        })
+    }
+}
+
+/// A status that may be asked for.
+#[derive(Clone, Copy)]
+enum Status {
+    Of(SyncState),
+    /// One that no sync of this version has.
+    Nobodys,
+}
+
+impl Status {
+    fn parse(text: &str) -> Option<Self> {
+        let nobodys = ["SUSPENDED", "FAILED"];
+        let other = nobodys.iter().any(|word| word.eq_ignore_ascii_case(text));
+        state_of(text)
+            .map(Self::Of)
+            .or(other.then_some(Self::Nobodys))
     }
 }
 
@@ -81,10 +110,15 @@ pub(super) async fn list(
     let filter = body.read(ListSyncsRequest::parse)?;
     let paging = Paging::read(query, Wish::default())?;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
-    let page = state
-        .engine()
-        .list_syncs(&caller, &bucket, &filter, &paging.request)
-        .await?;
+    let page = match filter {
+        None => Page::empty(),
+        Some(filter) => {
+            let engine = state.engine();
+            engine
+                .list_syncs(&caller, &bucket, &filter, &paging.request)
+                .await?
+        }
+    };
     let pagination = paging.describe(&page);
     let Page { items, total, .. } = page;
     Ok(Json(SyncList {

@@ -244,3 +244,31 @@ async fn a_sane_request_id_is_kept_and_any_other_replaced() {
         assert!(drawn != id && drawn.len() == 32, "{id:?} → {drawn:?}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_does_not_grow_with_the_mistakes_that_it_tells_of() {
+    let world = World::new().await;
+    let mut fields = serde_json::Map::new();
+    for n in 0..5000 {
+        fields.insert(format!("unknown {n} {}", "x".repeat(20)), json!(1));
+    }
+    let answer = world
+        .call("POST", "/v1/buckets", Value::Object(fields))
+        .await;
+    assert!(answer.body.len() < 64 * 1024, "{}", answer.body.len());
+    let long = json!({"k".repeat(100_000): 1});
+    let answer = world.call("POST", "/v1/buckets", long).await;
+    assert_eq!(answer.status.as_u16(), 422);
+    assert!(answer.body.len() < 4096, "{}", answer.body.len());
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_named_in_two_ways_is_refused() {
+    let world = World::new().await;
+    let request = request("POST", "/v1/buckets/list")
+        .header("authorization", format!("Bearer {ADMIN}"))
+        .header("x-namespace", "default")
+        .header("x-namespace", "other");
+    let answer = world.send(request.body(Body::empty()).unwrap()).await;
+    answer.error(400);
+}

@@ -1,6 +1,7 @@
 //! Nothing that a caller sends makes the server fail.
 
 use axum::body::Body;
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::world::{ADMIN, World, request, text};
@@ -35,6 +36,15 @@ fn values() -> Vec<Value> {
         json!({"properties": {"": {}}}),
         deep,
     ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    let world = World::new().await;
+    let pieces = futures::stream::iter([Ok::<_, std::io::Error>("{")]);
+    let body = Body::from_stream(pieces.chain(futures::stream::pending()));
+    let request = request("POST", "/v1/buckets").header("authorization", format!("Bearer {ADMIN}"));
+    world.send(request.body(body).unwrap()).await.error(408);
 }
 
 #[tokio::test]

@@ -142,7 +142,11 @@ async fn a_deleted_object_is_a_tombstone_without_content() {
     let deleted = world.call("DELETE", &object, Value::Null).await;
     assert_eq!((deleted.status.as_u16(), deleted.body.len()), (204, 0));
     world.call("DELETE", &object, Value::Null).await.error(404);
-    let tombstone = world.get(&object).await.ok();
+    world.get(&object).await.error(404);
+    let tombstone = world
+        .get(&format!("{object}?include_deleted=true"))
+        .await
+        .ok();
     assert_eq!(
         (&tombstone["status"], &tombstone["deleted_at"]),
         (&json!("ARCHIVED"), &json!("2026-01-01T00:00:01.000000Z"))

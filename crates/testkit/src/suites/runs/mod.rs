@@ -75,7 +75,6 @@ async fn every_call(
                 .await
                 .map(drop),
         ),
-        ("restart_pass", runs.restart_pass(organization, lease).await),
         (
             "finish",
             runs.finish(organization, lease, end, DAY, audit).await,
@@ -121,6 +120,7 @@ async fn rich_step(h: &Harness, run: &Run<'_>) -> Commit {
             cursor: Some(Cursor("seite 2 ✓".to_owned())),
             objects_processed: 5,
             unsettled: 2,
+            extra_passes: 1,
             credential_version: 1,
         }),
         phase: JobPhase::Verifying,

@@ -545,21 +545,3 @@ pub async fn a_tombstone_comes_back_to_life_when_it_is_published_again(h: Harnes
         "the sync holds on to them again"
     );
 }
-
-pub async fn a_restarted_pass_forgets_the_checkpoint_and_keeps_the_catalogue(h: Harness) {
-    let acme = h.tenant("acme").await;
-    let run = acme.run().await;
-    run.commit(rich_step(&h, &run).await).await;
-    h.repositories
-        .runs
-        .restart_pass(&acme.organization, &run.lease)
-        .await
-        .unwrap();
-    let stored = run.stored().await;
-    assert_eq!(
-        (stored.checkpoint, stored.last_pass),
-        (None, 3),
-        "the next pass is a new one"
-    );
-    assert_eq!(run.let_go(4, 10).await, 2);
-}
