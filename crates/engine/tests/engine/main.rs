@@ -5,4 +5,5 @@ mod connect;
 mod crash;
 mod hostile;
 mod run;
+mod trouble;
 mod world;

@@ -302,3 +302,14 @@ pub(crate) fn new_connection(name: &str, test_before_save: bool) -> CreateConnec
         test_before_save,
     }
 }
+
+/// A world whose source holds that many files.
+pub(crate) async fn filled(files: usize) -> World {
+    let world = World::new().await;
+    for n in 0..files {
+        world
+            .source
+            .put(&format!("media/{n:04}"), format!("content {n}"));
+    }
+    world
+}
