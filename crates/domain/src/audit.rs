@@ -1,10 +1,11 @@
 //! Audit rows: what changed, who did it and why. They are stored together with the change they record.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Timestamp;
-use crate::ids::{AuditId, OrganizationId};
+use crate::ids::{AuditId, Id, JobId, OrganizationId, SyncId};
+use crate::job::JobEnd;
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal),* $(,)? }) => {
@@ -172,6 +173,26 @@ pub struct NewAuditRow {
 }
 
 impl NewAuditRow {
+    /// The row of a job that ends without its worker: its lease ran out, or its connection was archived. Such an end comes
+    /// once in a job's life, so the row takes its identifier from the job's, and whoever stores it needs no source of new ones.
+    pub fn job_ended_alone(job: &JobId, sync: &SyncId, end: &JobEnd) -> Self {
+        let id = job.as_str().replacen(JobId::PREFIX, AuditId::PREFIX, 1);
+        Self {
+            id: id
+                .parse()
+                .expect("both kinds of identifier are sixteen hex digits"),
+            action: Action::JobFinished,
+            resource_type: ResourceType::Job,
+            resource_id: job.as_str().to_owned(),
+            origin: Origin::system(),
+            changes: json!({
+                "sync_config_id": sync,
+                "status": end.status.as_str(),
+                "incomplete_reason": end.incomplete_reason,
+            }),
+        }
+    }
+
     /// The same row with one more fact among its changes, which only the step that stores it knows.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {

@@ -64,6 +64,8 @@ pub trait AcrossOrganizations: Send + Sync {
     /// A job whose lease has expired while its connection is not active becomes `interrupted` too (`lease_expired`), its
     /// sync is released and not leased: the next lease, once the connection is active again, is a `resume`.
     ///
+    /// Each job that ends so leaves its audit row ([`NewAuditRow::job_ended_alone`]).
+    ///
     /// Of several callers at once, no two lease the same sync. When nothing is due: `None`.
     async fn lease_due_sync(
         &self,

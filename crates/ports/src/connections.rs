@@ -63,7 +63,8 @@ pub trait ConnectionRepository: Send + Sync {
     ///
     /// With `if_revision`, the stored revision must be that one, else `RevisionConflict`. When the connection becomes
     /// archived, its sealed credentials are gone from the row and its syncs stop (state `connection_archived`, nothing
-    /// planned, leases void, queued jobs `skipped`) in the same transaction. Once a suspension or archiving has returned,
+    /// planned, leases void, jobs at work `interrupted` and queued ones `skipped`, each with its
+    /// audit row) in the same transaction. Once a suspension or archiving has returned,
     /// no run commits through the old epoch.
     ///
     /// The returned transition tells the first status and the last as `status_change`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use wharf_domain::audit::{Action, NewAuditRow};
 use wharf_domain::bucket::{Bucket, BucketIdentifier};
 use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
-use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, SyncId, UserId};
+use wharf_domain::ids::{BucketId, JobId, NamespaceId, OrganizationId, SyncId, UserId};
 use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
@@ -264,6 +264,18 @@ impl Tenant<'_> {
             .items
             .into_iter()
             .map(|stored| stored.row)
+            .collect()
+    }
+
+    /// What the audit trail tells of a job's end: status and reason, once per row.
+    pub async fn audited_ends(&self, job: &JobId) -> Vec<(String, String)> {
+        let told =
+            |row: &NewAuditRow, key: &str| row.changes[key].as_str().unwrap_or_default().to_owned();
+        let trail = self.trail().await;
+        let ends = trail
+            .iter()
+            .filter(|row| row.action == Action::JobFinished && row.resource_id == job.as_str());
+        ends.map(|row| (told(row, "status"), told(row, "incomplete_reason")))
             .collect()
     }
 

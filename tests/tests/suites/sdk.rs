@@ -1,6 +1,6 @@
 //! The published Python SDK, unmodified, does every operation of the API, and parses every answer.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -104,7 +104,7 @@ async fn every_operation(store: Store) -> Result<()> {
 
     let config = lab.provider_config();
     let output = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/operations.py"))
+        .arg(crate_folder()?.join("sdk/operations.py"))
         .env_clear()
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUTF8", "1")
@@ -162,4 +162,13 @@ fn read_key(wharf: &Installation) -> Result<String> {
         "read",
     ])?;
     Ok(text(&serde_json::from_str(&key)?, "key")?.to_owned())
+}
+
+/// Where this crate lies now. A path from the time of compiling would lead into another clone that shares the target
+/// folder.
+fn crate_folder() -> Result<PathBuf> {
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    folder
+        .map(PathBuf::from)
+        .context("CARGO_MANIFEST_DIR is not set: run this through cargo")
 }

@@ -15,7 +15,7 @@ use wharf_ports::{ApplyError, ConnectionRepository, InsertError, RepositoryError
 
 use crate::MemoryStore;
 use crate::page::page;
-use crate::state::{State, end_job};
+use crate::state::{State, end_alone};
 
 const ARCHIVED: &str = "connection_archived";
 
@@ -32,10 +32,10 @@ impl State {
     /// Stops the syncs of an archived connection. What was at work can commit nothing and end nothing any more, so its
     /// job is ended here.
     fn stop_syncs(&mut self, connection: &ConnectionId, now: Timestamp) {
-        for owned in self
+        for (sync, owned) in self
             .syncs
-            .values_mut()
-            .filter(|owned| owned.row.sync.connection == *connection)
+            .iter_mut()
+            .filter(|(_, owned)| owned.row.sync.connection == *connection)
         {
             let stored = &mut owned.row;
             stored.sync.state = SyncState::ConnectionArchived;
@@ -52,9 +52,7 @@ impl State {
                 .take()
                 .map(|job| (job, JobEnd::skipped(ARCHIVED)));
             for (job, end) in at_work.into_iter().chain(queued) {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    end_job(&mut job.row, end, now);
-                }
+                end_alone(&mut self.jobs, &mut self.audit, &job, sync, end, now);
             }
         }
     }

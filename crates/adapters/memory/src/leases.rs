@@ -9,7 +9,7 @@ use wharf_domain::job::{JobEnd, JobPhase, JobTrigger};
 use wharf_domain::sync::{Lease, LeaseHolder};
 use wharf_ports::{DueSync, RunError};
 
-use crate::state::{Owned, State, StoredLease, StoredSync, end_job, owned_mut};
+use crate::state::{Owned, State, StoredLease, StoredSync, end_alone, owned_mut};
 use crate::syncs::waiting_job;
 
 impl State {
@@ -31,7 +31,7 @@ impl State {
     /// Ends the jobs whose lease has expired while their connection is not active. Their syncs wait, due at once, until it
     /// is active again.
     fn release_abandoned(&mut self, now: Timestamp) {
-        for owned in self.syncs.values_mut() {
+        for (sync, owned) in &mut self.syncs {
             let stored = &mut owned.row;
             let active = self
                 .connections
@@ -41,9 +41,15 @@ impl State {
                 .lease
                 .take_if(|lease| !active && lease.holder.expires_at <= now);
             let Some(lease) = abandoned else { continue };
-            if let Some(job) = self.jobs.get_mut(&lease.holder.job) {
-                end_job(&mut job.row, JobEnd::interrupted("lease_expired"), now);
-            }
+            let end = JobEnd::interrupted("lease_expired");
+            end_alone(
+                &mut self.jobs,
+                &mut self.audit,
+                &lease.holder.job,
+                sync,
+                end,
+                now,
+            );
             stored.resume_of = Some(lease.holder.job);
             stored.sync.next_run_at = Some(now);
             stored.sync.updated_at = now;
@@ -67,8 +73,9 @@ impl State {
         let owned = self.syncs.get_mut(&sync)?;
         let stored = &mut owned.row;
         let expired = stored.lease.take().map(|lease| lease.holder.job);
-        if let Some(job) = expired.as_ref().and_then(|job| self.jobs.get_mut(job)) {
-            end_job(&mut job.row, JobEnd::interrupted("lease_expired"), now);
+        if let Some(job) = &expired {
+            let end = JobEnd::interrupted("lease_expired");
+            end_alone(&mut self.jobs, &mut self.audit, job, &sync, end, now);
         }
         let resume_of = stored.resume_of.take();
         let job = if let Some(queued) = stored.sync.queued_job.take() {

@@ -139,6 +139,25 @@ pub(crate) fn all_owned<'a, K, T>(
         .map(|owned| &owned.row)
 }
 
+/// Ends a job without its worker, and leaves an audit row of that.
+pub(crate) fn end_alone(
+    jobs: &mut Table<JobId, Job>,
+    audit: &mut Vec<AuditRow>,
+    job: &JobId,
+    sync: &SyncId,
+    end: JobEnd,
+    now: Timestamp,
+) {
+    if let Some(owned) = jobs.get_mut(job) {
+        audit.push(AuditRow {
+            organization: owned.organization.clone(),
+            at: now,
+            row: NewAuditRow::job_ended_alone(job, sync, &end),
+        });
+        end_job(&mut owned.row, end, now);
+    }
+}
+
 /// Ends a job.
 pub(crate) fn end_job(job: &mut Job, end: JobEnd, now: Timestamp) {
     job.status = end.status;

@@ -72,7 +72,7 @@ async fn release_abandoned(tx: &mut PgConnection, now: Timestamp) -> Result<(), 
          JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status <> 'ACTIVE' \
          WHERE COALESCE(s.lease_expires_at, s.next_run_at) <= $1 AND s.lease_job IS NOT NULL \
          FOR UPDATE OF s SKIP LOCKED) \
-         RETURNING organization, resume_of",
+         RETURNING organization, id, resume_of",
     )
     .bind(now)
     .fetch_all(&mut *tx)
@@ -80,8 +80,9 @@ async fn release_abandoned(tx: &mut PgConnection, now: Timestamp) -> Result<(), 
     let end = JobEnd::interrupted("lease_expired");
     for row in &released {
         let columns = Columns::of("syncs", row);
-        let (organization, job) = (columns.parse("organization")?, columns.parse("resume_of")?);
-        jobs::end(tx, &organization, &job, &end, now).await?;
+        let (organization, sync) = (columns.parse("organization")?, columns.parse("id")?);
+        let job = columns.parse("resume_of")?;
+        jobs::end_alone(tx, &organization, &sync, &job, &end, now).await?;
     }
     Ok(())
 }
@@ -189,9 +190,10 @@ impl Store {
 
         let abandoned: Option<JobId> = columns.parse_optional("lease_job")?;
         if let Some(abandoned) = &abandoned {
-            jobs::end(
+            jobs::end_alone(
                 tx,
                 &organization,
+                &sync.id,
                 abandoned,
                 &JobEnd::interrupted("lease_expired"),
                 now,

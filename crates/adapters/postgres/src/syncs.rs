@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{BucketId, ConnectionId, JobId, OrganizationId, SyncId};
-use wharf_domain::job::{Counters, JobTrigger};
+use wharf_domain::job::{Counters, JobEnd, JobStatus, JobTrigger};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::sync::{LeaseHolder, NewSync, Sync, SyncFilter, SyncMode, SyncState, SyncTotals};
 use wharf_ports::{InsertError, RepositoryError, SyncRepository, TriggerOutcome};
@@ -101,17 +101,29 @@ pub(crate) async fn stop_archived(
     .bind(now)
     .execute(&mut *tx)
     .await?;
-    sqlx::query(
+    let ended = sqlx::query(
         "UPDATE jobs SET status = CASE WHEN phase = 'queued' THEN 'skipped' ELSE 'interrupted' END, phase = 'idle', \
          complete = false, incomplete_reason = 'connection_archived', completed_at = $3, updated_at = $3 \
          WHERE organization = $1 AND status = 'running' \
-         AND sync IN (SELECT id FROM syncs WHERE organization = $1 AND connection = $2)",
+         AND sync IN (SELECT id FROM syncs WHERE organization = $1 AND connection = $2) \
+         RETURNING id, sync, status",
     )
     .bind(organization.as_str())
     .bind(connection.as_str())
     .bind(now)
-    .execute(tx)
+    .fetch_all(&mut *tx)
     .await?;
+    for row in &ended {
+        let columns = Columns::of("jobs", row);
+        let how = JobEnd {
+            status: columns.read("status", JobStatus::parse)?,
+            incomplete_reason: Some("connection_archived".to_owned()),
+            error: None,
+        };
+        let row =
+            NewAuditRow::job_ended_alone(&columns.parse("id")?, &columns.parse("sync")?, &how);
+        audit::store(tx, organization, &row, now).await?;
+    }
     Ok(())
 }
 

@@ -2,12 +2,14 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
+use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{JobId, OrganizationId, SyncId};
 use wharf_domain::job::{Counters, Job, JobEnd, JobPhase, JobStatus, JobTrigger};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::sync::Sync;
 use wharf_ports::{JobRepository, RepositoryError};
 
+use crate::audit;
 use crate::clock::micros;
 use crate::error::Fault;
 use crate::page::{Bounds, page};
@@ -124,6 +126,20 @@ pub(crate) async fn end(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The job ends now without its worker, and leaves an audit row of that.
+pub(crate) async fn end_alone(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    sync: &SyncId,
+    job: &JobId,
+    how: &JobEnd,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    end(tx, organization, job, how, now).await?;
+    let row = NewAuditRow::job_ended_alone(job, sync, how);
+    audit::store(tx, organization, &row, now).await
 }
 
 /// Adds to what the job counted, and moves it to a phase if one is given.

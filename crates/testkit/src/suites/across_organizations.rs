@@ -358,6 +358,10 @@ pub async fn an_expired_lease_is_taken_over_by_a_resume(h: Harness) {
     assert_eq!(old.incomplete_reason.as_deref(), Some("lease_expired"));
     assert!(old.completed_at.is_some());
     assert_eq!(
+        acme.audited_ends(&lost.job).await,
+        [("interrupted".to_owned(), "lease_expired".to_owned())]
+    );
+    assert_eq!(
         (new.trigger, &new.resumed_from),
         (JobTrigger::Resume, &Some(lost.job.clone()))
     );
@@ -400,6 +404,10 @@ pub async fn an_expired_lease_is_released_while_its_connection_is_not_active(h: 
     assert!(matches!(refused, Err(RunError::LeaseLost)), "{refused:?}");
     assert_eq!(h.try_lease(LONG).await, None);
     assert_eq!(acme.jobs(&sync.id).await, jobs, "it is ended once");
+    assert_eq!(
+        acme.audited_ends(&lost.job).await,
+        [("interrupted".to_owned(), "lease_expired".to_owned())]
+    );
 
     acme.apply(&connection, vec![Event::Activate { tested: true }])
         .await;

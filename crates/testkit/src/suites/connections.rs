@@ -644,6 +644,13 @@ pub async fn archiving_stops_the_syncs_of_the_connection(h: Harness) {
     let skipped = &acme.jobs(&waiting.id).await[0];
     assert_eq!(skipped.status, JobStatus::Skipped);
     assert!(skipped.completed_at.is_some());
+    for (job, status) in [
+        (&skipped.id, "skipped"),
+        (&at_work.lease.job, "interrupted"),
+    ] {
+        let end = (status.to_owned(), "connection_archived".to_owned());
+        assert_eq!(acme.audited_ends(job).await, [end]);
+    }
     assert_ne!(
         at_work.job().await.status,
         JobStatus::Running,

@@ -60,17 +60,14 @@ pub(super) async fn content(
         .await?;
     let size = object.content.size_bytes;
     let tag = format!("\"{}\"", object.content.sha256);
-    let live = object.deleted.is_none();
-    if live && matches_tag(&headers, &tag) {
+    if matches_tag(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     let range = header_str(&headers, header::RANGE).filter(|_| if_range_holds(&headers, &tag));
     let (status, offset, length) = match wanted(range, size) {
         Wanted::All => (StatusCode::OK, 0, size),
         Wanted::Some { offset, length } => (StatusCode::PARTIAL_CONTENT, offset, length),
-        Wanted::Unsatisfiable if live => return Err(ApiError::unsatisfiable_range(size)),
-        // The engine tells that tombstones have no content.
-        Wanted::Unsatisfiable => (StatusCode::OK, 0, 0),
+        Wanted::Unsatisfiable => return Err(ApiError::unsatisfiable_range(size)),
     };
     let found = state
         .engine()
