@@ -44,6 +44,8 @@ words! {
         BucketCreated => "bucket_created",
         /// A bucket was deleted.
         BucketDeleted => "bucket_deleted",
+        /// An external id for role assumption was issued.
+        ExternalIdIssued => "external_id_issued",
         /// A connection was created.
         ConnectionCreated => "storage_connection_created",
         /// A connection was changed by a person.

@@ -33,6 +33,9 @@ pub struct Check {
     pub remedy: Option<String>,
     /// How long it took, in milliseconds.
     pub ms: u64,
+    /// Whether it speaks about one source path alone, and not about the connection.
+    #[serde(default)]
+    pub of_path: bool,
 }
 
 impl Check {
@@ -45,6 +48,7 @@ impl Check {
             action: None,
             remedy: None,
             ms,
+            of_path: false,
         }
     }
 
@@ -63,6 +67,7 @@ impl Check {
             action,
             remedy: Some(remedy.into()),
             ms,
+            of_path: false,
         }
     }
 
@@ -87,6 +92,15 @@ impl Check {
             ..Self::passed(name, 0)
         }
     }
+
+    /// The same, about one source path alone.
+    #[must_use]
+    pub fn of_path(self) -> Self {
+        Self {
+            of_path: true,
+            ..self
+        }
+    }
 }
 
 /// The outcome of one test of a connection.
@@ -100,6 +114,15 @@ impl CheckReport {
     /// Whether no check failed.
     pub fn success(&self) -> bool {
         self.first_failure().is_none()
+    }
+
+    /// What the test found out about the connection itself, whatever is wrong with a path.
+    #[must_use]
+    pub fn of_connection(&self) -> Self {
+        let checks = self.checks.iter().filter(|check| !check.of_path);
+        Self {
+            checks: checks.cloned().collect(),
+        }
     }
 
     /// The first check that failed.

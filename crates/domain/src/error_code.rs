@@ -58,6 +58,8 @@ codes! {
     AuthClockSkew => "auth.clock_skew", Uncounted, "Correct the clock of the machine that runs Wharf.";
     /// The role's trust policy does not allow us with this external id.
     AuthAssumeRoleDenied => "auth.assume_role_denied", Definite, "Allow Wharf's identity and the issued external id in the role's trust policy.";
+    /// The role can also be assumed without the issued external id, by whoever persuades us to try.
+    AuthRoleTrustsWithoutExternalId => "auth.role_trusts_without_external_id", Definite, "Require the issued external id in the role's trust policy, with a StringEquals condition on sts:ExternalId.";
     /// The configuration cannot work.
     ConfigInvalid => "config.invalid", Definite, "Correct the named field of the connection's provider_config.";
     /// The bucket lies in another region.
@@ -74,6 +76,10 @@ codes! {
     ResourceArchived => "resource.archived", Uncounted, "Restore the object from its archive class first.";
     /// The object changed while it was read.
     ResourceChanged => "resource.changed", Uncounted, "Nothing to do: the next run reads the new version.";
+    /// The object is encrypted with a key that only its owner has.
+    ObjectCustomerKey => "object.customer_key", Uncounted, "Store the object without a customer-provided key (SSE-C) to have it copied.";
+    /// Reading the object would be at our expense.
+    ObjectRequesterPays => "object.requester_pays", Uncounted, "Turn off requester pays for the bucket to have its objects copied.";
     /// The provider throttles us.
     QuotaRateLimited => "quota.rate_limited", Uncounted, "Nothing to do: Wharf slows down and goes on.";
     /// A quota is used up.

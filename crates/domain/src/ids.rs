@@ -35,7 +35,7 @@ impl Alphabet {
 
 /// What every typed identifier can tell about its own form.
 pub trait Id: Sized + FromStr<Err = InvalidId> {
-    /// The prefix, underscore included.
+    /// The prefix, its separator included.
     const PREFIX: &'static str;
     /// Characters after the prefix.
     const LENGTH: usize;
@@ -113,6 +113,12 @@ id!(
 id!(
     /// A user of an organization.
     UserId, "usr_", 15, Alphanumeric, "usr_ + 15 alphanumerics"
+);
+id!(
+    /// An external id for role assumption: issued by Wharf, random (190 bits), one pool per organization. A customer writes
+    /// it into the trust policy of a role, and Wharf sends it with every assumption of that role. Nobody else can make Wharf
+    /// send it. The customer knows it, so it is no secret, but nothing that could be guessed either.
+    ExternalId, "wharf-", 32, Alphanumeric, "wharf- + 32 alphanumerics"
 );
 id!(
     /// A storage connection.

@@ -28,6 +28,7 @@ pub mod page;
 pub mod plan;
 pub mod provider;
 pub mod secret;
+pub mod setup;
 pub mod sync;
 
 /// An instant in UTC. Stored with microsecond precision by every repository.

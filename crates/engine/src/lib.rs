@@ -12,6 +12,7 @@ mod health;
 mod namespaces;
 mod objects;
 mod run;
+mod setup;
 mod sweep;
 mod syncs;
 
@@ -30,7 +31,8 @@ pub use error::EngineError;
 pub use health::{ComponentHealth, SchedulerBeat};
 pub use objects::ObjectContent;
 pub use run::Worker;
-pub use syncs::{CreateSync, Triggered};
+pub use setup::{Setup, SetupWish};
+pub use syncs::{CreateSync, CreatedSync, Triggered};
 
 /// What the operator decides about the engine's work.
 #[derive(Debug, Clone)]

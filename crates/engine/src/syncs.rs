@@ -3,7 +3,9 @@
 use serde_json::json;
 use wharf_domain::audit::{Action, ResourceType};
 use wharf_domain::bucket::Bucket;
+use wharf_domain::check::CheckReport;
 use wharf_domain::connection::{Connection, ConnectionIdentifier, PublicStatus};
+use wharf_domain::error_code::Counting;
 use wharf_domain::ids::{ConnectionId, JobId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::job::{Job, JobStatus};
@@ -25,6 +27,15 @@ pub struct CreateSync {
     pub settings: SyncSettings,
 }
 
+/// A sync that was added.
+#[derive(Debug)]
+pub struct CreatedSync {
+    /// The sync.
+    pub sync: Sync,
+    /// What the test of its source path found; `None` while the connection is not in use.
+    pub report: Option<CheckReport>,
+}
+
 /// What became of the wish for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Triggered {
@@ -35,13 +46,14 @@ pub struct Triggered {
 }
 
 impl Engine {
-    /// Adds a sync; its first run starts at once.
+    /// Adds a sync; its first run starts at once. While the connection is in use, the source path is tested first: what
+    /// would count against the connection refuses the sync, what would count against the sync alone is only told.
     pub async fn create_sync(
         &self,
         caller: &Caller,
         bucket: &Bucket,
         new: CreateSync,
-    ) -> Result<Sync, EngineError> {
+    ) -> Result<CreatedSync, EngineError> {
         let connection = self.connection_of_sync(caller, &new.connection).await?;
         let provider = connection.provider();
         if !self.parts.providers.supports(provider) {
@@ -54,6 +66,18 @@ impl Engine {
         self.parts
             .providers
             .vet_source_path(provider, &new.settings.source_path)?;
+        let report = if connection.is_active() {
+            let path = Some(new.settings.source_path.as_str());
+            Some(self.check_stored(&connection, path).await?)
+        } else {
+            None
+        };
+        if let Some(report) = report
+            .as_ref()
+            .filter(|report| report.counting() == Some(Counting::Definite))
+        {
+            return Err(EngineError::ConnectionTestFailed(report.clone()));
+        }
         let row = NewSync {
             id: self.ids().id(),
             bucket: bucket.id.clone(),
@@ -85,7 +109,7 @@ impl Engine {
             insert_failed(error, missing(), missing())
         })?;
         self.work_arrived.notify_one();
-        Ok(sync)
+        Ok(CreatedSync { sync, report })
     }
 
     /// A sync of a bucket.

@@ -21,6 +21,7 @@ mod buckets;
 mod clock;
 mod connections;
 mod error;
+mod external_ids;
 mod ids;
 mod jobs;
 mod keys;
@@ -39,6 +40,7 @@ pub use buckets::BucketRepository;
 pub use clock::Clock;
 pub use connections::{ApplyError, ConnectionRepository};
 pub use error::{InsertError, RepositoryError, Source};
+pub use external_ids::ExternalIdRepository;
 pub use ids::IdSource;
 pub use jobs::JobRepository;
 pub use keys::{
@@ -47,8 +49,8 @@ pub use keys::{
 pub use namespaces::NamespaceRepository;
 pub use objects::ObjectRepository;
 pub use provider::{
-    ByteStream, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory, Retry,
-    StorageProvider,
+    ByteStream, CheckRequest, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory,
+    Retry, StorageProvider,
 };
 pub use repositories::Repositories;
 pub use runs::{Commit, LetGo, Put, RunError, RunRepository};

@@ -8,9 +8,11 @@ use thiserror::Error;
 use wharf_domain::Metadata;
 use wharf_domain::check::CheckReport;
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{Credentials, Provider, ProviderConfig};
+use wharf_domain::setup::{SetupKit, SetupRequest};
 use wharf_domain::sync::Cursor;
 
 use crate::Source;
@@ -103,14 +105,25 @@ impl std::fmt::Debug for Fetched {
     }
 }
 
+/// What a check is asked to look at.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckRequest<'a> {
+    /// A sync's source path, vetted: whether it can be listed and read is checked, too.
+    pub source_path: Option<&'a str>,
+    /// How long the whole check may take. What does not fit in is reported as skipped, and the check that was under way as
+    /// failed with `network.timeout`.
+    pub budget: Duration,
+}
+
 /// One account at a storage provider, opened with credentials.
 #[async_trait]
 pub trait StorageProvider: Send + Sync {
     /// The account or endpoint that files are identified under; the same for equal configurations.
     fn authority(&self) -> String;
 
-    /// Tests claim by claim that the connection works. Never fails: failures are outcomes in the report.
-    async fn check(&self) -> CheckReport;
+    /// Tests claim by claim that the connection works. Never fails: failures are outcomes in the report. Signs in anew, even
+    /// where an earlier sign-in would still hold.
+    async fn check(&self, request: CheckRequest<'_>) -> CheckReport;
 
     /// One page of the files under `source_path`, from the start or from a cursor of an earlier page: at most `limit`
     /// entries, and never more than 1000. A page that cannot be trusted (cut short, without a mark of continuation,
@@ -123,7 +136,9 @@ pub trait StorageProvider: Send + Sync {
     ) -> Result<ListingPage, ProviderError>;
 
     /// The bytes of an entry, in the version that the listing told of; `resource.changed` when it has changed since,
-    /// `resource.not_found` when it is gone. Opening errors come from the call, later ones through the stream.
+    /// `resource.not_found` when it is gone, `resource.archived`, `object.customer_key` or `object.requester_pays` when it is
+    /// there but not to be had. A stream that breaks is taken up again where it broke, in the same version. Opening errors
+    /// come from the call, later ones through the stream.
     async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError>;
 }
 
@@ -131,6 +146,7 @@ pub trait StorageProvider: Send + Sync {
 pub type OpenProvider = Arc<dyn StorageProvider>;
 
 /// Opens providers. One factory stands for all providers that this server has adapters for.
+#[async_trait]
 pub trait ProviderFactory: Send + Sync {
     /// Whether there is an adapter.
     fn supports(&self, provider: Provider) -> bool;
@@ -142,10 +158,19 @@ pub trait ProviderFactory: Send + Sync {
     /// Reads a sync's source path for this provider; the path in the error is `source_path`.
     fn vet_source_path(&self, provider: Provider, source_path: &str) -> Result<(), InvalidInput>;
 
-    /// Opens an account. Dials nothing yet. `config.invalid` when the parts do not fit together.
+    /// Opens an account. Dials nothing yet. `config.invalid` when the parts do not fit together. The connection's identifier
+    /// names our sessions in the provider's own audit trail, where it has one.
     fn open(
         &self,
+        connection: &ConnectionId,
         config: &ProviderConfig,
         credentials: Credentials,
     ) -> Result<OpenProvider, ProviderError>;
+
+    /// What the other side must grant. `adapter.missing` for a provider without an adapter. May ask the provider who we are.
+    async fn setup(
+        &self,
+        provider: Provider,
+        request: &SetupRequest,
+    ) -> Result<SetupKit, ProviderError>;
 }

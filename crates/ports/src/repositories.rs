@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use crate::{
     AccessRepository, AcrossOrganizations, AuditRepository, BucketRepository, ConnectionRepository,
-    JobRepository, NamespaceRepository, ObjectRepository, OrganizationKeyRepository, RunRepository,
-    SyncRepository,
+    ExternalIdRepository, JobRepository, NamespaceRepository, ObjectRepository,
+    OrganizationKeyRepository, RunRepository, SyncRepository,
 };
 
 /// All repositories of one database, as an adapter opens them.
@@ -20,6 +20,8 @@ pub struct Repositories {
     pub buckets: Arc<dyn BucketRepository>,
     /// Connections.
     pub connections: Arc<dyn ConnectionRepository>,
+    /// Issued external ids.
+    pub external_ids: Arc<dyn ExternalIdRepository>,
     /// Jobs.
     pub jobs: Arc<dyn JobRepository>,
     /// Organization keys.

@@ -84,6 +84,12 @@ macro_rules! each_repository_promise {
                 archiving_drops_the_credentials,
                 archiving_stops_the_syncs_of_the_connection,
             }
+            external_ids {
+                the_first_external_id_is_issued_once_and_stays,
+                an_issued_external_id_brings_its_audit_row_and_a_known_one_none,
+                of_many_callers_at_once_all_get_the_same_external_id,
+                external_ids_are_seen_by_their_own_organization_alone,
+            }
             jobs {
                 a_job_is_found_under_its_own_sync_and_organization,
                 jobs_are_listed_by_status,

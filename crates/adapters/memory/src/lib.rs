@@ -10,6 +10,7 @@ mod audit;
 mod blobs;
 mod buckets;
 mod connections;
+mod external_ids;
 mod jobs;
 mod keys;
 mod leases;

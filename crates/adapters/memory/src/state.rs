@@ -9,7 +9,8 @@ use wharf_domain::audit::{AuditRow, NewAuditRow};
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
 use wharf_domain::ids::{
-    ApiKeyId, BucketId, ConnectionId, JobId, NamespaceId, ObjectId, OrganizationId, SyncId, UserId,
+    ApiKeyId, BucketId, ConnectionId, ExternalId, JobId, NamespaceId, ObjectId, OrganizationId,
+    SyncId, UserId,
 };
 use wharf_domain::job::{Job, JobEnd, JobPhase};
 use wharf_domain::namespace::Namespace;
@@ -72,6 +73,7 @@ pub(crate) struct State {
     pub(crate) users: Table<UserId, User>,
     pub(crate) api_keys: Table<ApiKeyId, StoredApiKey>,
     pub(crate) keys: BTreeMap<OrganizationId, BTreeMap<u32, OrganizationKey>>,
+    pub(crate) external_ids: BTreeMap<OrganizationId, Vec<ExternalId>>,
     pub(crate) namespaces: Table<NamespaceId, Namespace>,
     pub(crate) buckets: Table<BucketId, Bucket>,
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,

@@ -32,6 +32,7 @@ impl MemoryStore {
             audit: store.clone(),
             buckets: store.clone(),
             connections: store.clone(),
+            external_ids: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),
             namespaces: store.clone(),

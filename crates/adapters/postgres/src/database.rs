@@ -178,6 +178,7 @@ impl PostgresDatabase {
             audit: store.clone(),
             buckets: store.clone(),
             connections: store.clone(),
+            external_ids: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),
             namespaces: store.clone(),

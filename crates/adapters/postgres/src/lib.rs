@@ -29,6 +29,7 @@ mod clock;
 mod connections;
 mod database;
 mod error;
+mod external_ids;
 mod jobs;
 mod keys;
 mod namespaces;

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::{
     BucketPath, Credentials, Provider, ProviderConfig, S3Credentials, TigrisCredentials,
 };
+use wharf_domain::setup::{SetupKit, SetupRequest};
 use wharf_egress::{Client, Guard, TlsMode};
 use wharf_ports::{OpenProvider, ProviderError, ProviderFactory};
 
@@ -28,6 +31,7 @@ impl S3 {
     }
 }
 
+#[async_trait]
 impl ProviderFactory for S3 {
     fn supports(&self, provider: Provider) -> bool {
         matches!(provider, Provider::S3 | Provider::Tigris)
@@ -57,6 +61,7 @@ impl ProviderFactory for S3 {
 
     fn open(
         &self,
+        _connection: &ConnectionId,
         config: &ProviderConfig,
         credentials: Credentials,
     ) -> Result<OpenProvider, ProviderError> {
@@ -83,6 +88,20 @@ impl ProviderFactory for S3 {
         let client = Client::new(Arc::clone(&self.guard), tls);
         let wire = Wire::new(&store, key, client);
         Ok(Arc::new(Account::new(store, wire)))
+    }
+
+    async fn setup(
+        &self,
+        provider: Provider,
+        _request: &SetupRequest,
+    ) -> Result<SetupKit, ProviderError> {
+        if self.supports(provider) {
+            return Ok(SetupKit::default());
+        }
+        Err(ProviderError::permanent(
+            ErrorCode::AdapterMissing,
+            not_ours(provider),
+        ))
     }
 }
 

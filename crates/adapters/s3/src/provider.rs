@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use wharf_domain::check::CheckReport;
 use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
-use wharf_ports::{Fetched, ListingPage, ProviderError, StorageProvider};
+use wharf_ports::{CheckRequest, Fetched, ListingPage, ProviderError, StorageProvider};
 
 use crate::store::Store;
 use crate::wire::Wire;
@@ -27,7 +27,7 @@ impl StorageProvider for Account {
         self.store.authority()
     }
 
-    async fn check(&self) -> CheckReport {
+    async fn check(&self, _request: CheckRequest<'_>) -> CheckReport {
         check::report(&self.wire).await
     }
 

@@ -1,8 +1,7 @@
 //! The SDK, and the only place that knows its types: three calls, their answers and their failures in our own words.
 
-mod connector;
 mod failure;
-mod guarding;
+mod listings;
 
 use std::collections::HashMap;
 
@@ -16,7 +15,6 @@ use aws_sdk_s3::primitives::{ByteStream, DateTime as SdkTime};
 use aws_sdk_s3::types::{
     ChecksumMode, EncodingType, Object, OptionalObjectAttributes, ServerSideEncryption,
 };
-use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::http::HttpError;
 use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -24,13 +22,13 @@ use bytes::Bytes;
 use chrono::DateTime;
 use futures::stream::{self, BoxStream, StreamExt};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use wharf_aws::PlainManners;
 use wharf_domain::Timestamp;
 use wharf_domain::secret::SecretString;
 use wharf_egress as egress;
 
-use self::connector::GuardedHttp;
 pub(crate) use self::failure::{Failure, Hint, Refused};
-use self::guarding::{PlainManners, WholeListings};
+use self::listings::WholeListings;
 use crate::store::Store;
 
 /// A key that no object has to have.
@@ -112,7 +110,6 @@ pub(crate) struct Opened {
 
 impl Wire {
     pub(crate) fn new(store: &Store, key: AccessKey, http: egress::Client) -> Self {
-        let connector = SharedHttpConnector::new(GuardedHttp::new(http, store.tls));
         let token = key
             .session_token
             .as_ref()
@@ -125,7 +122,7 @@ impl Wire {
             .region(Region::new(store.region.as_str().to_owned()))
             .credentials_provider(credentials)
             .disable_s3_express_session_auth(true)
-            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .http_client(wharf_aws::http_client(http, store.tls))
             // Whoever calls decides about trying again, and the guarded client knows when to give up.
             .retry_config(
                 RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections),

@@ -143,6 +143,7 @@ impl SqliteDatabase {
             audit: store.clone(),
             buckets: store.clone(),
             connections: store.clone(),
+            external_ids: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),
             namespaces: store.clone(),

@@ -135,6 +135,14 @@ impl Credentials {
         }
     }
 
+    /// The external id that a role is assumed with, for credentials that are a role.
+    pub fn external_id(&self) -> Option<&str> {
+        match self {
+            Self::S3(S3Credentials::IamRole { external_id, .. }) => Some(external_id),
+            _ => None,
+        }
+    }
+
     /// The plaintext to seal: a JSON object with `type` first, the fields in a fixed order, no spaces.
     pub fn to_secret_bytes(&self) -> SecretBytes {
         let fields = self.fields();

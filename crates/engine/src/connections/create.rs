@@ -7,7 +7,7 @@ use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::NewProviderConfig;
 
 use super::binding;
-use super::test::{refusal, run_check};
+use super::test::{Trial, refusal, run_check};
 use crate::error::{insert_failed, name_taken};
 use crate::{Caller, Engine, EngineError};
 
@@ -62,15 +62,23 @@ impl Engine {
             );
             return Err(InvalidInput::one("test_before_save", "adapter_missing", message).into());
         }
+        self.refuse_foreign_external_id(caller.organization(), &credentials)
+            .await?;
         let credential_type = credentials.credential_type();
         let plaintext = credentials.to_secret_bytes();
+        let id: ConnectionId = self.ids().id();
         if new.test_before_save {
-            let report = run_check(self, &config, credentials).await;
+            let trial = Trial {
+                connection: &id,
+                config: &config,
+                credentials,
+                source_path: None,
+            };
+            let report = run_check(self, trial).await;
             if !report.success() {
                 return Err(refusal(report));
             }
         }
-        let id: ConnectionId = self.ids().id();
         let binding = binding(caller.organization(), &id, &config, credential_type, 1);
         let sealed = self.envelope.seal(&binding, &plaintext).await?;
         drop(plaintext);

@@ -1,6 +1,6 @@
 //! Tests of connections: of new ones before they are saved, of stored ones when a person asks.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::timeout;
@@ -9,7 +9,9 @@ use wharf_domain::audit::{Action, ResourceType};
 use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::connection::{AttemptOutcome, AttemptResult, Connection, Event};
 use wharf_domain::error_code::{Counting, ErrorCode};
+use wharf_domain::ids::ConnectionId;
 use wharf_domain::provider::{Credentials, ProviderConfig};
+use wharf_ports::CheckRequest;
 
 use super::CredentialsError;
 use crate::error::apply_failed;
@@ -24,13 +26,28 @@ pub struct TestedConnection {
     pub report: CheckReport,
 }
 
+/// What is tested: an account, as a connection's or as one that is about to be.
+pub(super) struct Trial<'a> {
+    pub(super) connection: &'a ConnectionId,
+    pub(super) config: &'a ProviderConfig,
+    pub(super) credentials: Credentials,
+    /// What a sync reads or would read.
+    pub(super) source_path: Option<&'a str>,
+}
+
+/// How long a check may overrun its time before it is given up for dead.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Opens an account and checks it, within the operator's time.
-pub(super) async fn run_check(
-    engine: &Engine,
-    config: &ProviderConfig,
-    credentials: Credentials,
-) -> CheckReport {
-    let provider = match engine.parts.providers.open(config, credentials) {
+pub(super) async fn run_check(engine: &Engine, trial: Trial<'_>) -> CheckReport {
+    let Trial {
+        connection,
+        config,
+        credentials,
+        source_path,
+    } = trial;
+    let opened = engine.parts.providers.open(connection, config, credentials);
+    let provider = match opened {
         Ok(provider) => provider,
         Err(error) => {
             let check = Check::failed("configuration", error.code, None, error.message, 0);
@@ -40,8 +57,13 @@ pub(super) async fn run_check(
         }
     };
     let limit = engine.parts.settings.check_timeout;
+    let request = CheckRequest {
+        source_path,
+        budget: limit,
+    };
     let started = Instant::now();
-    timeout(limit, provider.check()).await.unwrap_or_else(|_| {
+    let checked = timeout(limit + GRACE, provider.check(request)).await;
+    checked.unwrap_or_else(|_| {
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let remedy = format!(
             "The provider did not answer within {} s. {}",
@@ -88,19 +110,25 @@ fn outcome(connection: &Connection, started_at: Timestamp, report: &CheckReport)
 
 impl Engine {
     /// Tests a stored connection for a person. The test always reports; the outcome counts for the connection's health
-    /// unless the connection is tripped or suspended.
+    /// unless the connection is tripped or suspended. With a source path, what a sync of it would need is tested, too; what
+    /// is wrong with the path alone does not count.
     pub async fn test_connection(
         &self,
         caller: &Caller,
         identifier: &str,
+        source_path: Option<&str>,
     ) -> Result<TestedConnection, EngineError> {
         let connection = self.connection(caller, identifier).await?;
+        if let Some(source_path) = source_path {
+            let providers = &self.parts.providers;
+            providers.vet_source_path(connection.provider(), source_path)?;
+        }
         if connection.sealed.is_none() {
             return Err(wharf_domain::connection::TransitionError::Archived.into());
         }
         let started_at = self.repositories().across.now().await?;
-        let report = self.check_stored(&connection).await?;
-        let event = Event::PersonTested(outcome(&connection, started_at, &report));
+        let report = self.check_stored(&connection, source_path).await?;
+        let event = Event::PersonTested(outcome(&connection, started_at, &report.of_connection()));
         let changes = json!({
             "success": report.success(),
             "error_code": report.error_code(),
@@ -138,7 +166,11 @@ impl Engine {
         })
     }
 
-    async fn check_stored(&self, connection: &Connection) -> Result<CheckReport, EngineError> {
+    pub(crate) async fn check_stored(
+        &self,
+        connection: &Connection,
+        source_path: Option<&str>,
+    ) -> Result<CheckReport, EngineError> {
         let failed = |name: &str, code: ErrorCode, remedy: &str| {
             Ok(CheckReport {
                 checks: vec![Check::failed(name, code, None, remedy, 0)],
@@ -153,7 +185,15 @@ impl Engine {
             return failed("adapter", ErrorCode::AdapterMissing, &remedy);
         }
         match self.open_credentials(connection).await {
-            Ok(credentials) => Ok(run_check(self, &connection.config, credentials).await),
+            Ok(credentials) => {
+                let trial = Trial {
+                    connection: &connection.id,
+                    config: &connection.config,
+                    credentials,
+                    source_path,
+                };
+                Ok(run_check(self, trial).await)
+            }
             Err(CredentialsError::Integrity) => failed(
                 "credentials",
                 ErrorCode::IntegrityError,
@@ -164,12 +204,8 @@ impl Engine {
     }
 
     /// Tests what a change would make of a connection, with credentials that may not be stored yet.
-    pub(super) async fn check_before_saving(
-        &self,
-        config: &ProviderConfig,
-        credentials: Credentials,
-    ) -> Result<(), EngineError> {
-        let report = run_check(self, config, credentials).await;
+    pub(super) async fn check_before_saving(&self, trial: Trial<'_>) -> Result<(), EngineError> {
+        let report = run_check(self, trial).await;
         if report.success() {
             Ok(())
         } else {

@@ -9,6 +9,7 @@ use wharf_domain::provider::{self, Credentials, NewProviderConfig, PatchError};
 use wharf_domain::secret;
 use wharf_ports::ApplyError;
 
+use super::test::Trial;
 use super::{CredentialsError, binding};
 use crate::error::apply_failed;
 use crate::{Caller, Engine, EngineError};
@@ -142,6 +143,8 @@ impl Engine {
                 config,
                 credentials,
             } = self.complete_config(connection, fields).await?;
+            self.refuse_foreign_external_id(caller.organization(), &credentials)
+                .await?;
             let credential_type = credentials.credential_type();
             let plaintext = credentials.to_secret_bytes();
             if supported {
@@ -149,7 +152,13 @@ impl Engine {
                     .providers
                     .vet(&config)
                     .map_err(EngineError::from)?;
-                self.check_before_saving(&config, credentials).await?;
+                let trial = Trial {
+                    connection: &connection.id,
+                    config: &config,
+                    credentials,
+                    source_path: None,
+                };
+                self.check_before_saving(trial).await?;
                 edit.tested = true;
             }
             let version = connection.credential_version + 1;
@@ -168,8 +177,13 @@ impl Engine {
             edit.config = Some((config, credential_type, sealed));
         } else if reactivates && supported {
             let credentials = self.stored_credentials(connection).await?;
-            self.check_before_saving(&connection.config, credentials)
-                .await?;
+            let trial = Trial {
+                connection: &connection.id,
+                config: &connection.config,
+                credentials,
+                source_path: None,
+            };
+            self.check_before_saving(trial).await?;
         }
         let mut events = Vec::new();
         if edit != Edit::default() {

@@ -185,7 +185,7 @@ impl<'a> Attempt<'a> {
             .engine
             .parts
             .providers
-            .open(&connection.config, credentials)
+            .open(&connection.id, &connection.config, credentials)
             .map_err(Stop::Provider)?;
         Pass::new(
             self.engine,

@@ -14,7 +14,7 @@ use wharf_domain::provider::Provider;
 use wharf_ports::{BlobError, Fetched, OpenProvider, ProviderError, Put};
 
 use super::retry::with_retries;
-use super::stop::{Stop, concerns_file_only};
+use super::stop::{Stop, concerns_file_only, is_not_to_be_had};
 use crate::{Engine, EngineError};
 
 /// A file may arrive as slowly as this many bytes a second …
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) enum Copied {
     /// Its bytes are in the blob store, ready to be published.
     Stored(Box<Put>),
-    /// It is gone or changed since it was listed; the next run sees what it is then.
-    Moved(SourceId, ErrorCode),
+    /// It was left out: it is gone or changed since it was listed, which the next run sees, or it is not to be had.
+    LeftOut(SourceId, ErrorCode),
     /// It could not be copied; the rest of the run goes on.
     Failed(SourceId, ProviderError),
 }
@@ -37,7 +37,7 @@ impl Copied {
     pub(super) fn is_unsettled(&self) -> bool {
         matches!(
             self,
-            Self::Moved(_, ErrorCode::ResourceChanged) | Self::Failed(..)
+            Self::LeftOut(_, ErrorCode::ResourceChanged) | Self::Failed(..)
         )
     }
 }
@@ -74,8 +74,9 @@ impl Copier {
             Ok(Err(error)) => Err(Stop::Ours(error)),
             Err(error) => match error.code {
                 ErrorCode::ResourceNotFound | ErrorCode::ResourceChanged => {
-                    Ok(Copied::Moved(source, error.code))
+                    Ok(Copied::LeftOut(source, error.code))
                 }
+                code if is_not_to_be_had(code) => Ok(Copied::LeftOut(source, code)),
                 code if concerns_file_only(code) => Ok(Copied::Failed(source, error)),
                 // Throttling is nobody's fault and passes by leaving the provider alone.
                 ErrorCode::QuotaRateLimited | ErrorCode::QuotaExhausted => {

@@ -337,7 +337,7 @@ impl Troubles {
                     ..again
                 });
             }
-            Copied::Failed(..) | Copied::Moved(..) => {}
+            Copied::Failed(..) | Copied::LeftOut(..) => {}
             Copied::Stored(_) => self.in_a_row = 0,
         }
     }
@@ -377,7 +377,7 @@ impl Batch {
                 self.counters.bytes += put.content.size_bytes;
                 self.puts.push(*put);
             }
-            Copied::Moved(source, code) => {
+            Copied::LeftOut(source, code) => {
                 self.counters.skip(code.as_str());
                 self.seen.push(source);
             }

@@ -44,6 +44,8 @@ pub(super) fn concerns_connection(code: ErrorCode) -> bool {
             | ErrorCode::ResourceNotFound
             | ErrorCode::ResourceArchived
             | ErrorCode::ResourceChanged
+            | ErrorCode::ObjectCustomerKey
+            | ErrorCode::ObjectRequesterPays
             | ErrorCode::IntegrityMismatch
     )
 }
@@ -54,10 +56,17 @@ pub(super) fn concerns_file_only(code: ErrorCode) -> bool {
         code,
         ErrorCode::PermDenied
             | ErrorCode::PermPolicyBlocked
-            | ErrorCode::ResourceArchived
             | ErrorCode::IntegrityMismatch
             | ErrorCode::ProtocolUnexpectedResponse
             | ErrorCode::ConfigInvalid
             | ErrorCode::Internal
+    )
+}
+
+/// Whether a file that could not be copied is there and well, but not to be had: it is skipped, and no failure.
+pub(super) fn is_not_to_be_had(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::ResourceArchived | ErrorCode::ObjectCustomerKey | ErrorCode::ObjectRequesterPays
     )
 }

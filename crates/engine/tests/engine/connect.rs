@@ -116,7 +116,7 @@ async fn a_provider_without_an_adapter_is_stored_only_untested() {
         .unwrap();
     let tested = world
         .engine
-        .test_connection(&world.caller, "drive")
+        .test_connection(&world.caller, "drive", None)
         .await
         .unwrap();
     assert_eq!(tested.report.error_code(), Some(ErrorCode::AdapterMissing));
@@ -133,7 +133,7 @@ async fn five_failing_tests_suspend_and_only_a_passed_one_reactivates() {
     for n in 1..=5u32 {
         let tested = world
             .engine
-            .test_connection(&world.caller, "store")
+            .test_connection(&world.caller, "store", None)
             .await
             .unwrap();
         assert!(!tested.report.success());
@@ -141,7 +141,7 @@ async fn five_failing_tests_suspend_and_only_a_passed_one_reactivates() {
     }
     let tripped = world
         .engine
-        .test_connection(&world.caller, "store")
+        .test_connection(&world.caller, "store", None)
         .await
         .unwrap()
         .connection;
@@ -172,7 +172,7 @@ async fn five_failing_tests_suspend_and_only_a_passed_one_reactivates() {
     });
     let passed = world
         .engine
-        .test_connection(&world.caller, "store")
+        .test_connection(&world.caller, "store", None)
         .await
         .unwrap();
     assert_eq!(
@@ -326,7 +326,7 @@ async fn archiving_is_for_good_and_leaves_no_credentials() {
     assert_eq!(code_of(&error), "connection_archived");
     let error = world
         .engine
-        .test_connection(&world.caller, id)
+        .test_connection(&world.caller, id, None)
         .await
         .unwrap_err();
     assert_eq!(code_of(&error), "connection_archived");
@@ -358,7 +358,7 @@ async fn sealed_credentials_do_not_open_when_their_row_was_changed() {
     world.source.forget_calls();
     let tested = world
         .engine
-        .test_connection(&world.caller, "b")
+        .test_connection(&world.caller, "b", None)
         .await
         .unwrap();
     assert_eq!(tested.report.error_code(), Some(ErrorCode::IntegrityError));
@@ -383,7 +383,7 @@ async fn sealed_credentials_do_not_open_when_their_row_was_changed() {
     assert!(
         world
             .engine
-            .test_connection(&world.caller, "b")
+            .test_connection(&world.caller, "b", None)
             .await
             .unwrap()
             .report
@@ -402,7 +402,10 @@ async fn another_organization_sees_nothing() {
             Err(EngineError::NotFound { .. })
         ));
         assert!(matches!(
-            world.engine.test_connection(&stranger, identifier).await,
+            world
+                .engine
+                .test_connection(&stranger, identifier, None)
+                .await,
             Err(EngineError::NotFound { .. })
         ));
         let archived = world.engine.archive_connection(&stranger, identifier).await;

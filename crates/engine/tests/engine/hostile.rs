@@ -9,14 +9,17 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use wharf_domain::check::CheckReport;
+use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::job::{Job, JobStatus};
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{Credentials, Provider, ProviderConfig};
+use wharf_domain::setup::{SetupKit, SetupRequest};
 use wharf_domain::sync::{Cursor, SyncMode, SyncSettings};
 use wharf_engine::Worker;
 use wharf_ports::{
-    Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory, StorageProvider,
+    CheckRequest, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory,
+    StorageProvider,
 };
 use wharf_testkit::build;
 
@@ -53,7 +56,7 @@ impl StorageProvider for Hostile {
         build::AUTHORITY.to_owned()
     }
 
-    async fn check(&self) -> CheckReport {
+    async fn check(&self, _request: CheckRequest<'_>) -> CheckReport {
         CheckReport { checks: Vec::new() }
     }
 
@@ -97,6 +100,7 @@ impl StorageProvider for Hostile {
 
 struct Factory(Arc<Hostile>);
 
+#[async_trait]
 impl ProviderFactory for Factory {
     fn supports(&self, _provider: Provider) -> bool {
         true
@@ -112,10 +116,19 @@ impl ProviderFactory for Factory {
 
     fn open(
         &self,
+        _connection: &ConnectionId,
         _config: &ProviderConfig,
         _credentials: Credentials,
     ) -> Result<OpenProvider, ProviderError> {
         Ok(self.0.clone())
+    }
+
+    async fn setup(
+        &self,
+        _provider: Provider,
+        _request: &SetupRequest,
+    ) -> Result<SetupKit, ProviderError> {
+        Ok(SetupKit::default())
     }
 }
 

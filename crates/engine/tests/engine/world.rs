@@ -139,6 +139,7 @@ impl World {
             .create_sync(&self.caller, &self.bucket, new)
             .await
             .unwrap()
+            .sync
     }
 
     /// Runs what is due; whether there was anything.

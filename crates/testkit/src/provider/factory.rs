@@ -1,7 +1,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
+use wharf_domain::error_code::ErrorCode;
+use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::{Credentials, Provider, ProviderConfig};
+use wharf_domain::setup::{Grant, SetupDocument, SetupFormat, SetupKit, SetupRequest};
 use wharf_ports::{OpenProvider, ProviderError, ProviderFactory};
 
 use super::{Failure, FakeProvider, FakeSource};
@@ -46,6 +50,7 @@ impl FakeProviderFactory {
     }
 }
 
+#[async_trait]
 impl ProviderFactory for FakeProviderFactory {
     fn supports(&self, provider: Provider) -> bool {
         self.supported.contains(&provider)
@@ -73,6 +78,7 @@ impl ProviderFactory for FakeProviderFactory {
 
     fn open(
         &self,
+        _connection: &ConnectionId,
         _config: &ProviderConfig,
         _credentials: Credentials,
     ) -> Result<OpenProvider, ProviderError> {
@@ -81,5 +87,36 @@ impl ProviderFactory for FakeProviderFactory {
         }
         self.source.lock().calls.opens += 1;
         Ok(Arc::new(FakeProvider::new(self.source.clone())))
+    }
+
+    async fn setup(
+        &self,
+        provider: Provider,
+        request: &SetupRequest,
+    ) -> Result<SetupKit, ProviderError> {
+        if !self.supports(provider) {
+            let message = format!("there is no adapter for {provider}");
+            return Err(ProviderError::permanent(ErrorCode::AdapterMissing, message));
+        }
+        if let Some(failure) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(failure.error());
+        }
+        let path = request.source_path.as_deref().unwrap_or("everything");
+        Ok(SetupKit {
+            principal: Some("the fake principal".to_owned()),
+            steps: vec![format!("Let the fake principal read {path}.")],
+            grants: vec![Grant {
+                action: "fake:Read".to_owned(),
+                resource: path.to_owned(),
+                purpose: "to copy files".to_owned(),
+                optional: false,
+            }],
+            documents: vec![SetupDocument {
+                name: "permission_policy",
+                format: SetupFormat::Json,
+                purpose: "what may be read".to_owned(),
+                content: "{}".to_owned(),
+            }],
+        })
     }
 }

@@ -79,6 +79,8 @@ pub struct Calls {
     pub opens: u64,
     /// Tests of the connection.
     pub checks: u64,
+    /// Those among them that were given a source path.
+    pub checks_of_path: u64,
     /// Pages listed, failed ones included.
     pub lists: u64,
     /// Files fetched, failed ones included.

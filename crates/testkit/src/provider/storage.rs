@@ -9,7 +9,7 @@ use wharf_domain::check::CheckReport;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
-use wharf_ports::{ByteStream, Fetched, ListingPage, ProviderError, StorageProvider};
+use wharf_ports::{ByteStream, CheckRequest, Fetched, ListingPage, ProviderError, StorageProvider};
 
 use super::FakeSource;
 use super::source::{Failure, Mishap};
@@ -57,9 +57,10 @@ impl StorageProvider for FakeProvider {
         self.0.lock().authority.clone()
     }
 
-    async fn check(&self) -> CheckReport {
+    async fn check(&self, request: CheckRequest<'_>) -> CheckReport {
         let mut inner = self.0.lock();
         inner.calls.checks += 1;
+        inner.calls.checks_of_path += u64::from(request.source_path.is_some());
         inner.report()
     }
 

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod blobs;
 pub mod buckets;
 pub mod connections;
+pub mod external_ids;
 pub mod jobs;
 pub mod keys;
 pub mod namespaces;

@@ -39,7 +39,7 @@ pub(super) async fn test(
 ) -> Result<Json<TestOutcome>, ApiError> {
     let report = state
         .engine()
-        .test_connection(&caller, &identifier)
+        .test_connection(&caller, &identifier, None)
         .await?
         .report;
     Ok(Json(TestOutcome {

@@ -204,6 +204,10 @@ pub(super) async fn create(
     let new =
         body.read_whole(|reader| CreateSyncRequest::parse(reader, state.min_polling_seconds()))?;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
-    let sync = state.engine().create_sync(&caller, &bucket, new).await?;
+    let sync = state
+        .engine()
+        .create_sync(&caller, &bucket, new)
+        .await?
+        .sync;
     Ok(Json(view(&state, &caller, sync).await?))
 }

@@ -3,17 +3,19 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
+use wharf_domain::ids::ConnectionId;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{NewProviderConfig, Provider, parse_new};
 use wharf_domain::sync::Cursor;
 use wharf_egress::{Guard, Policy, Resolver, TcpDialer};
 use wharf_lab::{Lab, LabConfig};
-use wharf_ports::{OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{CheckRequest, OpenProvider, ProviderError, ProviderFactory};
 use wharf_s3::S3;
 
 /// How an account is reached: by the path, or with the bucket in the host's name.
@@ -61,6 +63,16 @@ pub(crate) fn factory(policy: Policy) -> S3 {
     )))
 }
 
+/// A check of the connection alone.
+pub(crate) const WHOLE: CheckRequest<'static> = CheckRequest {
+    source_path: None,
+    budget: Duration::from_secs(10),
+};
+
+pub(crate) fn connection() -> ConnectionId {
+    "conn_testtesttesttes".parse().unwrap()
+}
+
 fn object(value: Value) -> Map<String, Value> {
     let Value::Object(fields) = value else {
         panic!("an object")
@@ -82,7 +94,7 @@ pub(crate) fn s3_at(endpoint: &str, id: &str, secret: &str) -> NewProviderConfig
 
 pub(crate) fn open_with(policy: Policy, parts: NewProviderConfig) -> OpenProvider {
     factory(policy)
-        .open(&parts.config, parts.credentials)
+        .open(&connection(), &parts.config, parts.credentials)
         .unwrap()
 }
 

@@ -39,7 +39,7 @@ fn assert_failed(report: &CheckReport, name: &str, code: ErrorCode) {
 
 async fn with(lab: &Lab, id: &str, secret: &str) -> CheckReport {
     open_with(policy(), s3_at(&lab.endpoint(), id, secret))
-        .check()
+        .check(crate::account::WHOLE)
         .await
 }
 
@@ -48,7 +48,7 @@ async fn a_working_connection_passes_every_check_with_one_request() {
     for profile in PROFILES {
         let lab = lab().await;
         lab.create_bucket("media");
-        let report = open_as(&lab, profile).check().await;
+        let report = open_as(&lab, profile).check(crate::account::WHOLE).await;
         assert_eq!(outcomes(&report), [Outcome::Passed; 4], "{profile:?}");
         assert!(report.success());
         assert_eq!(lab.journal().len(), 1);
@@ -171,7 +171,7 @@ async fn what_the_store_answers_decides_the_claim() {
     ] {
         let lab = lab().await;
         lab.add_fault(FaultRule::new(Match::any(), action.clone()));
-        let report = open(&lab).check().await;
+        let report = open(&lab).check(crate::account::WHOLE).await;
         assert_failed(&report, name, code);
     }
 }
@@ -202,7 +202,7 @@ async fn a_refusal_without_a_code_of_the_protocol_comes_from_no_store() {
     ] {
         let lab = lab().await;
         lab.add_fault(FaultRule::new(Match::any(), action.clone()));
-        let report = open(&lab).check().await;
+        let report = open(&lab).check(crate::account::WHOLE).await;
         assert!(!report.success(), "{action:?}");
         assert_failed(&report, "connection", ErrorCode::ConfigEndpointInvalid);
     }
@@ -213,7 +213,7 @@ async fn what_passes_at_the_second_try_passes() {
     let lab = lab().await;
     for action in [Action::close(), Action::status(StatusCode::BAD_GATEWAY)] {
         lab.set_faults([FaultRule::new(Match::any().times(1), action)]);
-        assert!(open(&lab).check().await.success());
+        assert!(open(&lab).check(crate::account::WHOLE).await.success());
     }
 }
 
@@ -222,14 +222,16 @@ async fn a_store_without_limits_on_lists_of_buckets_is_asked_without_one() {
     let lab = lab().await;
     let rule = Match::any().query_contains("max-buckets");
     lab.add_fault(FaultRule::new(rule, Action::s3_error("InvalidArgument")));
-    assert!(open(&lab).check().await.success());
+    assert!(open(&lab).check(crate::account::WHOLE).await.success());
 }
 
 #[tokio::test]
 async fn what_cannot_be_reached_fails_the_connection() {
     let lab = lab().await;
     let parts = || s3_at(&lab.endpoint(), "id", "secret");
-    let report = open_with(Policy::default(), parts()).check().await;
+    let report = open_with(Policy::default(), parts())
+        .check(crate::account::WHOLE)
+        .await;
     assert_failed(&report, "connection", ErrorCode::EgressRefused);
     assert!(
         report.message().contains("egress.allow_loopback"),
@@ -241,7 +243,9 @@ async fn what_cannot_be_reached_fails_the_connection() {
     let parts = parts();
     lab.shutdown().await;
     assert_failed(
-        &open_with(policy(), parts).check().await,
+        &open_with(policy(), parts)
+            .check(crate::account::WHOLE)
+            .await,
         "connection",
         ErrorCode::NetworkConnect,
     );
@@ -252,7 +256,7 @@ async fn a_plain_server_behind_https_fails_the_connection() {
     let lab = lab().await;
     let endpoint = lab.endpoint().replace("http://", "https://");
     let report = open_with(policy(), s3_at(&endpoint, "id", "secret"))
-        .check()
+        .check(crate::account::WHOLE)
         .await;
     assert_failed(&report, "connection", ErrorCode::NetworkTls);
 }

@@ -245,7 +245,11 @@ fn a_factory_opens_what_it_supports_and_says_what_it_does_not() {
 
     let role = json!({"type": "iam_role", "role_arn": "arn:aws:iam::123456789012:role/reader", "external_id": "wharf-12345678"});
     let parts = config(Provider::S3, json!({}), role);
-    let Err(error) = factory.open(&parts.config, parts.credentials) else {
+    let Err(error) = factory.open(
+        &crate::account::connection(),
+        &parts.config,
+        parts.credentials,
+    ) else {
         panic!("a role was opened")
     };
     assert_eq!(error.code, ErrorCode::ConfigInvalid);
@@ -262,7 +266,11 @@ fn a_factory_opens_what_it_supports_and_says_what_it_does_not() {
         json!({}),
         json!({"access_key_id": "id", "secret_access_key": "secret"}),
     );
-    let Err(error) = factory.open(&s3.config, tigris.credentials) else {
+    let Err(error) = factory.open(
+        &crate::account::connection(),
+        &s3.config,
+        tigris.credentials,
+    ) else {
         panic!("parts do not fit")
     };
     assert_eq!(error.code, ErrorCode::ConfigInvalid);

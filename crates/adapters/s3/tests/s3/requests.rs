@@ -152,13 +152,17 @@ async fn aws_is_asked_in_the_region_with_the_bucket_in_the_host_unless_it_has_do
     );
     let guard = Guard::with(policy(), Arc::new(Here), Arc::new(ToLab(lab.address())));
     let provider = S3::new(Arc::new(guard))
-        .open(&parts.config, parts.credentials)
+        .open(
+            &crate::account::connection(),
+            &parts.config,
+            parts.credentials,
+        )
         .unwrap();
     for bucket in ["media", "media.2024"] {
         let entry = only_entry(&provider, bucket).await;
         assert_eq!(read(&provider, &entry).await.unwrap(), "x");
     }
-    assert!(provider.check().await.success());
+    assert!(provider.check(crate::account::WHOLE).await.success());
     let paths: Vec<String> = lab.journal().into_iter().map(|entry| entry.path).collect();
     assert_eq!(
         paths,

@@ -92,7 +92,7 @@ async fn no_secret_and_no_text_of_the_store_shows_in_errors_and_reports() {
             Ok(_) => {}
             Err(error) => texts.push(everything(&error)),
         }
-        let report = provider.check().await;
+        let report = provider.check(crate::account::WHOLE).await;
         texts.push(format!("{report:?} {}", report.message()));
     }
     assert!(texts.len() > 40, "{}", texts.len());

@@ -1,6 +1,8 @@
 //! The guarded HTTP client, as the SDK wants one.
 
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
@@ -19,17 +21,19 @@ const COUNTERS: [&str; 2] = ["amz-sdk-invocation-id", "amz-sdk-request"];
 const CHECKSUM: &str = "x-amz-checksum-";
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 
+/// The guarded client as the SDK's. Without `tls`, requests go out in plain HTTP, whatever the SDK says.
+pub fn http_client(client: Client, tls: bool) -> SharedHttpClient {
+    let connector = SharedHttpConnector::new(GuardedHttp { client, tls });
+    http_client_fn(move |_, _| connector.clone())
+}
+
 #[derive(Debug, Clone)]
-pub(super) struct GuardedHttp {
+struct GuardedHttp {
     client: Client,
     tls: bool,
 }
 
 impl GuardedHttp {
-    pub(super) fn new(client: Client, tls: bool) -> Self {
-        Self { client, tls }
-    }
-
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let mut request = request
             .try_into_http1x()

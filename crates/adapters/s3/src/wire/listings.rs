@@ -1,40 +1,9 @@
-//! What is done to every request and answer of the SDK.
+//! What is done to the answers that the SDK reads.
 
-use aws_sdk_s3::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
-};
+use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_smithy_runtime_api::box_error::BoxError;
-
-const OWN_NAME: &str = concat!("wharf/", env!("CARGO_PKG_VERSION"));
-
-/// Headers in which the SDK tells of itself, of this machine and of its environment.
-const CHATTER: [&str; 2] = ["x-amz-user-agent", "x-amzn-trace-id"];
-
-/// Says who asks, and nothing about where Wharf runs.
-#[derive(Debug)]
-pub(super) struct PlainManners;
-
-impl Intercept for PlainManners {
-    fn name(&self) -> &'static str {
-        "PlainManners"
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let headers = context.request_mut().headers_mut();
-        for name in CHATTER {
-            headers.remove(name);
-        }
-        headers.insert("user-agent", OWN_NAME);
-        Ok(())
-    }
-}
 
 /// Refuses listings that are not whole documents. The SDK's reader stops at the first thing it does not understand and
 /// takes what it has for everything; files would be missing, and their copies deleted.
