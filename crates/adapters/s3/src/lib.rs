@@ -14,6 +14,7 @@ mod factory;
 mod listing;
 mod provider;
 mod roles;
+mod setup;
 mod store;
 mod vet;
 mod wire;
