@@ -10,6 +10,7 @@ use wharf_domain::error_code::ErrorCode;
 use wharf_ports::Retry;
 
 use crate::error::{Call, Fault};
+use crate::roles::Access;
 use crate::wire::{Failure, Wire};
 
 const CONFIGURATION: &str = "configuration";
@@ -22,9 +23,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Tests the connection. Every claim that the call decided carries the time it took.
-pub(crate) async fn report(wire: &Wire) -> CheckReport {
+pub(crate) async fn report(access: &Access, wire: &Wire) -> CheckReport {
     let begun = Instant::now();
-    let answer = list_buckets(wire).await;
+    let answer = match access.sign_in_anew().await {
+        Ok(()) => list_buckets(wire).await,
+        Err(fault) => Err(fault),
+    };
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let passed = |name| Check::passed(name, ms);
     let skipped = Check::skipped;

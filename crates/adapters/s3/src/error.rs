@@ -52,7 +52,7 @@ impl fmt::Display for Call {
 }
 
 /// What went wrong, decided, but not yet told to anyone.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) code: ErrorCode,
     pub(crate) retry: Retry,
@@ -113,6 +113,7 @@ impl From<Failure> for Fault {
                 ErrorCode::IntegrityMismatch,
                 "the bytes do not match the checksum that the store sent with them",
             ),
+            Failure::NotSignedIn(fault) => *fault,
             Failure::Unsendable => Self::new(ErrorCode::Internal, "the request could not be made"),
         }
     }

@@ -13,8 +13,11 @@ mod error;
 mod factory;
 mod listing;
 mod provider;
+mod roles;
+mod setup;
 mod store;
 mod vet;
 mod wire;
 
 pub use factory::S3;
+pub use roles::{Aws, Identity};

@@ -8,4 +8,6 @@ mod keys;
 mod listings;
 mod refusals;
 mod requests;
+mod roles;
 mod secrecy;
+mod setup;
