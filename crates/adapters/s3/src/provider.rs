@@ -1,5 +1,7 @@
 //! One account at a store, behind the port.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use wharf_domain::check::CheckReport;
 use wharf_domain::plan::Entry;
@@ -12,11 +14,12 @@ use crate::{check, download, listing};
 
 pub(crate) struct Account {
     store: Store,
-    wire: Wire,
+    wire: Arc<Wire>,
 }
 
 impl Account {
     pub(crate) fn new(store: Store, wire: Wire) -> Self {
+        let wire = Arc::new(wire);
         Self { store, wire }
     }
 }
