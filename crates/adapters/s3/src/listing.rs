@@ -47,16 +47,26 @@ pub(crate) async fn list(
             "the source path does not start with a bucket",
         )
     })?;
-    let call = Call::list(path.bucket());
+    let listed = list_under(wire, &path, cursor, limit).await;
+    listed.map_err(|fault| fault.during(&Call::list(path.bucket())))
+}
+
+/// The same for a path that was read, with what went wrong not yet told.
+pub(crate) async fn list_under(
+    wire: &Wire,
+    path: &BucketPath,
+    cursor: Option<&Cursor>,
+    limit: u32,
+) -> Result<ListingPage, Fault> {
     let limit = limit.clamp(1, MOST_KEYS);
     let token = cursor.map(|cursor| cursor.0.as_str());
     if token.is_some_and(|token| token.len() > LONGEST_TOKEN) {
-        return Err(forgotten().during(&call));
+        return Err(forgotten());
     }
-    let page = page(wire, &path, token, limit)
+    let page = page(wire, path, token, limit)
         .await
-        .map_err(|failure| fault(failure, token).during(&call))?;
-    read(page, &path, token, limit).map_err(|fault| fault.during(&call))
+        .map_err(|failure| fault(failure, token))?;
+    read(page, path, token, limit)
 }
 
 async fn page(

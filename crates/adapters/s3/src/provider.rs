@@ -27,8 +27,8 @@ impl StorageProvider for Account {
         self.store.authority()
     }
 
-    async fn check(&self, _request: CheckRequest<'_>) -> CheckReport {
-        check::report(&self.wire).await
+    async fn check(&self, request: CheckRequest<'_>) -> CheckReport {
+        check::report(&self.store, &self.wire, request).await
     }
 
     async fn list(

@@ -1,7 +1,9 @@
-//! The SDK, and the only place that knows its types: three calls, their answers and their failures in our own words.
+//! The SDK, and the only place that knows its types: its calls, their answers and their failures in our own words.
 
 mod failure;
 mod listings;
+mod probes;
+mod tags;
 
 use std::collections::HashMap;
 
@@ -29,6 +31,7 @@ use wharf_egress as egress;
 
 pub(crate) use self::failure::{Failure, Hint, Refused};
 use self::listings::WholeListings;
+pub(crate) use self::probes::Ahead;
 use crate::store::Store;
 
 /// A key that no object has to have.
@@ -138,15 +141,6 @@ impl Wire {
             by_host: Client::from_conf(config.clone().force_path_style(false).build()),
             by_path: Client::from_conf(config.force_path_style(true).build()),
         }
-    }
-
-    /// `ListBuckets`, of which only the success matters.
-    pub(crate) async fn list_buckets(&self, most: Option<i32>) -> Result<(), Failure> {
-        let call = self.by_path.list_buckets().set_max_buckets(most);
-        call.send()
-            .await
-            .map(|_| ())
-            .map_err(|error| failure::of(&error))
     }
 
     /// One page of `ListObjectsV2`.
