@@ -11,17 +11,20 @@ use std::sync::OnceLock;
 
 use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::error_code::ErrorCode;
-use wharf_domain::provider::EndpointUrl;
+use wharf_domain::provider::{EndpointUrl, Scheme};
 use wharf_egress::{EgressError, Reason};
 use wharf_ports::CheckRequest;
 
-use self::patience::{Patience, Timed};
+use self::patience::Patience;
 use crate::error::{self, Call, Fault};
+use crate::roles::Access;
 use crate::store::Store;
 use crate::wire::{Ahead, Failure, Wire};
 
 /// By how many seconds clocks may differ without a word. Signatures are refused from 15 minutes on.
 const TOLERATED_SKEW: u64 = 60;
+
+const IDENTITY: &str = "identity";
 
 /// What a report claims of a connection, in the order in which one rests on the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -55,30 +58,42 @@ impl Claim {
         }
     }
 
-    /// The claim that a fault of signing in refutes; those before it hold.
-    fn refuted_by(fault: &Fault) -> Self {
-        match &fault.silence {
-            Some(EgressError::Dns { .. }) => Self::NameResolution,
-            Some(EgressError::Refused(refusal)) => match refusal.reason() {
+    /// The claim that a silence refutes; those before it hold.
+    fn refuted_by_silence(silence: &EgressError) -> Self {
+        match silence {
+            EgressError::Dns { .. } => Self::NameResolution,
+            EgressError::Refused(refusal) => match refusal.reason() {
                 Reason::InternalName | Reason::LoopbackName | Reason::TooManyAnswers(_) => {
                     Self::NameResolution
                 }
                 _ => Self::Connection,
             },
-            Some(
-                EgressError::Connect { .. }
-                | EgressError::ConnectTimeout { .. }
-                | EgressError::Timeout { .. }
-                | EgressError::Broken { .. },
-            ) => Self::Connection,
-            Some(EgressError::Tls { .. }) => Self::Tls,
-            Some(EgressError::Request { .. }) => Self::Configuration,
-            None => match fault.code {
-                ErrorCode::Internal => Self::Configuration,
-                ErrorCode::NetworkTimeout | ErrorCode::ConfigEndpointInvalid => Self::Connection,
-                ErrorCode::AuthClockSkew => Self::Clock,
-                _ => Self::SignIn,
-            },
+            EgressError::Connect { .. }
+            | EgressError::ConnectTimeout { .. }
+            | EgressError::Timeout { .. }
+            | EgressError::Broken { .. } => Self::Connection,
+            EgressError::Tls { .. } => Self::Tls,
+            EgressError::Request { .. } => Self::Configuration,
+        }
+    }
+
+    /// The claim that the store's no to the first request refutes.
+    fn refuted_by_store(fault: &Fault) -> Self {
+        match (&fault.silence, fault.code) {
+            (Some(silence), _) => Self::refuted_by_silence(silence),
+            (None, ErrorCode::Internal) => Self::Configuration,
+            (None, ErrorCode::ConfigEndpointInvalid) => Self::Connection,
+            (None, _) => Self::refuted_by_token_service(fault),
+        }
+    }
+
+    /// The claim that STS's no refutes.
+    fn refuted_by_token_service(fault: &Fault) -> Self {
+        match (&fault.silence, fault.code) {
+            (Some(silence), _) => Self::refuted_by_silence(silence),
+            (None, ErrorCode::NetworkTimeout) => Self::Connection,
+            (None, ErrorCode::AuthClockSkew) => Self::Clock,
+            (None, _) => Self::SignIn,
         }
     }
 }
@@ -91,24 +106,100 @@ enum Key {
     Unclear,
 }
 
+/// How signing in ended.
+struct SignedIn {
+    answer: Result<Key, Refuted>,
+    /// By how much the store's clock was ahead, if it showed.
+    ahead: Option<Ahead>,
+    ms: u64,
+}
+
+/// A claim that does not hold.
+struct Refuted {
+    claim: Claim,
+    action: Option<Call>,
+    fault: Fault,
+}
+
 /// Tests the connection and, if one is given, a source path.
-pub(crate) async fn report(store: &Store, wire: &Wire, request: CheckRequest<'_>) -> CheckReport {
+pub(crate) async fn report(
+    store: &Store,
+    access: &Access,
+    wire: &Wire,
+    request: CheckRequest<'_>,
+) -> CheckReport {
     let patience = Patience::from_now(request.budget);
-    let ahead = OnceLock::new();
-    let signed_in = patience.call(|| sign_in(wire, &ahead)).await;
-    let mut checks = claims(store, &signed_in, ahead.get().copied());
-    if let Some(source_path) = request.source_path {
-        let of_path = match signed_in.answer {
-            Ok(_) => path::checks(wire, &patience, source_path).await,
-            Err(_) => path::skipped(),
-        };
-        checks.extend(of_path.into_iter().map(Check::of_path));
-    }
+    let signed_in = sign_in(access, wire, &patience).await;
+    let mut checks = claims(store, wire, &signed_in);
+    let is_in = signed_in.answer.is_ok();
+    // Nothing rests on the identity, so that nothing waits for it.
+    let (identity, of_path) = tokio::join!(
+        async {
+            if is_in && (access.role_arn().is_some() || store.is_aws()) {
+                identity(access, &patience).await
+            } else {
+                Check::skipped(IDENTITY)
+            }
+        },
+        async {
+            match request.source_path {
+                None => Vec::new(),
+                Some(source_path) if is_in => path::checks(wire, &patience, source_path).await,
+                Some(_) => path::skipped(),
+            }
+        }
+    );
+    checks.push(identity);
+    checks.extend(of_path.into_iter().map(Check::of_path));
     CheckReport { checks }
 }
 
+/// Under a role, a new session; then the first request to the store.
+async fn sign_in(access: &Access, wire: &Wire, patience: &Patience) -> SignedIn {
+    let assumed = patience.call(|| access.sign_in_anew()).await;
+    if let Err(fault) = assumed.answer {
+        let refuted = Refuted {
+            claim: Claim::refuted_by_token_service(&fault),
+            action: access.role_arn().map(Call::assume_role),
+            fault,
+        };
+        return SignedIn {
+            answer: Err(refuted),
+            ahead: None,
+            ms: assumed.ms,
+        };
+    }
+    let ahead = OnceLock::new();
+    let listed = patience.call(|| list_buckets(wire, &ahead)).await;
+    SignedIn {
+        answer: listed.answer.map_err(|fault| Refuted {
+            claim: Claim::refuted_by_store(&fault),
+            action: None,
+            fault,
+        }),
+        ahead: ahead.get().copied(),
+        ms: assumed.ms.saturating_add(listed.ms),
+    }
+}
+
+/// Whether AWS knows whose key it is, by a call that needs no permission.
+async fn identity(access: &Access, patience: &Patience) -> Check {
+    let asked = patience.call(|| access.caller_identity()).await;
+    match asked.answer {
+        Ok(()) => Check::passed(IDENTITY, asked.ms),
+        Err(fault) => {
+            let remedy = format!(
+                "{} Syncs do not need this; the store itself accepted the key.",
+                fault.advice()
+            );
+            let action = Some(Call::caller_identity().to_string());
+            Check::inconclusive(IDENTITY, fault.code, action, remedy, asked.ms)
+        }
+    }
+}
+
 /// Lists one bucket, or learns that the key may not; and the store's clock from the first answer.
-async fn sign_in(wire: &Wire, ahead: &OnceLock<Ahead>) -> Result<Key, Fault> {
+async fn list_buckets(wire: &Wire, ahead: &OnceLock<Ahead>) -> Result<Key, Fault> {
     let (mut answer, clock) = wire.list_buckets(Some(1)).await;
     if let Some(clock) = clock {
         ahead.get_or_init(|| clock);
@@ -159,52 +250,61 @@ fn told_by(failure: Failure) -> Result<Key, Fault> {
 }
 
 /// The checks of the connection. Every claim that an exchange decided carries the time it took.
-fn claims(store: &Store, signed_in: &Timed<Key>, ahead: Option<Ahead>) -> Vec<Check> {
-    let ms = signed_in.ms;
-    let fault = signed_in.answer.as_ref().err();
-    let refuted = fault.map(Claim::refuted_by);
+fn claims(store: &Store, wire: &Wire, signed_in: &SignedIn) -> Vec<Check> {
+    let SignedIn { answer, ahead, ms } = signed_in;
+    let tls = wire
+        .endpoint()
+        .map_or(store.tls, |endpoint| endpoint.scheme() == Scheme::Https);
     let check = |claim: Claim| {
         let name = claim.name();
-        match (fault, refuted) {
-            (Some(fault), Some(refuted)) if refuted == claim => {
-                let remedy = match (claim, ahead) {
-                    (Claim::Clock, Some(ahead)) => format!("{} {}", skew(ahead), fault.remedy),
-                    _ => fault.advice(),
-                };
-                return Check::failed(name, fault.code, None, remedy, ms);
-            }
-            (_, Some(refuted)) if refuted < claim => return Check::skipped(name),
+        match answer {
+            Err(refuted) if refuted.claim == claim => return refuted.check(*ahead, *ms),
+            Err(refuted) if refuted.claim < claim => return Check::skipped(name),
             _ => {}
         }
         match claim {
             Claim::Configuration => Check::passed(name, 0),
-            Claim::NameResolution if is_address(store) => Check::skipped(name),
-            Claim::Tls if !store.tls => Check::skipped(name),
-            Claim::Clock => clock(signed_in, ahead),
-            Claim::SignIn if matches!(signed_in.answer, Ok(Key::Unclear)) => {
+            Claim::NameResolution if wire.endpoint().is_some_and(is_address) => {
+                Check::skipped(name)
+            }
+            Claim::Tls if !tls => Check::skipped(name),
+            Claim::Clock => clock(signed_in),
+            Claim::SignIn if matches!(answer, Ok(Key::Unclear)) => {
                 let remedy = "The store refuses to list buckets with a code that is none of the S3 protocol's, so the \
                               key may be right or wrong. Test with a source path: that shows whether it opens one.";
                 let action = Some(Call::list_buckets().to_string());
-                Check::inconclusive(name, ErrorCode::PermDenied, action, remedy, ms)
+                Check::inconclusive(name, ErrorCode::PermDenied, action, remedy, *ms)
             }
             Claim::NameResolution | Claim::Connection | Claim::Tls | Claim::SignIn => {
-                Check::passed(name, ms)
+                Check::passed(name, *ms)
             }
         }
     };
     Claim::ALL.map(check).to_vec()
 }
 
+impl Refuted {
+    fn check(&self, ahead: Option<Ahead>, ms: u64) -> Check {
+        let fault = &self.fault;
+        let remedy = match (self.claim, ahead) {
+            (Claim::Clock, Some(ahead)) => format!("{} {}", skew(ahead), fault.remedy),
+            _ => fault.advice(),
+        };
+        let action = self.action.as_ref().map(ToString::to_string);
+        Check::failed(self.claim.name(), fault.code, action, remedy, ms)
+    }
+}
+
 /// Whether the endpoint is given as an address, so that there is no name to resolve.
-fn is_address(store: &Store) -> bool {
-    let host = store.endpoint.as_ref().map(EndpointUrl::host);
-    host.is_some_and(|host| host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok())
+fn is_address(endpoint: &EndpointUrl) -> bool {
+    let host = endpoint.host();
+    host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok()
 }
 
 /// The store's word decides: what it signs in is no failure, whatever its clock shows.
-fn clock(signed_in: &Timed<Key>, ahead: Option<Ahead>) -> Check {
+fn clock(signed_in: &SignedIn) -> Check {
     let name = Claim::Clock.name();
-    match ahead {
+    match signed_in.ahead {
         Some(ahead) if ahead.unsigned_abs() > TOLERATED_SKEW => {
             let code = ErrorCode::AuthClockSkew;
             let remedy = format!(

@@ -47,6 +47,15 @@ impl Call {
         Self::on("s3:GetObjectTagging", everything_under(path))
     }
 
+    pub(crate) fn assume_role(arn: &str) -> Self {
+        Self::on("sts:AssumeRole", arn.to_owned())
+    }
+
+    pub(crate) fn caller_identity() -> Self {
+        let action = "sts:GetCallerIdentity";
+        Self { action, on: None }
+    }
+
     /// Decrypting an object, given as `bucket/key`.
     pub(crate) fn decrypt(object: &str) -> Self {
         Self::on("kms:Decrypt", format!("the key of {object}"))
@@ -156,6 +165,7 @@ impl From<Failure> for Fault {
                 ErrorCode::IntegrityMismatch,
                 "the bytes do not match the checksum that the store sent with them",
             ),
+            Failure::NotSignedIn(fault) => *fault,
             Failure::Unsendable => Self::new(ErrorCode::Internal, "the request could not be made"),
         }
     }

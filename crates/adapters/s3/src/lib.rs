@@ -13,8 +13,10 @@ mod error;
 mod factory;
 mod listing;
 mod provider;
+mod roles;
 mod store;
 mod vet;
 mod wire;
 
 pub use factory::S3;
+pub use roles::{Aws, Identity};

@@ -6,18 +6,24 @@ use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
 use wharf_ports::{CheckRequest, Fetched, ListingPage, ProviderError, StorageProvider};
 
+use crate::roles::Access;
 use crate::store::Store;
 use crate::wire::Wire;
 use crate::{check, download, listing};
 
 pub(crate) struct Account {
     store: Store,
+    access: Access,
     wire: Wire,
 }
 
 impl Account {
-    pub(crate) fn new(store: Store, wire: Wire) -> Self {
-        Self { store, wire }
+    pub(crate) fn new(store: Store, access: Access, wire: Wire) -> Self {
+        Self {
+            store,
+            access,
+            wire,
+        }
     }
 }
 
@@ -28,7 +34,7 @@ impl StorageProvider for Account {
     }
 
     async fn check(&self, request: CheckRequest<'_>) -> CheckReport {
-        check::report(&self.store, &self.wire, request).await
+        check::report(&self.store, &self.access, &self.wire, request).await
     }
 
     async fn list(

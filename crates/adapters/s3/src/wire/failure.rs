@@ -9,6 +9,9 @@ use chrono::DateTime;
 use wharf_domain::provider::s3::Region;
 use wharf_egress::EgressError;
 
+use super::signing::NotSignedIn;
+use crate::error::Fault;
+
 /// Why a call did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -23,6 +26,8 @@ pub(crate) enum Failure {
     },
     /// The bytes do not match their checksum.
     Corrupt,
+    /// There was no key to sign the request with.
+    NotSignedIn(Box<Fault>),
     /// The request could not be made.
     Unsendable,
 }
@@ -101,6 +106,9 @@ where
 {
     if let Some(egress) = EgressError::find(error) {
         return Failure::Egress(egress.clone());
+    }
+    if let Some(fault) = NotSignedIn::find(error) {
+        return Failure::NotSignedIn(Box::new(fault.clone()));
     }
     let Some(response) = error.raw_response() else {
         return Failure::Unsendable;
