@@ -17,6 +17,7 @@ use wharf_ports::CheckRequest;
 
 use self::patience::Patience;
 use crate::error::{self, Call, Fault};
+use crate::profile;
 use crate::roles::Access;
 use crate::store::Store;
 use crate::wire::{Ahead, Failure, Wire};
@@ -132,10 +133,11 @@ pub(crate) async fn report(
     let signed_in = sign_in(access, wire, &patience).await;
     let mut checks = claims(store, wire, &signed_in);
     let is_in = signed_in.answer.is_ok();
+    let of_aws = access.role_arn().is_some() || store.profile.name == profile::AWS.name;
     // Nothing rests on the identity, so that nothing waits for it.
     let (identity, of_path) = tokio::join!(
         async {
-            if is_in && (access.role_arn().is_some() || store.is_aws()) {
+            if is_in && of_aws {
                 identity(access, &patience).await
             } else {
                 Check::skipped(IDENTITY)

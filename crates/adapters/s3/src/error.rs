@@ -75,9 +75,7 @@ fn everything_under(path: &BucketPath) -> String {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.action)?;
-        self.on
-            .as_ref()
-            .map_or(Ok(()), |on| write!(f, " on {on}"))
+        self.on.as_ref().map_or(Ok(()), |on| write!(f, " on {on}"))
     }
 }
 
@@ -127,7 +125,11 @@ impl Fault {
     /// What happened and what to do, as sentences.
     pub(crate) fn advice(&self) -> String {
         let mut words = self.words.chars();
-        let first: String = words.next().into_iter().flat_map(char::to_uppercase).collect();
+        let first: String = words
+            .next()
+            .into_iter()
+            .flat_map(char::to_uppercase)
+            .collect();
         let sentence = format!("{first}{}. {}", words.as_str(), self.remedy);
         sentence.trim_end().to_owned()
     }
@@ -237,7 +239,9 @@ fn tls_remedy(reason: TlsReason) -> &'static str {
             "Set provider_config.endpoint_url to the port that speaks TLS, or to http:// if plain HTTP is meant and an \
              operator opened the address."
         }
-        TlsReason::Incompatible => "Have the server offer TLS 1.2 or 1.3 with a cipher in use today.",
+        TlsReason::Incompatible => {
+            "Have the server offer TLS 1.2 or 1.3 with a cipher in use today."
+        }
         TlsReason::Closed | TlsReason::Declined | TlsReason::Other => {
             "Check that the host and port of provider_config.endpoint_url are those of an S3 server that speaks TLS, and \
              that nothing between breaks into it."
@@ -316,11 +320,7 @@ mod tests {
             ("InvalidToken", 400, E::AuthInvalidCredentials),
             ("ExpiredToken TokenRefreshRequired", 400, E::AuthExpired),
             ("RequestTimeTooSkewed RequestExpired", 403, E::AuthClockSkew),
-            (
-                "AccessDenied AccessPointAccessDenied",
-                403,
-                E::PermDenied,
-            ),
+            ("AccessDenied AccessPointAccessDenied", 403, E::PermDenied),
             ("InvalidPayer", 403, E::ObjectRequesterPays),
             ("UserProjectMissing", 400, E::ObjectRequesterPays),
             (
@@ -377,7 +377,11 @@ mod tests {
     fn a_message_refines_a_denial() {
         use ErrorCode as E;
         for (code, hint, meaning) in [
-            ("AccessDenied", Hint::OrganizationPolicy, E::PermPolicyBlocked),
+            (
+                "AccessDenied",
+                Hint::OrganizationPolicy,
+                E::PermPolicyBlocked,
+            ),
             ("AccessDenied", Hint::EndpointPolicy, E::PermPolicyBlocked),
             ("AccessDenied", Hint::Boundary, E::PermPolicyBlocked),
             ("AccessDenied", Hint::BucketPolicy, E::PermPolicyBlocked),
@@ -389,7 +393,11 @@ mod tests {
             ("AccessDenied", Hint::MalformedKey, E::PermDenied),
             ("InvalidRequest", Hint::CustomerKey, E::ObjectCustomerKey),
             ("InvalidArgument", Hint::PlainHttp, E::ConfigInvalid),
-            ("AuthorizationHeaderMalformed", Hint::MalformedKey, E::AuthInvalidCredentials),
+            (
+                "AuthorizationHeaderMalformed",
+                Hint::MalformedKey,
+                E::AuthInvalidCredentials,
+            ),
             ("NoSuchKey", Hint::EncryptionKey, E::ResourceNotFound),
         ] {
             let refused = Refused {
@@ -531,7 +539,10 @@ mod tests {
             (TlsReason::Expired, "Renew"),
             (TlsReason::NotYetValid, "clocks"),
             (TlsReason::UnknownIssuer, "verify_ssl"),
-            (TlsReason::NameMismatch, "the name that the certificate is for"),
+            (
+                TlsReason::NameMismatch,
+                "the name that the certificate is for",
+            ),
             (TlsReason::Revoked, "valid certificate"),
             (TlsReason::NotTls, "http://"),
             (TlsReason::Incompatible, "TLS 1.2"),
@@ -540,7 +551,10 @@ mod tests {
             let target = "h:1".to_owned();
             let fault = Fault::from(Failure::Egress(EgressError::Tls { target, reason }));
             let advice = fault.advice();
-            assert!(advice.starts_with("No TLS with h:1: ") && advice.contains(word), "{advice}");
+            assert!(
+                advice.starts_with("No TLS with h:1: ") && advice.contains(word),
+                "{advice}"
+            );
         }
     }
 
@@ -551,9 +565,18 @@ mod tests {
             (Call::list_buckets(), "s3:ListAllMyBuckets"),
             (Call::list("media"), "s3:ListBucket on media"),
             (Call::get_under(&path("media")), "s3:GetObject on media/*"),
-            (Call::get_under(&path("media/photos/")), "s3:GetObject on media/photos/*"),
-            (Call::tags_under(&path("media/photos")), "s3:GetObjectTagging on media/photos/*"),
-            (Call::decrypt("media/photos/a"), "kms:Decrypt on the key of media/photos/a"),
+            (
+                Call::get_under(&path("media/photos/")),
+                "s3:GetObject on media/photos/*",
+            ),
+            (
+                Call::tags_under(&path("media/photos")),
+                "s3:GetObjectTagging on media/photos/*",
+            ),
+            (
+                Call::decrypt("media/photos/a"),
+                "kms:Decrypt on the key of media/photos/a",
+            ),
         ] {
             assert_eq!(call.to_string(), text);
         }

@@ -39,7 +39,13 @@ pub(super) async fn checks(wire: &Wire, patience: &Patience, source_path: &str) 
         Ok(page) => page,
         Err(fault) => {
             let action = Some(Call::list(path.bucket()).to_string());
-            return and_skipped(Check::failed(LIST, fault.code, action, fault.advice(), listed.ms));
+            return and_skipped(Check::failed(
+                LIST,
+                fault.code,
+                action,
+                fault.advice(),
+                listed.ms,
+            ));
         }
     };
     let mut checks = vec![Check::passed(LIST, listed.ms)];
@@ -83,7 +89,10 @@ async fn read<'a>(
     path: &BucketPath,
     page: &'a ListingPage,
 ) -> Option<(&'a str, Timed<()>)> {
-    let keys = page.entries.iter().filter_map(|entry| key_with_bytes(path, entry));
+    let keys = page
+        .entries
+        .iter()
+        .filter_map(|entry| key_with_bytes(path, entry));
     let mut last = None;
     for key in keys.take(TRIED) {
         let read = patience.call(|| wire.first_byte(path.bucket(), key)).await;
@@ -97,7 +106,10 @@ async fn read<'a>(
 }
 
 fn key_with_bytes<'a>(path: &BucketPath, entry: &'a Entry) -> Option<&'a str> {
-    let key = entry.object.strip_prefix(path.bucket())?.strip_prefix('/')?;
+    let key = entry
+        .object
+        .strip_prefix(path.bucket())?
+        .strip_prefix('/')?;
     let has_bytes = entry.unreadable.is_none() && entry.size_bytes != Some(0);
     (has_bytes && !key.trim().is_empty()).then_some(key)
 }
@@ -122,7 +134,8 @@ fn readable(path: &BucketPath, read: Timed<()>) -> Check {
     match read.answer {
         Ok(()) => Check::passed(READ, read.ms),
         Err(fault) if is_of_key(&fault) => {
-            let remedy = "The store got as far as decrypting the object, which the check decrypt is about.";
+            let remedy =
+                "The store got as far as decrypting the object, which the check decrypt is about.";
             Check::inconclusive(READ, fault.code, action, remedy, read.ms)
         }
         Err(fault) if is_of_object(&fault) => {
@@ -173,12 +186,22 @@ fn tags(patience: &Patience, path: &BucketPath, looked_up: Timed<()>) -> Check {
 /// The checks of objects where there is none to try them on.
 fn unread(path: &BucketPath, page: &ListingPage) -> [Check; 3] {
     let archived = Some(ErrorCode::ResourceArchived.as_str());
-    let (code, why) = if page.entries.iter().any(|entry| entry.unreadable == archived) {
-        (ErrorCode::ResourceArchived, "What was looked at there is archived or empty")
+    let (code, why) = if page
+        .entries
+        .iter()
+        .any(|entry| entry.unreadable == archived)
+    {
+        (
+            ErrorCode::ResourceArchived,
+            "What was looked at there is archived or empty",
+        )
     } else if page.entries.is_empty() && page.next.is_none() {
         (ErrorCode::ResourceNotFound, "Nothing lies there")
     } else {
-        (ErrorCode::ResourceNotFound, "What was looked at there has no bytes")
+        (
+            ErrorCode::ResourceNotFound,
+            "What was looked at there has no bytes",
+        )
     };
     let remedy = format!(
         "{why}, so nothing could be read. Check the spelling of {path}, or put an object there, and test again."

@@ -73,7 +73,10 @@ impl Patience {
         self.within(call()).await
     }
 
-    async fn within<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Option<Result<T, Fault>>
+    async fn within<T, E>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Option<Result<T, Fault>>
     where
         E: Into<Fault>,
     {
@@ -82,7 +85,10 @@ impl Patience {
     }
 
     fn over(&self) -> Fault {
-        let words = format!("no answer came within the {:?} of the whole check", self.budget);
+        let words = format!(
+            "no answer came within the {:?} of the whole check",
+            self.budget
+        );
         Fault::new(ErrorCode::NetworkTimeout, words)
     }
 }

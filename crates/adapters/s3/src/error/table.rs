@@ -104,14 +104,18 @@ const CODES: &[Row] = &[
         None,
         E::AuthAccountDisabled,
         "the account cannot be used at the store",
-        Some("Settle with the store what stops the account, such as an unpaid bill, or use another one."),
+        Some(
+            "Settle with the store what stops the account, such as an unpaid bill, or use another one.",
+        ),
     ),
     means(
         DENIALS,
         Some(Hint::EncryptionKey),
         E::PermDenied,
         "the key that encrypts the object may not be used",
-        Some("Grant kms:Decrypt on the object's KMS key, in the key's policy too if the key is another account's."),
+        Some(
+            "Grant kms:Decrypt on the object's KMS key, in the key's policy too if the key is another account's.",
+        ),
     ),
     means(
         DENIALS,
@@ -132,14 +136,18 @@ const CODES: &[Row] = &[
         Some(Hint::OrganizationPolicy),
         E::PermPolicyBlocked,
         "a policy of the organization denies it",
-        Some("Ask who manages the organization's service and resource control policies to allow the action."),
+        Some(
+            "Ask who manages the organization's service and resource control policies to allow the action.",
+        ),
     ),
     means(
         DENIALS,
         Some(Hint::EndpointPolicy),
         E::PermPolicyBlocked,
         "the policy of the VPC endpoint denies it",
-        Some("Allow the action and the bucket in the policy of the VPC endpoint that Wharf's requests pass."),
+        Some(
+            "Allow the action and the bucket in the policy of the VPC endpoint that Wharf's requests pass.",
+        ),
     ),
     means(
         DENIALS,
@@ -160,7 +168,9 @@ const CODES: &[Row] = &[
         Some(Hint::BucketGrantsNothing),
         E::PermDenied,
         "the bucket's policy does not allow it, which a bucket of another account must",
-        Some("Have the bucket's owner allow the action to this user or role in the bucket's policy."),
+        Some(
+            "Have the bucket's owner allow the action to this user or role in the bucket's policy.",
+        ),
     ),
     means(
         DENIALS,
@@ -295,10 +305,16 @@ const CODES: &[Row] = &[
         Some(Hint::PlainHttp),
         E::ConfigInvalid,
         "the store gives this object out over TLS alone",
-        Some("Set provider_config.use_ssl to true, or provider_config.endpoint_url to an address with https://."),
+        Some(
+            "Set provider_config.use_ssl to true, or provider_config.endpoint_url to an address with https://.",
+        ),
     ),
     means(
-        &["UserSuspended", "TransactionCapExceeded", "DownloadCapExceeded"],
+        &[
+            "UserSuspended",
+            "TransactionCapExceeded",
+            "DownloadCapExceeded",
+        ],
         None,
         E::QuotaExhausted,
         "a cap of the account is used up",
@@ -398,7 +414,8 @@ mod tests {
     const END: &str = "<!-- the error table, generated: end -->\n";
 
     /// How the table is written down anew.
-    const REWRITE: &str = "WHARF_WRITE_DOCS=1 cargo test -p wharf-s3 the_error_table_of_the_document";
+    const REWRITE: &str =
+        "WHARF_WRITE_DOCS=1 cargo test -p wharf-s3 the_error_table_of_the_document";
 
     fn line(table: &mut String, refusal: &str, code: ErrorCode, says: &str, remedy: Option<&str>) {
         let remedy = remedy.unwrap_or_else(|| code.remedy());
@@ -407,11 +424,22 @@ mod tests {
 
     fn table() -> String {
         let mut table = "\n| the store answers | Wharf says | what happened | what to do |\n|---|---|---|---|\n".to_owned();
-        for Row { codes, hint, meaning } in CODES {
+        for Row {
+            codes,
+            hint,
+            meaning,
+        } in CODES
+        {
             let codes: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
             let hint = hint.map_or(String::new(), |hint| format!(", {}", hint.told_by()));
             let refusal = format!("{}{hint}", codes.join(", "));
-            line(&mut table, &refusal, meaning.code, meaning.says, meaning.remedy);
+            line(
+                &mut table,
+                &refusal,
+                meaning.code,
+                meaning.says,
+                meaning.remedy,
+            );
         }
         for (ranges, code, says) in STATUSES {
             let statuses: Vec<_> = ranges
@@ -421,11 +449,20 @@ mod tests {
                     (start, end) => format!("{start}\u{2013}{end}"),
                 })
                 .collect();
-            let refusal = format!("status {} without a code of this table", statuses.join(", "));
+            let refusal = format!(
+                "status {} without a code of this table",
+                statuses.join(", ")
+            );
             line(&mut table, &refusal, *code, says, None);
         }
         let (code, says) = UNKNOWN;
-        line(&mut table, "any other status without a code of this table", code, says, None);
+        line(
+            &mut table,
+            "any other status without a code of this table",
+            code,
+            says,
+            None,
+        );
         table.push('\n');
         table
     }
@@ -453,7 +490,11 @@ mod tests {
             for code in row_in_table.codes {
                 let code = code.trim_end_matches('*');
                 let found = row(code, row_in_table.hint).unwrap();
-                assert!(std::ptr::eq(found, row_in_table), "{code} {:?}", row_in_table.hint);
+                assert!(
+                    std::ptr::eq(found, row_in_table),
+                    "{code} {:?}",
+                    row_in_table.hint
+                );
             }
         }
     }

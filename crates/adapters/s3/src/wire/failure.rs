@@ -172,7 +172,11 @@ fn hint(message: &str) -> Option<Hint> {
     } else if says("permissions boundary") {
         Some(Hint::Boundary)
     } else if says("resource-based policy") {
-        Some(if denies { Hint::BucketPolicy } else { Hint::BucketGrantsNothing })
+        Some(if denies {
+            Hint::BucketPolicy
+        } else {
+            Hint::BucketGrantsNothing
+        })
     } else if denies {
         Some(Hint::OwnDeny)
     } else if says("(akid)") || says("the credential is mal-formed") {
@@ -244,7 +248,9 @@ const WITH_REGION: [&str; 4] = [
 /// The region in the host that a redirect names, such as `media.s3.eu-west-1.amazonaws.com` or, of older days,
 /// `s3-eu-west-1.amazonaws.com`.
 fn region_of_host(host: &str) -> Option<Region> {
-    let own = WITH_REGION.iter().find_map(|vendor| host.strip_suffix(vendor))?;
+    let own = WITH_REGION
+        .iter()
+        .find_map(|vendor| host.strip_suffix(vendor))?;
     let mut labels = own
         .split('.')
         .skip_while(|label| *label != "s3" && !label.starts_with("s3-"));
@@ -315,7 +321,12 @@ mod tests {
             )),
             None
         );
-        let in_ms = |wish| retry_after(&answer(&[("x-amz-retry-after", wish), ("retry-after", "7")], ""));
+        let in_ms = |wish| {
+            retry_after(&answer(
+                &[("x-amz-retry-after", wish), ("retry-after", "7")],
+                "",
+            ))
+        };
         assert_eq!(in_ms("1500"), Some(Duration::from_millis(1500)));
         assert_eq!(in_ms("soon"), Some(Duration::from_secs(7)));
         assert_eq!(in_ms("99000000"), Some(LONGEST_WISH));
@@ -341,7 +352,10 @@ mod tests {
             ("s3.eu-west-1.amazonaws.com", Some("eu-west-1")),
             ("media.s3.eu-west-1.amazonaws.com", Some("eu-west-1")),
             ("media.2024.s3-us-west-2.amazonaws.com", Some("us-west-2")),
-            ("media.s3.dualstack.eu-west-1.amazonaws.com", Some("eu-west-1")),
+            (
+                "media.s3.dualstack.eu-west-1.amazonaws.com",
+                Some("eu-west-1"),
+            ),
             ("s3-fips.us-gov-west-1.amazonaws.com", Some("us-gov-west-1")),
             ("s3.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
             ("s3.amazonaws.com", Some("us-east-1")),
@@ -353,7 +367,8 @@ mod tests {
             ("amazonaws.com", None),
             ("", None),
         ] {
-            let document: &'static str = format!("<Error><Endpoint>{host}</Endpoint></Error>").leak();
+            let document: &'static str =
+                format!("<Error><Endpoint>{host}</Endpoint></Error>").leak();
             assert_eq!(named(&[], document).as_deref(), region, "{host}");
         }
     }
@@ -381,20 +396,38 @@ mod tests {
             )
         };
         for (reason, told) in [
-            ("because no identity-based policy allows the s3:GetObject action", None),
-            ("with an explicit deny in an identity-based policy", Some(Hint::OwnDeny)),
-            ("with an explicit deny in a resource-based policy", Some(Hint::BucketPolicy)),
+            (
+                "because no identity-based policy allows the s3:GetObject action",
+                None,
+            ),
+            (
+                "with an explicit deny in an identity-based policy",
+                Some(Hint::OwnDeny),
+            ),
+            (
+                "with an explicit deny in a resource-based policy",
+                Some(Hint::BucketPolicy),
+            ),
             (
                 "because no resource-based policy allows the s3:GetObject action",
                 Some(Hint::BucketGrantsNothing),
             ),
-            ("with an explicit deny in a service control policy", Some(Hint::OrganizationPolicy)),
+            (
+                "with an explicit deny in a service control policy",
+                Some(Hint::OrganizationPolicy),
+            ),
             (
                 "because no service control policy allows the s3:GetObject action",
                 Some(Hint::OrganizationPolicy),
             ),
-            ("with an explicit deny in a resource control policy", Some(Hint::OrganizationPolicy)),
-            ("with an explicit deny in a VPC endpoint policy", Some(Hint::EndpointPolicy)),
+            (
+                "with an explicit deny in a resource control policy",
+                Some(Hint::OrganizationPolicy),
+            ),
+            (
+                "with an explicit deny in a VPC endpoint policy",
+                Some(Hint::EndpointPolicy),
+            ),
             (
                 "because no permissions boundary allows the s3:GetObject action",
                 Some(Hint::Boundary),
@@ -435,7 +468,10 @@ mod tests {
         ] {
             assert_eq!(hint(message), told, "{message}");
         }
-        assert_eq!(of_key_service("KMS.DisabledException"), Some(Hint::EncryptionKey));
+        assert_eq!(
+            of_key_service("KMS.DisabledException"),
+            Some(Hint::EncryptionKey)
+        );
         assert_eq!(of_key_service("AccessDenied"), None);
     }
 }

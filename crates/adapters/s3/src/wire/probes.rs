@@ -31,7 +31,10 @@ impl Wire {
             .await;
         let answer = answer.map(|_| ()).map_err(|error| failure::of(&error));
         let ahead = clocks.ours.get().zip(clocks.theirs.get());
-        (answer, ahead.map(|(ours, theirs)| theirs.saturating_sub(*ours)))
+        (
+            answer,
+            ahead.map(|(ours, theirs)| theirs.saturating_sub(*ours)),
+        )
     }
 
     /// The first byte of an object.
@@ -65,7 +68,10 @@ impl Intercept for Clocks {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        keep(&self.ours, context.request().headers().get("x-amz-date").and_then(ours));
+        keep(
+            &self.ours,
+            context.request().headers().get("x-amz-date").and_then(ours),
+        );
         Ok(())
     }
 
@@ -75,7 +81,10 @@ impl Intercept for Clocks {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        keep(&self.theirs, context.response().headers().get("date").and_then(theirs));
+        keep(
+            &self.theirs,
+            context.response().headers().get("date").and_then(theirs),
+        );
         Ok(())
     }
 }
@@ -102,7 +111,10 @@ mod tests {
 
     #[test]
     fn both_forms_of_dates_are_read() {
-        assert_eq!(theirs(" Wed, 21 Oct 2026 07:28:00 GMT "), ours("20261021T072800Z"));
+        assert_eq!(
+            theirs(" Wed, 21 Oct 2026 07:28:00 GMT "),
+            ours("20261021T072800Z")
+        );
         assert!(ours("20261021T072800Z").is_some());
         assert_eq!(theirs("yesterday"), None);
         assert_eq!(ours(""), None);

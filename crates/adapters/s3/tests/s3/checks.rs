@@ -32,7 +32,7 @@ fn outcome(report: &CheckReport, name: &str) -> Outcome {
     check(report, name).outcome
 }
 
-/// Every check before the failed one holds or has nothing to say of an address and plain HTTP, every one after it was
+/// Every check before the failed one holds or had nothing to go by, such as a name or TLS, and every one after it was
 /// skipped.
 fn assert_failed(report: &CheckReport, name: &str, code: ErrorCode) {
     let names: Vec<_> = report
@@ -46,7 +46,10 @@ fn assert_failed(report: &CheckReport, name: &str, code: ErrorCode) {
     for (at, check) in report.checks.iter().enumerate() {
         let expected = match (at.cmp(&failed), check.outcome) {
             (std::cmp::Ordering::Less, Outcome::Skipped) => {
-                assert!(["name_resolution", "tls"].contains(&check.name.as_str()), "{report:?}");
+                assert!(
+                    ["name_resolution", "tls", "clock"].contains(&check.name.as_str()),
+                    "{report:?}"
+                );
                 continue;
             }
             (std::cmp::Ordering::Less, _) => Outcome::Passed,
@@ -85,7 +88,11 @@ async fn a_working_connection_passes_every_check_with_one_request() {
             .collect();
         assert_eq!(names[..6], NAMES);
         for name in ["configuration", "connection", "clock", "sign_in"] {
-            assert_eq!(outcome(&report, name), Outcome::Passed, "{profile:?} {name}");
+            assert_eq!(
+                outcome(&report, name),
+                Outcome::Passed,
+                "{profile:?} {name}"
+            );
         }
         let named = profile == Profile::TigrisByHost;
         let resolved = outcome(&report, "name_resolution");
@@ -253,7 +260,10 @@ async fn clocks_that_differ_are_told_and_only_the_store_s_word_fails_the_check()
 
     let wrong_key = at_fault(long_ago(Action::s3_error("InvalidAccessKeyId"))).await;
     assert_eq!(outcome(&wrong_key, "clock"), Outcome::Inconclusive);
-    assert_eq!(wrong_key.error_code(), Some(ErrorCode::AuthInvalidCredentials));
+    assert_eq!(
+        wrong_key.error_code(),
+        Some(ErrorCode::AuthInvalidCredentials)
+    );
 }
 
 #[tokio::test]
@@ -293,7 +303,11 @@ async fn what_is_under_way_when_the_time_is_over_fails_and_the_rest_is_skipped()
         let rule = Match::any().query_contains(query);
         FaultRule::new(rule, Action::delay(Duration::from_secs(20)))
     };
-    for (query, name) in [("max-buckets", "connection"), ("list-type", "list"), ("tagging", "tags")] {
+    for (query, name) in [
+        ("max-buckets", "connection"),
+        ("list-type", "list"),
+        ("tagging", "tags"),
+    ] {
         lab.set_faults([slow(query)]);
         let request = CheckRequest {
             source_path: Some("media"),
@@ -305,7 +319,10 @@ async fn what_is_under_way_when_the_time_is_over_fails_and_the_rest_is_skipped()
         assert_eq!(failed.error_code, Some(ErrorCode::NetworkTimeout));
         if name != "tags" {
             let last = report.checks.last().unwrap();
-            assert_eq!((last.name.as_str(), last.outcome), ("decrypt", Outcome::Skipped));
+            assert_eq!(
+                (last.name.as_str(), last.outcome),
+                ("decrypt", Outcome::Skipped)
+            );
         }
     }
 }
@@ -349,7 +366,11 @@ async fn names_are_told_apart_from_what_they_lead_to() {
     let nowhere = s3_at("https://nowhere.example", "id", "secret");
     let report = crate::account::open_in_the_void(nowhere).check(WHOLE).await;
     assert_failed(&report, "name_resolution", ErrorCode::NetworkDns);
-    assert!(report.message().contains("nowhere.example"), "{}", report.message());
+    assert!(
+        report.message().contains("nowhere.example"),
+        "{}",
+        report.message()
+    );
 }
 
 #[tokio::test]
@@ -409,9 +430,17 @@ mod of_a_path {
                 ..WHOLE
             };
             let report = open_as(&lab, profile).check(request).await;
-            assert_eq!(outcomes(&report), [Outcome::Passed; 4], "{profile:?} {report:?}");
+            assert_eq!(
+                outcomes(&report),
+                [Outcome::Passed; 4],
+                "{profile:?} {report:?}"
+            );
             assert!(report.success());
-            let paths: Vec<_> = lab.journal().iter().map(|entry| entry.path.clone()).collect();
+            let paths: Vec<_> = lab
+                .journal()
+                .iter()
+                .map(|entry| entry.path.clone())
+                .collect();
             assert_eq!(paths.len(), 4, "{paths:?}");
             assert!(paths[2].ends_with("/photos/b.jpg") && paths[3].ends_with("/photos/b.jpg"));
             assert!(lab.journal().iter().all(|entry| entry.method == "GET"));
@@ -426,7 +455,10 @@ mod of_a_path {
         let open = Outcome::Inconclusive;
         assert_eq!(outcomes(&report), [Outcome::Passed, open, open, open]);
         let read = check(&report, "read");
-        assert_eq!(read.action.as_deref(), Some("s3:GetObject on media/photos/*"));
+        assert_eq!(
+            read.action.as_deref(),
+            Some("s3:GetObject on media/photos/*")
+        );
         assert!(read.remedy.as_deref().unwrap().contains("media/photos"));
         assert!(report.success());
     }
@@ -452,7 +484,10 @@ mod of_a_path {
             assert_eq!(outcomes(&report), failed);
             assert_eq!(report.error_code(), Some(ErrorCode::ConfigWrongRegion));
             let remedy = check(&report, "list").remedy.clone().unwrap();
-            assert!(remedy.contains("provider_config.region to eu-central-1"), "{remedy}");
+            assert!(
+                remedy.contains("provider_config.region to eu-central-1"),
+                "{remedy}"
+            );
             assert_eq!(report.of_connection().error_code(), None);
         }
     }
@@ -462,7 +497,10 @@ mod of_a_path {
         let lab = photo("list-type", Action::s3_error("AccessDenied")).await;
         let report = at(&lab, "media/photos").await;
         let skipped = Outcome::Skipped;
-        assert_eq!(outcomes(&report), [Outcome::Failed, skipped, skipped, skipped]);
+        assert_eq!(
+            outcomes(&report),
+            [Outcome::Failed, skipped, skipped, skipped]
+        );
         let list = check(&report, "list");
         assert_eq!(list.error_code, Some(ErrorCode::PermDenied));
         assert_eq!(list.action.as_deref(), Some("s3:ListBucket on media"));
@@ -471,33 +509,57 @@ mod of_a_path {
         let report = at(&lab, "media/photos").await;
         assert_eq!(
             outcomes(&report),
-            [Outcome::Passed, Outcome::Failed, Outcome::Passed, Outcome::Skipped]
+            [
+                Outcome::Passed,
+                Outcome::Failed,
+                Outcome::Passed,
+                Outcome::Skipped
+            ]
         );
         let read = check(&report, "read");
         assert_eq!(read.error_code, Some(ErrorCode::PermDenied));
-        assert_eq!(read.action.as_deref(), Some("s3:GetObject on media/photos/*"));
+        assert_eq!(
+            read.action.as_deref(),
+            Some("s3:GetObject on media/photos/*")
+        );
 
         let lab = photo("tagging", Action::s3_error("AccessDenied")).await;
         let report = at(&lab, "media/photos/").await;
         assert_eq!(
             outcomes(&report),
-            [Outcome::Passed, Outcome::Passed, Outcome::Inconclusive, Outcome::Passed]
+            [
+                Outcome::Passed,
+                Outcome::Passed,
+                Outcome::Inconclusive,
+                Outcome::Passed
+            ]
         );
         let tags = check(&report, "tags");
         assert_eq!(tags.error_code, Some(ErrorCode::PermDenied));
-        assert_eq!(tags.action.as_deref(), Some("s3:GetObjectTagging on media/photos/*"));
+        assert_eq!(
+            tags.action.as_deref(),
+            Some("s3:GetObjectTagging on media/photos/*")
+        );
         assert!(report.success());
     }
 
     #[tokio::test]
     async fn a_key_that_may_not_decrypt_is_told_apart_from_one_that_may_not_read() {
-        let kms = denied("User: arn:aws:iam::123456789012:user/r is not authorized to perform: kms:Decrypt on the resource");
-        let disabled = Action::s3_error("KMS.DisabledException").with_status(StatusCode::BAD_REQUEST);
+        let kms = denied(
+            "User: arn:aws:iam::123456789012:user/r is not authorized to perform: kms:Decrypt on the resource",
+        );
+        let disabled =
+            Action::s3_error("KMS.DisabledException").with_status(StatusCode::BAD_REQUEST);
         for action in [kms, disabled] {
             let report = at(&photo("x-id=GetObject", action).await, "media/photos").await;
             assert_eq!(
                 outcomes(&report),
-                [Outcome::Passed, Outcome::Inconclusive, Outcome::Passed, Outcome::Failed]
+                [
+                    Outcome::Passed,
+                    Outcome::Inconclusive,
+                    Outcome::Passed,
+                    Outcome::Failed
+                ]
             );
             let decrypt = check(&report, "decrypt");
             assert_eq!(decrypt.error_code, Some(ErrorCode::PermDenied));
@@ -521,13 +583,21 @@ mod of_a_path {
             let lab = photo("x-id=GetObject", action.clone()).await;
             let report = at(&lab, "media/photos").await;
             let open = Outcome::Inconclusive;
-            assert_eq!(outcomes(&report), [Outcome::Passed, open, Outcome::Passed, open]);
+            assert_eq!(
+                outcomes(&report),
+                [Outcome::Passed, open, Outcome::Passed, open]
+            );
             assert_eq!(check(&report, "read").error_code, Some(code));
 
             lab.put_object("media", "photos/b.jpg", "x");
-            let first = Match::any().path_contains("a.jpg").query_contains("x-id=GetObject");
+            let first = Match::any()
+                .path_contains("a.jpg")
+                .query_contains("x-id=GetObject");
             lab.set_faults([FaultRule::new(first, action)]);
-            assert_eq!(outcomes(&at(&lab, "media/photos").await), [Outcome::Passed; 4]);
+            assert_eq!(
+                outcomes(&at(&lab, "media/photos").await),
+                [Outcome::Passed; 4]
+            );
         }
     }
 
@@ -548,7 +618,12 @@ mod of_a_path {
             let report = at(&photo("tagging", action).await, "media/photos").await;
             assert_eq!(
                 outcomes(&report),
-                [Outcome::Passed, Outcome::Passed, Outcome::Skipped, Outcome::Passed]
+                [
+                    Outcome::Passed,
+                    Outcome::Passed,
+                    Outcome::Skipped,
+                    Outcome::Passed
+                ]
             );
         }
     }
@@ -556,7 +631,113 @@ mod of_a_path {
     #[tokio::test]
     async fn nothing_is_asked_about_a_path_without_a_sign_in() {
         let lab = photo("max-buckets", Action::s3_error("InvalidAccessKeyId")).await;
-        assert_eq!(outcomes(&at(&lab, "media/photos").await), [Outcome::Skipped; 4]);
+        assert_eq!(
+            outcomes(&at(&lab, "media/photos").await),
+            [Outcome::Skipped; 4]
+        );
         assert_eq!(lab.journal().len(), 1);
+    }
+}
+
+mod under_a_role {
+    use std::sync::Arc;
+
+    use chrono::Utc;
+    use serde_json::json;
+    use wharf_domain::Timestamp;
+    use wharf_domain::ids::Alphabet;
+    use wharf_domain::provider::{EndpointUrl, Provider};
+    use wharf_domain::secret::SecretString;
+    use wharf_egress::{Guard, TcpDialer};
+    use wharf_lab::Role;
+    use wharf_ports::{Clock, IdSource, ProviderFactory};
+    use wharf_s3::{Aws, Identity, S3};
+
+    use super::*;
+    use crate::account::{Here, config, connection};
+
+    const READER: &str = "arn:aws:iam::123456789012:role/reader";
+    const ISSUED: &str = "wharf-issued";
+
+    /// What the machine has.
+    struct Machine;
+
+    impl Clock for Machine {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the lab ends sessions by this clock"
+        )]
+        fn now(&self) -> Timestamp {
+            Utc::now()
+        }
+    }
+
+    impl IdSource for Machine {
+        fn token(&self, _: Alphabet, length: usize) -> String {
+            "7".repeat(length)
+        }
+
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+
+    async fn report(lab: &Lab) -> CheckReport {
+        let url = || Some(EndpointUrl::parse(&lab.endpoint()).unwrap());
+        let aws = Aws {
+            sts_url: url(),
+            s3_url: url(),
+            identity: Some(Identity::Key {
+                access_key_id: lab.access_key_id().to_owned(),
+                secret_access_key: SecretString::new(lab.secret_access_key().to_owned()),
+                session_token: None,
+            }),
+            require_external_id: true,
+        };
+        let role = json!({"type": "iam_role", "role_arn": READER, "external_id": ISSUED});
+        let parts = config(Provider::S3, json!({}), role);
+        let guard = Guard::with(policy(), Arc::new(Here), Arc::new(TcpDialer));
+        let s3 = S3::with_aws(Arc::new(guard), aws, Arc::new(Machine), Arc::new(Machine));
+        let account = s3
+            .open(&connection(), &parts.config, parts.credentials)
+            .unwrap();
+        let request = CheckRequest {
+            source_path: Some("media"),
+            ..WHOLE
+        };
+        account.check(request).await
+    }
+
+    #[tokio::test]
+    async fn a_role_that_asks_for_the_external_id_passes_and_is_known_to_aws() {
+        let lab = lab().await;
+        lab.put_object("media", "a", "x");
+        lab.add_role(Role::new(READER).external_id(ISSUED));
+        let report = report(&lab).await;
+        for name in ["sign_in", "identity", "list", "read", "tags", "decrypt"] {
+            assert_eq!(outcome(&report, name), Outcome::Passed, "{report:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_role_that_is_denied_fails_the_sign_in_and_is_named() {
+        let lab = lab().await;
+        lab.add_role(Role::new(READER).external_id("of-another-organization"));
+        let report = report(&lab).await;
+        assert_failed(&report, "sign_in", ErrorCode::AuthAssumeRoleDenied);
+        let action = format!("sts:AssumeRole on {READER}");
+        assert_eq!(check(&report, "sign_in").action, Some(action));
+    }
+
+    #[tokio::test]
+    async fn a_role_that_anyone_may_have_fails_the_sign_in() {
+        let lab = lab().await;
+        lab.add_role(Role::new(READER).trusting_anyone());
+        let report = report(&lab).await;
+        assert_failed(
+            &report,
+            "sign_in",
+            ErrorCode::AuthRoleTrustsWithoutExternalId,
+        );
     }
 }

@@ -8,4 +8,7 @@ mod keys;
 mod listings;
 mod refusals;
 mod requests;
+mod resumptions;
 mod secrecy;
+mod server;
+mod vendors;
