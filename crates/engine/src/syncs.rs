@@ -46,8 +46,8 @@ pub struct Triggered {
 }
 
 impl Engine {
-    /// Adds a sync; its first run starts at once. While the connection is in use, the source path is tested first: what
-    /// would count against the connection refuses the sync, what would count against the sync alone is only told.
+    /// Adds a sync; its first run starts at once. While the connection is in use, the source path is tested first: what stays
+    /// wrong until a person acts refuses the sync, what may change by itself is only told.
     pub async fn create_sync(
         &self,
         caller: &Caller,

@@ -12,9 +12,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::config::{KeyPair, LabConfig};
+use crate::config::LabConfig;
 use crate::fault::FaultRule;
 use crate::front::Front;
+use crate::identity::key::KeyPair;
+use crate::identity::role::Role;
 use crate::journal::JournalEntry;
 use crate::s3::sample;
 use crate::s3::seed::{Seed, SeedError};
@@ -111,7 +113,22 @@ impl Lab {
         sample::put_into(&self.world.store);
     }
 
-    /// Back to an empty lab: no buckets, no fault rules, no journal.
+    /// Accepts another key pair, in place of one with the same id.
+    pub fn add_key(&self, key: KeyPair) {
+        self.world.identities.add_key(key);
+    }
+
+    /// Adds a role to assume, in place of one with the same ARN.
+    pub fn add_role(&self, role: Role) {
+        self.world.identities.add_role(role);
+    }
+
+    /// Ends every session of every role now, earlier than its `Expiration` said.
+    pub fn end_sessions(&self) {
+        self.world.identities.end_sessions();
+    }
+
+    /// Back to an empty lab: no buckets, no roles, no fault rules, no journal.
     pub fn reset(&self) {
         self.world.reset();
     }

@@ -24,6 +24,10 @@ pub enum Operation {
     DeleteObject,
     /// S3 `GetObjectTagging`.
     GetObjectTagging,
+    /// STS `AssumeRole`.
+    AssumeRole,
+    /// STS `GetCallerIdentity`.
+    GetCallerIdentity,
     /// Anything else.
     Other,
 }

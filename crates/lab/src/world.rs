@@ -2,14 +2,15 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::config::KeyPair;
 use crate::fault::Faults;
+use crate::identity::Identities;
+use crate::identity::key::KeyPair;
 use crate::journal::Journal;
 use crate::s3::store::Store;
 
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) keys: Vec<KeyPair>,
+    pub(crate) identities: Identities,
     pub(crate) bucket_domains: Vec<String>,
     pub(crate) store: Store,
     faults: Mutex<Faults>,
@@ -19,7 +20,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(keys: Vec<KeyPair>, bucket_domains: Vec<String>) -> Self {
         Self {
-            keys,
+            identities: Identities::new(keys),
             bucket_domains,
             store: Store::default(),
             faults: Mutex::default(),
@@ -35,9 +36,10 @@ impl World {
         lock(&self.journal)
     }
 
-    /// Back to an empty lab: no buckets, no fault rules, no journal. Keys stay.
+    /// Back to an empty lab: no buckets, no roles, no fault rules, no journal. Keys stay.
     pub(crate) fn reset(&self) {
         self.store.clear();
+        self.identities.forget_roles();
         self.faults().replace(Vec::new());
         self.journal().clear();
     }

@@ -40,6 +40,19 @@ impl Guard {
         }
     }
 
+    /// The same guard, that trusts these origins, too: for the requests of the one provider in whose place an operator
+    /// put them.
+    #[must_use]
+    pub fn trusting(&self, origins: impl IntoIterator<Item = Origin>) -> Self {
+        let mut policy = self.policy.clone();
+        policy.trusted_origins.extend(origins);
+        Self {
+            policy,
+            resolver: Arc::clone(&self.resolver),
+            dialer: Arc::clone(&self.dialer),
+        }
+    }
+
     /// The policy this guard carries out.
     pub fn policy(&self) -> &Policy {
         &self.policy

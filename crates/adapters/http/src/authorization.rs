@@ -62,6 +62,7 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
         "/v1/organizations/connections/{connection_identifier}/files",
         READ,
     ),
+    ("GET", "/v1/organizations/setup/{provider_type}", READ),
     ("POST", "/v1/namespaces", WRITE),
     ("GET", "/v1/namespaces", READ),
     ("POST", "/v1/namespaces/list", READ),

@@ -186,6 +186,14 @@ impl ApiError {
         .details(json!({"validation_errors": listed}))
     }
 
+    /// The same as an error of the engine, but what was invalid stood in the query.
+    pub(crate) fn of_query(error: EngineError) -> Self {
+        match error {
+            EngineError::Invalid(errors) => Self::invalid(Part::Query, &errors),
+            other => other.into(),
+        }
+    }
+
     fn unavailable(message: impl Into<String>, retry_after: u32) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,

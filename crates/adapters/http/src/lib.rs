@@ -23,6 +23,7 @@ mod pagination;
 mod path;
 mod query;
 mod scope;
+mod setup;
 mod state;
 mod syncs;
 mod time;

@@ -15,7 +15,9 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::authorization::{Access, access};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
-use crate::{ApiState, buckets, connections, health, jobs, namespaces, objects, operator, syncs};
+use crate::{
+    ApiState, buckets, connections, health, jobs, namespaces, objects, operator, setup, syncs,
+};
 
 const BEARER: &str = "BearerAuth";
 
@@ -34,6 +36,7 @@ pub fn openapi() -> OpenApi {
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(base())
         .merge(connections::routes())
+        .merge(setup::routes())
         .merge(namespaces::routes())
         .merge(buckets::routes())
         .merge(objects::routes())

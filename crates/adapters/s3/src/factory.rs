@@ -1,33 +1,187 @@
 //! Opening accounts at S3, at compatible stores and at Tigris.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use url::Url;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
+use wharf_domain::provider::s3::Region;
 use wharf_domain::provider::{
-    BucketPath, Credentials, Provider, ProviderConfig, S3Credentials, TigrisCredentials,
+    BucketPath, Credentials, EndpointUrl, Provider, ProviderConfig, S3Credentials,
+    TigrisCredentials,
 };
 use wharf_domain::setup::{SetupKit, SetupRequest};
-use wharf_egress::{Client, Guard, TlsMode};
-use wharf_ports::{OpenProvider, ProviderError, ProviderFactory};
+use wharf_egress::{Client, Guard, Origin, TlsMode};
+use wharf_ports::{Clock, IdSource, OpenProvider, ProviderError, ProviderFactory};
 
 use crate::provider::Account;
+use crate::roles::{Access, Aws, Own, Role, Session, Trust};
 use crate::store::Store;
 use crate::vet::vet;
-use crate::wire::{AccessKey, Wire};
+use crate::wire::{AccessKey, StsPlace, Wire};
 
 /// Opens accounts at S3, at compatible stores and at Tigris.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct S3 {
+    /// What tenants name is reached through this one.
+    guard: Arc<Guard>,
+    sts: Office,
+    store: Office,
+    roles: Option<Roles>,
+}
+
+/// A service of AWS that an operator may have put another one in the place of.
+#[derive(Clone)]
+struct Office {
+    stand_in: Option<EndpointUrl>,
+    /// Trusts the stand-in, which the guard of what tenants name does not.
     guard: Arc<Guard>,
 }
 
+impl Office {
+    fn new(guard: &Guard, stand_in: Option<EndpointUrl>) -> Self {
+        let origin = stand_in
+            .as_ref()
+            .and_then(|url| Origin::of(&Url::parse(&url.to_string()).ok()?));
+        Self {
+            stand_in,
+            guard: Arc::new(guard.trusting(origin)),
+        }
+    }
+}
+
+/// What roles are assumed with.
+#[derive(Clone)]
+struct Roles {
+    own: Arc<Own>,
+    trust: Arc<Trust>,
+}
+
 impl S3 {
-    /// All requests pass this guard.
+    /// Without roles. All requests pass this guard.
     pub fn new(guard: Arc<Guard>) -> Self {
-        Self { guard }
+        Self {
+            sts: Office::new(&guard, None),
+            store: Office::new(&guard, None),
+            roles: None,
+            guard,
+        }
+    }
+
+    /// With what an operator decided about AWS. All requests pass this guard, or one like it that also trusts the
+    /// operator's own addresses; only the credentials of an ambient identity are looked up past it.
+    pub fn with_aws(
+        guard: Arc<Guard>,
+        aws: Aws,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Self {
+        let roles = aws.identity.map(|identity| Roles {
+            own: Arc::new(Own::new(identity)),
+            trust: Arc::new(Trust::new(aws.require_external_id, clock, ids)),
+        });
+        Self {
+            sts: Office::new(&guard, aws.sts_url),
+            store: Office::new(&guard, aws.s3_url),
+            roles,
+            guard,
+        }
+    }
+
+    fn sts_in(&self, region: Region) -> StsPlace {
+        StsPlace {
+            region,
+            stand_in: self.sts.stand_in.clone(),
+            http: Client::new(Arc::clone(&self.sts.guard), TlsMode::Verified),
+        }
+    }
+
+    fn access(
+        &self,
+        connection: &ConnectionId,
+        region: &Region,
+        credentials: Credentials,
+    ) -> Result<Access, ProviderError> {
+        let sts = self.sts_in(region.clone());
+        let key = match credentials {
+            Credentials::S3(S3Credentials::IamRole {
+                role_arn,
+                external_id,
+            }) => {
+                let role = Role {
+                    arn: role_arn,
+                    external_id,
+                    session_name: connection.to_string(),
+                };
+                return self.role(region, role, sts);
+            }
+            Credentials::S3(S3Credentials::AccessKey {
+                access_key_id,
+                secret_access_key,
+                session_token,
+            }) => AccessKey {
+                id: access_key_id,
+                secret: secret_access_key,
+                session_token,
+            },
+            Credentials::Tigris(TigrisCredentials {
+                access_key_id,
+                secret_access_key,
+            }) => AccessKey {
+                id: access_key_id,
+                secret: secret_access_key,
+                session_token: None,
+            },
+            other => {
+                return Err(ProviderError::permanent(
+                    ErrorCode::AdapterMissing,
+                    not_ours(other.provider()),
+                ));
+            }
+        };
+        Ok(Access::by_key(key, sts))
+    }
+
+    fn role(&self, region: &Region, role: Role, sts: StsPlace) -> Result<Access, ProviderError> {
+        let invalid = |message| Err(ProviderError::permanent(ErrorCode::ConfigInvalid, message));
+        let Some(roles) = &self.roles else {
+            return invalid(NO_IDENTITY.to_owned());
+        };
+        let partition = role.arn.split(':').nth(1).unwrap_or_default();
+        if partition != region.partition() {
+            return invalid(format!(
+                "provider_config.credentials.role_arn is of the partition {partition}, but provider_config.region \
+                 ({region}) of {}: they must be of the same",
+                region.partition()
+            ));
+        }
+        if sts.stand_in.is_none() && !region.is_of_aws() {
+            return invalid(format!(
+                "provider_config.region is {region}, where AWS assumes no roles: name one of its regions, or use \
+                 provider_config.credentials of the type access_key"
+            ));
+        }
+        let session = Session::new(
+            role,
+            roles.own.sts(&sts),
+            Arc::clone(&roles.own),
+            Arc::clone(&roles.trust),
+        );
+        Ok(Access::by_role(session, sts))
+    }
+}
+
+const NO_IDENTITY: &str = "provider_config.credentials.type: this server has no identity of its own to assume roles with; \
+                           its operator can give it one in providers.aws.identity";
+
+impl fmt::Debug for S3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3")
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +215,7 @@ impl ProviderFactory for S3 {
 
     fn open(
         &self,
-        _connection: &ConnectionId,
+        connection: &ConnectionId,
         config: &ProviderConfig,
         credentials: Credentials,
     ) -> Result<OpenProvider, ProviderError> {
@@ -79,15 +233,19 @@ impl ProviderFactory for S3 {
             );
             return Err(ProviderError::permanent(ErrorCode::ConfigInvalid, message));
         }
-        let key = access_key(credentials)?;
+        let access = self.access(connection, &store.region, credentials)?;
         let tls = if store.verified {
             TlsMode::Verified
         } else {
             TlsMode::Unverified
         };
-        let client = Client::new(Arc::clone(&self.guard), tls);
-        let wire = Wire::new(&store, key, client);
-        Ok(Arc::new(Account::new(store, wire)))
+        let (guard, stand_in) = match &store.endpoint {
+            None => (&self.store.guard, self.store.stand_in.as_ref()),
+            Some(_) => (&self.guard, None),
+        };
+        let client = Client::new(Arc::clone(guard), tls);
+        let wire = Wire::new(&store, stand_in, &access, client);
+        Ok(Arc::new(Account::new(store, access, wire)))
     }
 
     async fn setup(
@@ -102,37 +260,6 @@ impl ProviderFactory for S3 {
             ErrorCode::AdapterMissing,
             not_ours(provider),
         ))
-    }
-}
-
-fn access_key(credentials: Credentials) -> Result<AccessKey, ProviderError> {
-    match credentials {
-        Credentials::S3(S3Credentials::AccessKey {
-            access_key_id,
-            secret_access_key,
-            session_token,
-        }) => Ok(AccessKey {
-            id: access_key_id,
-            secret: secret_access_key,
-            session_token,
-        }),
-        Credentials::S3(S3Credentials::IamRole { .. }) => Err(ProviderError::permanent(
-            ErrorCode::ConfigInvalid,
-            "provider_config.credentials.type: role connections need Wharf's own identity (`providers.aws.identity`), \
-             which this version cannot use",
-        )),
-        Credentials::Tigris(TigrisCredentials {
-            access_key_id,
-            secret_access_key,
-        }) => Ok(AccessKey {
-            id: access_key_id,
-            secret: secret_access_key,
-            session_token: None,
-        }),
-        other => Err(ProviderError::permanent(
-            ErrorCode::AdapterMissing,
-            not_ours(other.provider()),
-        )),
     }
 }
 

@@ -14,8 +14,10 @@ mod factory;
 mod listing;
 mod profile;
 mod provider;
+mod roles;
 mod store;
 mod vet;
 mod wire;
 
 pub use factory::S3;
+pub use roles::{Aws, Identity};

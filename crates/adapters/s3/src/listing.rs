@@ -47,17 +47,27 @@ pub(crate) async fn list(
             "the source path does not start with a bucket",
         )
     })?;
-    let call = Call::list(path.bucket());
+    let listed = list_under(wire, &path, cursor, limit).await;
+    listed.map_err(|fault| fault.during(&Call::list(path.bucket())))
+}
+
+/// The same for a path that was read, with what went wrong not yet told.
+pub(crate) async fn list_under(
+    wire: &Wire,
+    path: &BucketPath,
+    cursor: Option<&Cursor>,
+    limit: u32,
+) -> Result<ListingPage, Fault> {
     let limit = limit.clamp(1, MOST_KEYS);
     let position = match cursor {
         None => Position::Start,
-        Some(cursor) => position::read(cursor).ok_or_else(|| forgotten().during(&call))?,
+        Some(cursor) => position::read(cursor).ok_or_else(forgotten)?,
     };
     let begun = position != Position::Start;
-    let (page, position) = page(wire, &path, position, limit)
+    let (page, position) = page(wire, path, position, limit)
         .await
-        .map_err(|failure| fault(failure, begun).during(&call))?;
-    read(page, &path, &position, limit).map_err(|fault| fault.during(&call))
+        .map_err(|failure| fault(failure, begun))?;
+    read(page, path, &position, limit)
 }
 
 /// A page, and the position that it was asked at.

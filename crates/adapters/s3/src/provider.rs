@@ -8,19 +8,25 @@ use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
 use wharf_ports::{CheckRequest, Fetched, ListingPage, ProviderError, StorageProvider};
 
+use crate::roles::Access;
 use crate::store::Store;
 use crate::wire::Wire;
 use crate::{check, download, listing};
 
 pub(crate) struct Account {
     store: Store,
+    access: Access,
     wire: Arc<Wire>,
 }
 
 impl Account {
-    pub(crate) fn new(store: Store, wire: Wire) -> Self {
+    pub(crate) fn new(store: Store, access: Access, wire: Wire) -> Self {
         let wire = Arc::new(wire);
-        Self { store, wire }
+        Self {
+            store,
+            access,
+            wire,
+        }
     }
 }
 
@@ -30,8 +36,8 @@ impl StorageProvider for Account {
         self.store.authority()
     }
 
-    async fn check(&self, _request: CheckRequest<'_>) -> CheckReport {
-        check::report(&self.wire).await
+    async fn check(&self, request: CheckRequest<'_>) -> CheckReport {
+        check::report(&self.store, &self.access, &self.wire, request).await
     }
 
     async fn list(

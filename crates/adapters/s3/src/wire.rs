@@ -1,23 +1,28 @@
-//! The SDK, and the only place that knows its types: three calls, their answers and their failures in our own words.
+//! The SDK, and the only place that knows its types: its calls, their answers and their failures in our own words.
 
+mod ambient;
 mod checksum;
 mod failure;
 mod head;
 mod listings;
 mod object;
 mod page;
+mod probes;
+mod signing;
+mod sts;
+mod tags;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::primitives::DateTime as SdkTime;
-use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 use aws_smithy_types::timeout::TimeoutConfig;
 use chrono::DateTime;
 use wharf_aws::PlainManners;
 use wharf_domain::Timestamp;
+use wharf_domain::provider::{EndpointUrl, Scheme};
 use wharf_domain::secret::SecretString;
 use wharf_egress as egress;
 
@@ -26,6 +31,10 @@ pub(crate) use self::failure::{Failure, Hint, Refused};
 use self::listings::WholeListings;
 pub(crate) use self::object::{Condition, ObjectRequest, Opened};
 pub(crate) use self::page::{Listed, Page, PageRequest, Position};
+pub(crate) use self::probes::Ahead;
+pub(crate) use self::signing::Signer;
+pub(crate) use self::sts::{AssumeRole, Sts, StsPlace};
+use crate::roles::Access;
 use crate::store::Store;
 
 /// An access key, on its way to the signatures.
@@ -38,29 +47,35 @@ pub(crate) struct AccessKey {
 /// The three calls, to one store with one key.
 pub(crate) struct Wire {
     store: Store,
+    /// Where the store answers, unless that is AWS.
+    endpoint: Option<EndpointUrl>,
     by_host: Client,
     by_path: Client,
 }
 
 impl Wire {
-    pub(crate) fn new(store: &Store, key: AccessKey, http: egress::Client) -> Self {
-        let token = key
-            .session_token
-            .as_ref()
-            .map(|token| token.expose().to_owned());
-        let credentials = Credentials::new(key.id, key.secret.expose(), token, None, "connection");
+    /// `stand_in` answers in AWS's place, and is asked by path only.
+    pub(crate) fn new(
+        store: &Store,
+        stand_in: Option<&EndpointUrl>,
+        access: &Access,
+        http: egress::Client,
+    ) -> Self {
+        let endpoint = stand_in.or(store.endpoint.as_ref()).cloned();
+        let tls = stand_in.map_or(store.tls, |url| url.scheme() == Scheme::Https);
+        let signer = Signer::of_account(access.clone());
         let mut config = aws_sdk_s3::Config::builder();
-        config.set_endpoint_url(store.endpoint.as_ref().map(ToString::to_string));
+        config.set_endpoint_url(endpoint.as_ref().map(ToString::to_string));
         let config = config
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(store.region.as_str().to_owned()))
-            .credentials_provider(credentials)
+            .credentials_provider(signer.credentials)
+            .identity_cache(signer.cache)
             .disable_s3_express_session_auth(true)
-            .http_client(wharf_aws::http_client(http, store.tls))
+            .http_client(wharf_aws::http_client(http, tls))
             // Whoever calls decides about trying again, and the guarded client knows when to give up.
-            .retry_config(
-                RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections),
-            )
+            .retry_config(signing::attempts(access))
+            .retry_classifier(signing::SessionOver(access.clone()))
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -68,20 +83,18 @@ impl Wire {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(PlainManners)
             .interceptor(WholeListings);
+        let by_host = config.clone().force_path_style(stand_in.is_some());
         Self {
             store: store.clone(),
-            by_host: Client::from_conf(config.clone().force_path_style(false).build()),
+            endpoint,
+            by_host: Client::from_conf(by_host.build()),
             by_path: Client::from_conf(config.force_path_style(true).build()),
         }
     }
 
-    /// `ListBuckets`, of which only the success matters.
-    pub(crate) async fn list_buckets(&self, most: Option<i32>) -> Result<(), Failure> {
-        let call = self.by_path.list_buckets().set_max_buckets(most);
-        call.send()
-            .await
-            .map(|_| ())
-            .map_err(|error| failure::of(&error))
+    /// Where the store answers, unless that is AWS.
+    pub(crate) fn endpoint(&self) -> Option<&EndpointUrl> {
+        self.endpoint.as_ref()
     }
 
     fn client(&self, bucket: &str) -> &Client {

@@ -5,5 +5,6 @@ mod connect;
 mod crash;
 mod hostile;
 mod run;
+mod setup;
 mod trouble;
 mod world;

@@ -13,7 +13,8 @@ use http_body_util::BodyExt;
 use s3s::S3ErrorCode;
 
 use super::Action;
-use crate::s3::xml;
+use crate::sts::Refusal;
+use crate::xml;
 
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 
@@ -44,15 +45,29 @@ impl Action {
         Some(response)
     }
 
+    /// The same where STS is asked: its errors have another document.
+    pub(crate) fn substitute_sts(&self, request_id: &str) -> Option<Response<Body>> {
+        let Some(code) = &self.code else {
+            return self.substitute(request_id);
+        };
+        let refusal = Refusal::new(code, self.said());
+        let mut response = refusal.answer(request_id).map(Body::from);
+        if let Some(status) = self.status {
+            *response.status_mut() = status;
+        }
+        Some(response)
+    }
+
+    fn said(&self) -> &str {
+        self.message
+            .as_deref()
+            .unwrap_or("The lab was told to fail here.")
+    }
+
     fn error_document(&self, code: &str, request_id: &str) -> String {
         let mut document = xml::Document::open("Error", None);
         document.element("Code", code);
-        document.element(
-            "Message",
-            self.message
-                .as_deref()
-                .unwrap_or("The lab was told to fail here."),
-        );
+        document.element("Message", self.said());
         if let Some(region) = &self.region {
             document.element("Region", region);
         }

@@ -10,7 +10,7 @@ use s3s::auth::{Credentials, S3Auth, SecretKey};
 use s3s::{S3Result, s3_error};
 use url::form_urlencoded;
 
-use crate::config::KeyPair;
+use crate::identity::Principal;
 use crate::world::World;
 
 const TOKEN_HEADER: &str = "x-amz-security-token";
@@ -21,7 +21,7 @@ pub(crate) struct Gate(pub(crate) Arc<World>);
 #[async_trait]
 impl S3Auth for Gate {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        Ok(key(&self.0, access_key)?.secret_access_key.as_str().into())
+        Ok(principal(&self.0, access_key)?.key.secret_access_key.into())
     }
 }
 
@@ -53,31 +53,30 @@ pub(crate) fn authorize(
             "Anonymous requests are not allowed."
         ));
     };
-    let key = key(world, &credentials.access_key)?;
-    if key.session_token != token(headers, uri) {
+    let principal = principal(world, &credentials.access_key)?;
+    if principal.key.session_token != token(headers, uri) {
         return Err(s3_error!(
             InvalidToken,
             "The provided token is malformed or otherwise invalid."
         ));
     }
-    match (&key.buckets, bucket) {
+    if principal.has_ended() {
+        return Err(s3_error!(ExpiredToken, "The provided token has expired."));
+    }
+    match (&principal.key.only_buckets, bucket) {
         (None, _) => Ok(()),
         (Some(allowed), Some(bucket)) if allowed.iter().any(|name| name == bucket) => Ok(()),
         (Some(_), _) => Err(s3_error!(AccessDenied, "Access Denied")),
     }
 }
 
-fn key<'a>(world: &'a World, access_key: &str) -> S3Result<&'a KeyPair> {
-    world
-        .keys
-        .iter()
-        .find(|key| key.access_key_id == access_key)
-        .ok_or_else(|| {
-            s3_error!(
-                InvalidAccessKeyId,
-                "The access key id you provided does not exist in our records."
-            )
-        })
+fn principal(world: &World, access_key: &str) -> S3Result<Principal> {
+    world.identities.principal(access_key).ok_or_else(|| {
+        s3_error!(
+            InvalidAccessKeyId,
+            "The AWS Access Key Id you provided does not exist in our records."
+        )
+    })
 }
 
 /// Signed requests carry the token in a header, presigned URLs in the query.

@@ -13,10 +13,10 @@ use super::access::authorize;
 use super::listing::{Entry, Page, Position, Token, page};
 use super::store::Bucket;
 use super::target::Target;
-use super::xml::Document;
 use crate::fault::ListingFault;
 use crate::operation::Operation;
 use crate::world::World;
+use crate::xml::Document;
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 const MOST_KEYS: usize = 1000;

@@ -13,7 +13,6 @@ pub(crate) mod sample;
 pub(crate) mod seed;
 pub(crate) mod store;
 pub(crate) mod target;
-pub(crate) mod xml;
 
 use std::sync::Arc;
 

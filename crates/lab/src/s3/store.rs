@@ -11,6 +11,7 @@ use s3s::dto::Checksum;
 use serde::Serialize;
 use sha2::Sha256;
 
+use crate::clock;
 use crate::world::lock;
 
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
@@ -192,10 +193,6 @@ fn own_checksum(bytes: &[u8]) -> Checksum {
     hasher.finalize()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a store dates what it is given, as a real one does"
-)]
 fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(0)
+    clock::now().trunc_subsecs(0)
 }

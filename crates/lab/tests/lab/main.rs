@@ -12,3 +12,4 @@ mod keys;
 mod listing;
 mod objects;
 mod process;
+mod sts;

@@ -7,6 +7,7 @@ use crate::ApiState;
 use crate::check_report::TestDetails;
 use crate::error::ApiError;
 use crate::path::Segments;
+use crate::query::Query;
 use crate::scope::Authorized;
 
 /// The outcome of a test.
@@ -23,24 +24,31 @@ pub(crate) struct TestOutcome {
 /// Test a connection
 ///
 /// Answers 200 whether or not the test succeeds. On a connection that is active or failing, the outcome counts for its
-/// health.
+/// health. With a source path, what a sync of it needs is tested, too; what is wrong with the path alone does not count.
 #[utoipa::path(
     post,
     path = "/v1/organizations/connections/{connection_identifier}/test",
     operation_id = "test_storage_connection_organizations",
     tag = "connections",
-    params(("connection_identifier" = String, Path, description = "Identifier or name.")),
+    params(
+        ("connection_identifier" = String, Path, description = "Identifier or name."),
+        ("source_path" = Option<String>, Query, description = "What a sync would read, such as `bucket/prefix` on S3. An extension of Wharf."),
+    ),
     responses((status = 200, description = "What the test found.", body = TestOutcome)),
 )]
 pub(super) async fn test(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     Segments(identifier): Segments<String>,
+    mut query: Query,
 ) -> Result<Json<TestOutcome>, ApiError> {
+    let source_path = query.string("source_path", 2048);
+    query.finish()?;
     let report = state
         .engine()
-        .test_connection(&caller, &identifier, None)
-        .await?
+        .test_connection(&caller, &identifier, source_path.as_deref())
+        .await
+        .map_err(ApiError::of_query)?
         .report;
     Ok(Json(TestOutcome {
         success: report.success(),

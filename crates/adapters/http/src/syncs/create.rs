@@ -1,5 +1,6 @@
 use axum::Json;
 use axum::extract::State;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use wharf_domain::ids::ConnectionId;
@@ -10,6 +11,7 @@ use wharf_engine::CreateSync;
 use super::view::{SyncView, view};
 use crate::ApiState;
 use crate::body::Body;
+use crate::check_report::TestDetails;
 use crate::error::ApiError;
 use crate::fields::{self, Bounds};
 use crate::path::Segments;
@@ -182,9 +184,21 @@ fn parse_reconcile(given: Map<String, Value>, reader: &mut Reader) -> Reconcile 
     reconcile
 }
 
+/// A new sync and what the test of its source path found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedSync)]
+pub(crate) struct CreatedSyncView {
+    #[serde(flatten)]
+    sync: SyncView,
+    /// `null` when nothing was tested, because the connection is not in use.
+    source_test: Option<TestDetails>,
+}
+
 /// Create a sync
 ///
-/// Its first run starts at once.
+/// While the connection is in use, the source path is tested first, as a test of the connection does. What stays wrong until
+/// a person acts, such as a denial, refuses the sync with `connection_test_failed`; what may change by itself, such as a path
+/// that is not there yet, is only told in `source_test`. The first run starts at once.
 #[utoipa::path(
     post,
     path = "/v1/buckets/{bucket_id}/syncs",
@@ -192,7 +206,7 @@ fn parse_reconcile(given: Map<String, Value>, reader: &mut Reader) -> Reconcile 
     tag = "syncs",
     params(("bucket_id" = String, Path, description = "The bucket's identifier or name.")),
     request_body = CreateSyncRequest,
-    responses((status = 200, description = "The stored sync.", body = SyncView)),
+    responses((status = 200, description = "The stored sync.", body = CreatedSyncView)),
 )]
 pub(super) async fn create(
     State(state): State<ApiState>,
@@ -200,14 +214,13 @@ pub(super) async fn create(
     InNamespace(namespace): InNamespace,
     Segments(bucket): Segments<String>,
     body: Body,
-) -> Result<Json<SyncView>, ApiError> {
+) -> Result<Json<CreatedSyncView>, ApiError> {
     let new =
         body.read_whole(|reader| CreateSyncRequest::parse(reader, state.min_polling_seconds()))?;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
-    let sync = state
-        .engine()
-        .create_sync(&caller, &bucket, new)
-        .await?
-        .sync;
-    Ok(Json(view(&state, &caller, sync).await?))
+    let created = state.engine().create_sync(&caller, &bucket, new).await?;
+    Ok(Json(CreatedSyncView {
+        sync: view(&state, &caller, created.sync).await?,
+        source_test: created.report.as_ref().map(TestDetails::from),
+    }))
 }

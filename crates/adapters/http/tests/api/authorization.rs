@@ -17,6 +17,7 @@ fn operations() -> Vec<(String, String, Option<Permission>)> {
                 .map(|word| word.parse().unwrap());
             let filled = path
                 .replace("{connection_identifier}", "conn_abcdefghijklmno")
+                .replace("{provider_type}", "s3")
                 .replace("{namespace_identifier}", "ns_0123456789abcdef")
                 .replace("{bucket_identifier}", "bkt_0123456789abcdef")
                 .replace("{bucket_id}", "bkt_0123456789abcdef")
@@ -90,6 +91,7 @@ fn permissions_are_what_the_product_promises() {
         ("POST", "/test", Permission::Write),
         ("GET", "/conn_abcdefghijklmno", Permission::Read),
         ("POST", "/connections/list", Permission::Read),
+        ("GET", "/setup/s3", Permission::Read),
         ("POST", "/v1/buckets", Permission::Write),
         ("DELETE", "/bkt_0123456789abcdef", Permission::Delete),
         ("DELETE", "/obj_0123456789abcdef", Permission::Delete),

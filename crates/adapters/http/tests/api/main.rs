@@ -11,5 +11,6 @@ mod namespaces;
 mod objects;
 mod operator;
 mod pagination;
+mod setup;
 mod syncs;
 mod world;
