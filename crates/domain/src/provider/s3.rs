@@ -17,7 +17,8 @@ use crate::secret::SecretString;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct S3Config {
-    /// The region that requests are signed for; `us-east-1` by default.
+    /// The region that requests are signed for; `us-east-1` by default, in whose place a vendor that is known by its
+    /// endpoint's host may put its own: `auto`, or the region in the host's name.
     pub region: Region,
     /// Where the store answers; AWS, in the region, when absent.
     pub endpoint_url: Option<EndpointUrl>,
