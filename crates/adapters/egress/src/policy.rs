@@ -132,7 +132,7 @@ impl Policy {
     }
 
     fn check_name(&self, name: &str, port: u16) -> Result<(), Reason> {
-        let name = name.strip_suffix('.').unwrap_or(name);
+        let name = name.trim_end_matches('.');
         let is_localhost = name == "localhost" || name.ends_with(".localhost");
         if is_localhost && !self.allow_loopback {
             return Err(Reason::LoopbackName);
