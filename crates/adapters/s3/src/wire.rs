@@ -2,6 +2,7 @@
 
 mod failure;
 mod listings;
+mod paths;
 
 use std::collections::HashMap;
 
@@ -29,6 +30,7 @@ use wharf_egress as egress;
 
 pub(crate) use self::failure::{Failure, Hint, Refused};
 use self::listings::WholeListings;
+use self::paths::InPath;
 use crate::store::Store;
 
 /// A key that no object has to have.
@@ -133,10 +135,14 @@ impl Wire {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(PlainManners)
             .interceptor(WholeListings);
+        let by_path = match &store.endpoint {
+            Some(endpoint) => config.clone().endpoint_resolver(InPath::at(endpoint)),
+            None => config.clone().force_path_style(true),
+        };
         Self {
             store: store.clone(),
-            by_host: Client::from_conf(config.clone().force_path_style(false).build()),
-            by_path: Client::from_conf(config.force_path_style(true).build()),
+            by_host: Client::from_conf(config.force_path_style(false).build()),
+            by_path: Client::from_conf(by_path.build()),
         }
     }
 
