@@ -133,6 +133,9 @@ impl Policy {
 
     fn check_name(&self, name: &str, port: u16) -> Result<(), Reason> {
         let name = name.strip_suffix('.').unwrap_or(name);
+        if name.split('.').any(str::is_empty) {
+            return Err(Reason::NotAUrl);
+        }
         let is_localhost = name == "localhost" || name.ends_with(".localhost");
         if is_localhost && !self.allow_loopback {
             return Err(Reason::LoopbackName);

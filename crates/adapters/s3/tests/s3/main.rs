@@ -4,6 +4,7 @@
 mod account;
 mod checks;
 mod downloads;
+mod injection;
 mod keys;
 mod listings;
 mod refusals;
