@@ -11,6 +11,7 @@
 mod arch;
 mod ci;
 mod demo;
+mod fuzz;
 mod machine;
 mod openapi;
 mod postgres;
@@ -43,6 +44,8 @@ enum Chore {
     Ci,
     /// Check which crate may depend on which
     Arch,
+    /// Run the fuzz targets, each for a while
+    Fuzz(fuzz::Options),
     /// Write docs/openapi.json from the code
     Openapi(openapi::Options),
 }
@@ -65,6 +68,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Chore::Test(options) => test::run(&workspace, options),
         Chore::Ci => ci::run(&workspace),
         Chore::Arch => arch::run(&workspace),
+        Chore::Fuzz(options) => fuzz::run(&workspace, options),
         Chore::Openapi(options) => openapi::run(&workspace, options),
     }
 }
