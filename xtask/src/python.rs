@@ -18,20 +18,21 @@ const MISSING: &str = "Python 3.9 or newer with its venv module is missing. Inst
 
 /// The interpreter of an environment that has the SDK.
 pub(crate) fn with_sdk(workspace: &Workspace) -> Result<PathBuf> {
-    program_of(workspace, SDK, "python", &["-c", "import mixpeek"])
+    program_of(workspace, &[SDK], "python", &["-c", "import mixpeek"])
 }
 
-/// A program of an environment that has the requirement, making the environment unless the program does what proves it.
+/// A program of the environment that is made for these requirements and named after the first. It is made anew unless the
+/// program does what proves it.
 pub(crate) fn program_of(
     workspace: &Workspace,
-    requirement: &str,
+    requirements: &[&str],
     program: &str,
     proof: &[&str],
 ) -> Result<PathBuf> {
-    let environment = workspace
-        .target
-        .join("python")
-        .join(requirement.replace("==", "-"));
+    let requirement = requirements.join(", ");
+    let name = requirements[0].replace("==", "-");
+    let name = name.replace(|character: char| "[,]".contains(character), "-");
+    let environment = workspace.target.join("python").join(name);
     let program = environment.join("bin").join(program);
     let works = || process::output(Command::new(&program).args(proof));
     if works().is_ok() {
@@ -50,9 +51,9 @@ pub(crate) fn program_of(
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        requirement,
     ];
-    process::run(Command::new(environment.join("bin/python")).args(pip))
+    let interpreter = environment.join("bin/python");
+    process::run(Command::new(interpreter).args(pip).args(requirements))
         .with_context(|| format!("{requirement} could not be installed from the package index"))?;
     works().with_context(|| format!("{requirement} does not work on this machine"))?;
     Ok(program)

