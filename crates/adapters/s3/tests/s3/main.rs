@@ -3,9 +3,11 @@
 
 mod account;
 mod checks;
+mod contract;
 mod downloads;
 mod keys;
 mod listings;
 mod refusals;
 mod requests;
 mod secrecy;
+mod server;
