@@ -67,7 +67,8 @@ impl Server {
             // Nothing is told to anybody, and nothing else listens.
             .args(["-master.telemetry=false", "-s3.iam=false"])
             .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
-            .args(["-volume.max=20", "-master.volumeSizeLimitMB=64"])
+            // Every bucket takes some volumes, however small, and every test takes a bucket.
+            .args(["-volume.max=5000", "-master.volumeSizeLimitMB=64"])
             .arg(format!("-s3.port={port}"));
         let names = [
             "s3.port.grpc",

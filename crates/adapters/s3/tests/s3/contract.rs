@@ -7,7 +7,7 @@ use wharf_ports::OpenProvider;
 use wharf_testkit::{Mishap, Place, UnrulyPlace, broken, provider_promises};
 
 use crate::account::{Profile, lab, open_as, open_with_secret};
-use crate::server::Server;
+use crate::independent::Server;
 
 const BUCKET: &str = "media";
 
@@ -21,6 +21,10 @@ mod as_tigris {
 
 mod on_seaweedfs {
     wharf_testkit::provider_suite!(honest async || super::Server::place("SEAWEEDFS").await);
+}
+
+mod on_moto {
+    wharf_testkit::provider_suite!(honest async || super::Server::place("MOTO").await);
 }
 
 mod on_rclone {
@@ -142,7 +146,14 @@ fn broken_promises(change: fn(OpenProvider) -> OpenProvider) -> Vec<&'static str
 fn a_page_that_loses_an_entry_is_caught_by_name() {
     assert_eq!(
         broken_promises(broken::provider::losing_last_entries),
-        ["?"]
+        [
+            "honest::pages_hold_at_most_the_limit_and_cover_every_file_once",
+            "honest::no_page_holds_more_than_a_thousand",
+            "honest::a_cursor_is_good_for_an_account_that_was_opened_anew",
+            "honest::hostile_names_come_back_as_they_are",
+            "misbehaving::pages_that_are_short_or_empty_end_no_listing",
+            "misbehaving::an_expired_cursor_asks_for_a_new_start"
+        ]
     );
 }
 
@@ -150,7 +161,18 @@ fn a_page_that_loses_an_entry_is_caught_by_name() {
 fn a_listing_that_takes_trouble_for_its_end_is_caught_by_name() {
     assert_eq!(
         broken_promises(broken::provider::ending_listings_early),
-        ["?"]
+        [
+            "honest::a_missing_scope_is_no_empty_one",
+            "honest::wrong_credentials_are_told_by_every_call",
+            "misbehaving::throttling_is_told_with_the_time_to_wait",
+            "misbehaving::an_outage_is_told_and_may_pass",
+            "misbehaving::broken_connections_may_pass",
+            "misbehaving::credentials_that_expire_between_pages_are_told",
+            "misbehaving::a_denied_listing_is_no_empty_one",
+            "misbehaving::a_listing_that_is_cut_short_never_ends_well",
+            "misbehaving::a_listing_that_leads_to_itself_never_ends_well",
+            "misbehaving::an_expired_cursor_asks_for_a_new_start"
+        ]
     );
 }
 
@@ -158,6 +180,10 @@ fn a_listing_that_takes_trouble_for_its_end_is_caught_by_name() {
 fn a_file_that_ends_where_it_broke_off_is_caught_by_name() {
     assert_eq!(
         broken_promises(broken::provider::passing_short_files),
-        ["?"]
+        [
+            "misbehaving::a_changed_byte_is_noticed",
+            "misbehaving::bytes_that_always_break_off_are_an_error_and_no_short_file",
+            "misbehaving::bytes_of_two_versions_are_never_mixed"
+        ]
     );
 }

@@ -8,6 +8,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation,
 };
+use aws_sdk_s3::types::EncodingType;
+use percent_encoding::percent_decode_str;
 use wharf_egress::{Guard, TcpDialer, TlsMode};
 use wharf_ports::OpenProvider;
 use wharf_testkit::Place;
@@ -39,6 +41,8 @@ pub(crate) struct Server {
     url: String,
     id: String,
     secret: String,
+    /// Shows control characters as pictures of them, unless it is asked for names in URL encoding.
+    draws_control_characters: bool,
 }
 
 impl Server {
@@ -70,6 +74,7 @@ impl Server {
             url,
             id,
             secret,
+            draws_control_characters: server == "RCLONE",
         })
     }
 }
@@ -92,23 +97,39 @@ impl Place for Server {
         open_with(policy(), s3_at(&self.url, &self.id, "another-secret"))
     }
 
-    /// Whether the server took it and says that it has it under this name.
+    /// Whether the server took it and says that it has it under this name. What it has under another one is taken away.
     async fn put(&self, name: &str, bytes: &[u8]) -> bool {
+        if self.draws_control_characters && name.contains(char::is_control) {
+            return false;
+        }
         let object = self.client.put_object().bucket(&self.bucket).key(name);
         if object.body(bytes.to_vec().into()).send().await.is_err() {
             return false;
         }
-        let listed = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(name);
-        let listed = listed.encoding_type(aws_sdk_s3::types::EncodingType::Url);
-        let listed = listed.send().await.unwrap();
-        listed.contents().iter().any(|object| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if name.bytes().all(plain) {
+            return true;
+        }
+        let listed = self.client.list_objects_v2().bucket(&self.bucket);
+        let listed = listed
+            .encoding_type(EncodingType::Url)
+            .send()
+            .await
+            .unwrap();
+        let taken = listed.contents().iter().any(|object| {
             let key = object.key().unwrap_or_default().replace('+', " ");
-            percent_encoding::percent_decode_str(&key).decode_utf8_lossy() == name
-        })
+            percent_decode_str(&key).decode_utf8_lossy() == name
+        });
+        if !taken {
+            let _ = self
+                .client
+                .delete_object()
+                .bucket(&self.bucket)
+                .key(name)
+                .send()
+                .await;
+        }
+        taken
     }
 
     async fn remove(&self, name: &str) {

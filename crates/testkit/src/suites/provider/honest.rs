@@ -166,9 +166,8 @@ pub async fn files_fetched_at_the_same_time_are_not_mixed_up(place: Box<dyn Plac
 }
 
 pub async fn hostile_names_come_back_as_they_are(place: Box<dyn Place>) {
-    let longest = "long-".chars().chain("ä".repeat(500).chars()).collect();
     let mut taken = Vec::new();
-    for name in HOSTILE.into_iter().map(str::to_owned).chain([longest]) {
+    for name in HOSTILE.map(str::to_owned) {
         if place.put(&name, name.as_bytes()).await {
             taken.push(name);
         }
