@@ -17,6 +17,7 @@ mod openapi;
 mod postgres;
 mod process;
 mod python;
+mod servers;
 mod test;
 mod workspace;
 
@@ -38,7 +39,7 @@ struct Arguments {
 enum Chore {
     /// Start Wharf beside the provider lab, sync sample files and show what arrived
     Demo(demo::Options),
-    /// Set up what the tests need (Postgres, Python) and run every suite
+    /// Set up what the tests need (Postgres, Python, storage servers) and run every suite
     Test(test::Options),
     /// Everything a change has to pass: lints, arrows, docs, licences, tests
     Ci,

@@ -133,7 +133,7 @@ pub fn keep_blobs(
     runtime().block_on(async { promise(harness().await).await });
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder
         .worker_threads(4)

@@ -3,8 +3,10 @@
 
 mod account;
 mod checks;
+mod contract;
 mod downloads;
 mod injection;
+mod independent;
 mod keys;
 mod listings;
 mod refusals;
