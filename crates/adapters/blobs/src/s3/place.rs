@@ -1,5 +1,7 @@
 //! Where a bucket is, and which of its keys are ours.
 
+use std::fmt;
+
 use thiserror::Error;
 use wharf_domain::object::BlobKey;
 use wharf_domain::provider::BucketPath;
@@ -149,6 +151,17 @@ impl S3Place {
     /// An object that is no blob, to try out whether the bucket can be written to.
     pub(super) fn probe(&self) -> String {
         format!("{}.probe", self.prefix)
+    }
+}
+
+impl fmt::Display for S3Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = format!("{}/{}", self.bucket, self.prefix);
+        write!(f, "s3://{} at ", path.trim_end_matches('/'))?;
+        match &self.endpoint {
+            Some(endpoint) => write!(f, "{endpoint}"),
+            None => write!(f, "AWS in {}", self.region),
+        }
     }
 }
 
