@@ -16,10 +16,9 @@ const LARGE: usize = 9 * 1024 * 1024 + 1;
 
 /// An installation on the lab's bucket, which holds a foreign object.
 async fn on_a_bucket() -> Result<Option<(Installation, Lab)>> {
-    let (Some(mut wharf), Some(lab)) = (
-        Installation::on(Store::Sqlite).await?,
-        Lab::start().await?,
-    ) else {
+    let (Some(mut wharf), Some(lab)) =
+        (Installation::on(Store::Sqlite).await?, Lab::start().await?)
+    else {
         return Ok(None);
     };
     lab.put(BLOBS, &[json!({"key": "README", "text": "not a blob"})])
@@ -95,7 +94,11 @@ async fn a_sync_into_a_bucket_is_killed_once_and_every_object_is_exact() -> Resu
     assert_eq!(told, hashes(&lab, SOURCE).await?);
     check_range(&api, &bucket, &objects).await?;
     let blobs = lab.objects(BLOBS).await?;
-    let ours = |blob: &&Value| blob["key"].as_str().is_some_and(|key| key.starts_with("wharf/int_"));
+    let ours = |blob: &&Value| {
+        blob["key"]
+            .as_str()
+            .is_some_and(|key| key.starts_with("wharf/int_"))
+    };
     assert_eq!(blobs.iter().filter(ours).count(), blobs.len() - 1);
     ensure!(
         !wharf.data_dir().join("blobs").exists(),
@@ -145,7 +148,10 @@ async fn a_store_that_is_away_shows_in_the_health_and_stops_no_start() -> Result
             assert_eq!(health["status"], "DEGRADED");
             break;
         }
-        ensure!(Instant::now() < deadline, "the store counts as well: {health}");
+        ensure!(
+            Instant::now() < deadline,
+            "the store counts as well: {health}"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     server.terminate().await?;
@@ -154,7 +160,8 @@ async fn a_store_that_is_away_shows_in_the_health_and_stops_no_start() -> Result
     assert_eq!(health["data"]["object_storage"], false);
     let logs = String::from_utf8(wharf.logs()?)?;
     ensure!(
-        logs.contains("the blob store cannot be used") && logs.contains("the connection was refused"),
+        logs.contains("the blob store cannot be used")
+            && logs.contains("the connection was refused"),
         "the log says why"
     );
     Ok(())
@@ -170,7 +177,10 @@ async fn a_bucket_that_cannot_be_used_is_refused_with_what_to_do() -> Result<()>
     let refused = wharf.run(&["serve"])?;
     let says = String::from_utf8(refused.stderr)?;
     assert_eq!(refused.status.code(), Some(1), "{says}");
-    ensure!(says.contains("correct blob_store_s3.secret_access_key"), "{says}");
+    ensure!(
+        says.contains("correct blob_store_s3.secret_access_key"),
+        "{says}"
+    );
     ensure!(!says.contains(secret), "{says}");
 
     wharf.unset("WHARF_BLOB_STORE_S3__SECRET_ACCESS_KEY");

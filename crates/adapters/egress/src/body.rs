@@ -227,7 +227,8 @@ mod tests {
     use std::convert::Infallible;
 
     use futures::{Stream, StreamExt, stream};
-    use http_body_util::StreamBody;
+    use http_body::Body as _;
+    use http_body_util::{Full, StreamBody};
     use tokio::time::sleep;
 
     use super::*;
@@ -306,7 +307,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_piece_of_an_upload_goes_out_in_small_ones() {
         let whole: Vec<u8> = (0..=255).cycle().take(3 * PIECE + 7).collect();
-        let body = http_body_util::Full::new(Bytes::from(whole.clone()));
+        let body = Full::new(Bytes::from(whole.clone()));
         let mut upload = Outgoing::new(body, Progress::begin());
         let mut together = Vec::new();
         while !upload.is_end_stream() {

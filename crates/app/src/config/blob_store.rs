@@ -106,8 +106,7 @@ impl BlobStoreS3 {
             ),
         ];
         for (name, text) in texts {
-            let sound =
-                |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+            let sound = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
             if !text.is_none_or(sound) {
                 return Err(refuse(format!(
                     "blob_store_s3.{name} must be printable ASCII characters without spaces"
@@ -139,7 +138,9 @@ mod tests {
 
     #[test]
     fn blobs_lie_in_a_folder_unless_a_bucket_is_named() {
-        assert!(matches!(at(None, ""), Ok(BlobsAt::Folder(folder)) if folder == Path::new("data/blobs")));
+        assert!(
+            matches!(at(None, ""), Ok(BlobsAt::Folder(folder)) if folder == Path::new("data/blobs"))
+        );
         assert!(
             matches!(at(Some("file:///srv/blobs"), ""), Ok(BlobsAt::Folder(folder)) if folder == Path::new("/srv/blobs"))
         );

@@ -131,10 +131,13 @@ fn of_code(code: &str, status: u16, response: &HttpResponse) -> Option<Failure> 
         "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody" => {
             Reason::OtherBytes
         }
-        "SlowDown" | "SlowDownRead" | "SlowDownWrite" | "RequestLimitExceeded"
-        | "BandwidthLimitExceeded" | "TooManyRequests" | "ServiceUnavailable" => {
-            Reason::Busy(retry_after(response))
-        }
+        "SlowDown"
+        | "SlowDownRead"
+        | "SlowDownWrite"
+        | "RequestLimitExceeded"
+        | "BandwidthLimitExceeded"
+        | "TooManyRequests"
+        | "ServiceUnavailable" => Reason::Busy(retry_after(response)),
         "InternalError" | "RequestTimeout" => Reason::Outage(status),
         throttled if throttled.starts_with("Throttling") => Reason::Busy(retry_after(response)),
         kms if kms.starts_with("KMS.") => Reason::Encryption,
@@ -223,7 +226,11 @@ mod tests {
         ] {
             let words = words(status, Some(code), &[]);
             assert!(words.contains(says), "{code}: {words}");
-            assert!(!of_answer(Some(code), &answer(status, &[])).reason().may_pass());
+            assert!(
+                !of_answer(Some(code), &answer(status, &[]))
+                    .reason()
+                    .may_pass()
+            );
         }
         let region = ("x-amz-bucket-region", "eu-central-1");
         assert_eq!(

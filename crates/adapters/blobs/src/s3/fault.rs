@@ -53,7 +53,9 @@ pub(super) enum Reason {
     NoBucket,
     #[error("the bucket lies in {}; set blob_store_s3.region to it", region_or_another(.0.as_ref()))]
     WrongRegion(Option<Region>),
-    #[error("the bucket's encryption key cannot be used; grant kms:GenerateDataKey and kms:Decrypt")]
+    #[error(
+        "the bucket's encryption key cannot be used; grant kms:GenerateDataKey and kms:Decrypt"
+    )]
     Encryption,
     #[error(
         "the blob lies in an archive class; restore it, and end the lifecycle rule that moved it"
@@ -69,7 +71,9 @@ pub(super) enum Reason {
     Outage(u16),
     #[error("the store does not offer this part of the S3 protocol")]
     NotSpoken,
-    #[error("the endpoint points elsewhere, which is not followed; correct blob_store_s3.endpoint_url")]
+    #[error(
+        "the endpoint points elsewhere, which is not followed; correct blob_store_s3.endpoint_url"
+    )]
     Elsewhere,
     #[error("what answers is not an S3 store; correct blob_store_s3.endpoint_url")]
     NoStore,

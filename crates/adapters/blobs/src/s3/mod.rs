@@ -26,9 +26,9 @@ use wharf_domain::secret::SecretString;
 use wharf_egress::{Client, Guard, Policy, Timeouts, TlsMode};
 use wharf_ports::{BlobError, BlobPlace, BlobStore, ByteStream, Clock, StoredBlob};
 
-pub use self::fault::S3Fault;
 use self::failure::Failure;
 use self::fault::Reason;
+pub use self::fault::S3Fault;
 use self::parts::Part;
 pub use self::place::{InvalidPlace, S3Place};
 use self::tries::patiently;

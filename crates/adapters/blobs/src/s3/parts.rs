@@ -46,13 +46,11 @@ impl Parts {
             if part.len() == size {
                 break;
             }
-            match self.stream.next().await {
-                Some(piece) => self.rest = piece.map_err(BlobError::Source)?,
-                None => {
-                    self.ended = true;
-                    break;
-                }
-            }
+            let Some(piece) = self.stream.next().await else {
+                self.ended = true;
+                break;
+            };
+            self.rest = piece.map_err(BlobError::Source)?;
         }
         self.size_bytes += part.len() as u64;
         Ok(Part {

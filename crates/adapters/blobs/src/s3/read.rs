@@ -63,9 +63,7 @@ async fn get(
     length: u64,
     known: Option<&str>,
 ) -> Result<Opened, Failure> {
-    let end = offset
-        .checked_add(length - 1)
-        .filter(|end| *end < FARTHEST);
+    let end = offset.checked_add(length - 1).filter(|end| *end < FARTHEST);
     let range = match (offset, end) {
         (0, None) => None,
         (offset, None) => Some(format!("bytes={offset}-")),

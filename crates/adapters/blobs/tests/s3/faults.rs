@@ -18,12 +18,30 @@ async fn what_the_operator_has_to_mend_is_said() {
     let (id, secret) = (lab.access_key_id(), lab.secret_access_key());
     let here = format!("s3://{BUCKET}");
     for (url, id, secret, says) in [
-        (here.as_str(), id, "hunter2", "blob_store_s3.secret_access_key"),
+        (
+            here.as_str(),
+            id,
+            "hunter2",
+            "blob_store_s3.secret_access_key",
+        ),
         (&here, "UNKNOWN", secret, "blob_store_s3.access_key_id"),
-        (&here, "RESTRICTED", "its-secret", "s3:PutObject on the bucket wharf-blobs: the access key may not do this"),
-        ("s3://elsewhere", id, secret, "there is no such bucket; create it, or correct blob_store"),
+        (
+            &here,
+            "RESTRICTED",
+            "its-secret",
+            "s3:PutObject on the bucket wharf-blobs: the access key may not do this",
+        ),
+        (
+            "s3://elsewhere",
+            id,
+            secret,
+            "there is no such bucket; create it, or correct blob_store",
+        ),
     ] {
-        let error = at(&lab.endpoint(), url, id, secret).check().await.unwrap_err();
+        let error = at(&lab.endpoint(), url, id, secret)
+            .check()
+            .await
+            .unwrap_err();
         let words = words(&error);
         assert!(words.contains(says), "{words}");
         assert!(!words.contains(secret), "{words}");
@@ -32,7 +50,10 @@ async fn what_the_operator_has_to_mend_is_said() {
         Match::any(),
         Action::s3_error("PermanentRedirect").region("eu-central-1"),
     ));
-    let error = at(&lab.endpoint(), &here, id, secret).check().await.unwrap_err();
+    let error = at(&lab.endpoint(), &here, id, secret)
+        .check()
+        .await
+        .unwrap_err();
     assert!(words(&error).contains("set blob_store_s3.region to it"));
 }
 
@@ -89,7 +110,10 @@ async fn an_answer_without_end_is_given_up() {
             store.list(None, 10).await.map(|_| ()),
             store.open(&key(1), 0, 10).await.map(|_| ()),
         ] {
-            assert!(matches!(answer, Err(BlobError::Unavailable(_))), "{answer:?}");
+            assert!(
+                matches!(answer, Err(BlobError::Unavailable(_))),
+                "{answer:?}"
+            );
         }
     }
 }

@@ -39,11 +39,7 @@ fn fresh_prefix() -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!(
-        "{}-{}-{count}",
-        now.unwrap().as_nanos(),
-        std::process::id()
-    )
+    format!("{}-{}-{count}", now.unwrap().as_nanos(), std::process::id())
 }
 
 async fn store() -> S3Blobs {
@@ -92,15 +88,15 @@ async fn fifty_megabytes_go_there_in_parts_and_come_back() {
     let size = 50 * MIB + 12_345;
     let stored = store.put(&key(1), stream_of(size)).await.unwrap();
     assert_eq!(stored.size_bytes, size as u64);
-    assert_eq!(
-        stored.sha256,
-        hex::encode(Sha256::digest(pattern(0, size)))
-    );
+    assert_eq!(stored.sha256, hex::encode(Sha256::digest(pattern(0, size))));
     assert!(read(&store, &key(1), 0, u64::MAX).await == pattern(0, size));
     let at = 8 * MIB - 5;
     assert!(read(&store, &key(1), at as u64, 20).await == pattern(at, 20));
     assert_eq!(store.list(None, 10).await.unwrap().len(), 1);
     let again = store.put(&key(1), stream_of(9 * MIB)).await;
-    assert!(matches!(again, Err(wharf_ports::BlobError::Exists)), "{again:?}");
+    assert!(
+        matches!(again, Err(wharf_ports::BlobError::Exists)),
+        "{again:?}"
+    );
     store.check().await.unwrap();
 }

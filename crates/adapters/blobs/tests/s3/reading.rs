@@ -20,9 +20,15 @@ async fn a_body_that_breaks_goes_on_where_it_broke() {
         lab.set_faults([FaultRule::new(get().times(3), Action::truncate_at(70_000))]);
         let bytes = read(&store, &key(1), offset, length).await;
         let at = usize::try_from(offset).unwrap();
-        let length = usize::try_from(length).unwrap_or(usize::MAX).min(300_000 - at);
+        let length = usize::try_from(length)
+            .unwrap_or(usize::MAX)
+            .min(300_000 - at);
         assert!(bytes == pattern(at, length), "from {offset}");
-        let ranges: Vec<_> = lab.journal().into_iter().filter_map(|entry| entry.range).collect();
+        let ranges: Vec<_> = lab
+            .journal()
+            .into_iter()
+            .filter_map(|entry| entry.range)
+            .collect();
         assert!(ranges.len() >= 3, "{ranges:?}");
     }
 }

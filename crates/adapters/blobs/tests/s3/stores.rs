@@ -1,6 +1,7 @@
 //! Stores to test against.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,6 +13,7 @@ use wharf_domain::provider::s3::Region;
 use wharf_domain::secret::SecretString;
 use wharf_lab::{Lab, LabConfig};
 use wharf_ports::{BlobStore, ByteStream, Clock};
+use wharf_testkit::FakeClock;
 
 pub(crate) const MIB: usize = 1024 * 1024;
 pub(crate) const BUCKET: &str = "wharf-blobs";
@@ -32,6 +34,10 @@ impl Clock for MachineClock {
 
 /// A store at this endpoint.
 pub(crate) fn at(endpoint: &str, url: &str, id: &str, secret: &str) -> S3Blobs {
+    dated(endpoint, url, id, secret, Arc::new(MachineClock))
+}
+
+fn dated(endpoint: &str, url: &str, id: &str, secret: &str, clock: Arc<dyn Clock>) -> S3Blobs {
     let place = S3Place::new(
         url,
         Region::parse("us-east-1").unwrap(),
@@ -43,7 +49,7 @@ pub(crate) fn at(endpoint: &str, url: &str, id: &str, secret: &str) -> S3Blobs {
         secret: SecretString::new(secret.to_owned()),
         session_token: None,
     };
-    S3Blobs::new(place.unwrap(), &key, Arc::new(MachineClock))
+    S3Blobs::new(place.unwrap(), &key, clock)
 }
 
 /// A lab with an empty bucket, and the store in it.
@@ -58,6 +64,15 @@ pub(crate) async fn on_a_lab() -> (Arc<Lab>, S3Blobs) {
         lab.secret_access_key(),
     );
     (Arc::new(lab), store)
+}
+
+/// The store in a lab's bucket, as it is seen so much later.
+pub(crate) fn later(lab: &Lab, by: Duration) -> S3Blobs {
+    let clock = Arc::new(FakeClock::new());
+    clock.set(MachineClock.now() + by);
+    let url = format!("s3://{BUCKET}/some/prefix");
+    let (id, secret) = (lab.access_key_id(), lab.secret_access_key());
+    dated(&lab.endpoint(), &url, id, secret, clock)
 }
 
 pub(crate) fn key(number: u128) -> BlobKey {

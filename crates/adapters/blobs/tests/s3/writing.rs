@@ -10,7 +10,7 @@ use wharf_blobs::S3Fault;
 use wharf_lab::{Action, FaultRule, JournalEntry, Lab, Match};
 use wharf_ports::{BlobError, BlobStore};
 
-use crate::stores::{BUCKET, MIB, key, on_a_lab, pattern, read, stream_of};
+use crate::stores::{BUCKET, MIB, key, later, on_a_lab, pattern, read, stream_of};
 
 fn is_part(entry: &JournalEntry) -> bool {
     let query = entry.query.as_deref().unwrap_or_default();
@@ -97,10 +97,7 @@ async fn a_blob_of_many_parts_is_written_once_too() {
     store.put(&key(1), stream_of(9 * MIB)).await.unwrap();
     let again = store.put(&key(1), stream_of(10 * MIB)).await;
     assert!(matches!(again, Err(BlobError::Exists)), "{again:?}");
-    assert_eq!(
-        read(&store, &key(1), 0, u64::MAX).await.len(),
-        9 * MIB
-    );
+    assert_eq!(read(&store, &key(1), 0, u64::MAX).await.len(), 9 * MIB);
 }
 
 #[tokio::test]
@@ -127,7 +124,11 @@ async fn a_store_that_stays_busy_is_given_up() {
     lab.add_fault(busy);
     let error = store.put(&key(1), stream_of(1000)).await.unwrap_err();
     assert!(fault(&error).may_pass());
-    let asked = lab.journal().iter().filter(|entry| entry.method == "PUT").count();
+    let asked = lab
+        .journal()
+        .iter()
+        .filter(|entry| entry.method == "PUT")
+        .count();
     assert_eq!(asked, 4);
     lab.set_faults([FaultRule::new(
         Match::method("PUT"),
@@ -135,7 +136,10 @@ async fn a_store_that_stays_busy_is_given_up() {
     )]);
     let begun = Instant::now();
     store.put(&key(1), stream_of(1000)).await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(5), "an hour is not waited for");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "an hour is not waited for"
+    );
 }
 
 #[tokio::test]
@@ -151,4 +155,33 @@ async fn a_store_that_knows_no_conditions_is_written_to_without() {
         matches!(again, Err(BlobError::Exists)),
         "it is looked for first: {again:?}"
     );
+}
+
+#[tokio::test]
+async fn an_upload_is_ended_when_it_was_left_for_a_week_and_not_before() {
+    let (lab, store) = on_a_lab().await;
+    let stalled = stream_of(9 * MIB).chain(stream::pending()).boxed();
+    let key = key(1);
+    tokio::select! {
+        _ = store.put(&key, stalled) => unreachable!("the stream never ends"),
+        () = tokio::time::sleep(Duration::from_secs(4)) => {}
+    }
+    let aborts = || {
+        let aborted = |entry: &&JournalEntry| entry.method == "DELETE";
+        lab.journal().iter().filter(aborted).count()
+    };
+    for (days, ended) in [(0, 0), (6, 0), (8, 1), (9, 1)] {
+        let store = later(&lab, Duration::from_hours(24 * days));
+        assert_eq!(store.list(None, 10).await.unwrap(), []);
+        assert_eq!(aborts(), ended, "after {days} days");
+    }
+}
+
+#[tokio::test]
+async fn blobs_grow_old() {
+    let (lab, store) = on_a_lab().await;
+    store.put(&key(1), stream_of(10)).await.unwrap();
+    let day = Duration::from_hours(24);
+    let age = later(&lab, day).list(None, 10).await.unwrap()[0].age;
+    assert!(age >= day && age < day + Duration::from_mins(1), "{age:?}");
 }
