@@ -1,5 +1,6 @@
 //! Whole programs, run, killed, paused and looked into. See the crate `wharf_tests` for what the suites stand on.
 
+mod blob_store;
 mod egress;
 mod in_process;
 mod kill;
