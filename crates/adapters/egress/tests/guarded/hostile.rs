@@ -98,7 +98,7 @@ async fn a_head_without_end_is_given_up() {
 #[tokio::test]
 async fn more_headers_than_a_hundred_are_too_many() {
     let with = |count: usize| {
-        let headers: String = (0..count).map(|n| format!("x-{n}: canary\r\n")).collect();
+        let headers = "x-some: canary\r\n".repeat(count);
         format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{headers}\r\nok")
     };
     assert_eq!(answer_to(with(99)).await.unwrap(), "ok");

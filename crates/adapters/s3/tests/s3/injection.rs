@@ -291,7 +291,7 @@ async fn run(
                 }
                 continue;
             }
-            Outcome::Unopened => Default::default(),
+            Outcome::Unopened => (Vec::new(), Vec::new()),
             Outcome::Used { resolved, dialled } => (resolved, dialled),
         };
         hosts += resolved.len();
