@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::fault::FaultRule;
+use crate::identity::key::KeyPair;
+use crate::identity::role::Role;
+use crate::s3::bucket::BucketSettings;
 use crate::s3::seed::Seed;
 use crate::world::World;
 
@@ -23,6 +26,11 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/__admin/reset", post(reset))
         .route("/__admin/seed", post(seed))
         .route("/__admin/faults", post(faults))
+        .route("/__admin/buckets", post(set_bucket))
+        .route("/__admin/clock", post(set_clock))
+        .route("/__admin/keys", post(add_key))
+        .route("/__admin/roles", post(add_role))
+        .route("/__admin/sessions", delete(end_sessions))
         .route("/__admin/journal", get(journal).delete(clear_journal))
         .route("/__admin/objects", get(objects).delete(delete_object))
         .layer(DefaultBodyLimit::disable())
@@ -44,6 +52,43 @@ async fn seed(State(world): State<Arc<World>>, Json(seed): Json<Seed>) -> Respon
 /// The rules given replace those in force, and counting starts anew.
 async fn faults(State(world): State<Arc<World>>, Json(rules): Json<Vec<FaultRule>>) -> StatusCode {
     world.faults().replace(rules);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct BucketOrder {
+    bucket: String,
+    #[serde(default)]
+    settings: BucketSettings,
+}
+
+async fn set_bucket(State(world): State<Arc<World>>, Json(order): Json<BucketOrder>) -> StatusCode {
+    world.store.set_bucket(&order.bucket, order.settings);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct ClockOrder {
+    offset_s: i64,
+}
+
+async fn set_clock(State(world): State<Arc<World>>, Json(order): Json<ClockOrder>) -> StatusCode {
+    world.clock.set_offset(order.offset_s);
+    StatusCode::NO_CONTENT
+}
+
+async fn add_key(State(world): State<Arc<World>>, Json(key): Json<KeyPair>) -> StatusCode {
+    world.identities.add_key(key);
+    StatusCode::NO_CONTENT
+}
+
+async fn add_role(State(world): State<Arc<World>>, Json(role): Json<Role>) -> StatusCode {
+    world.identities.add_role(role);
+    StatusCode::NO_CONTENT
+}
+
+async fn end_sessions(State(world): State<Arc<World>>) -> StatusCode {
+    world.identities.end_sessions();
     StatusCode::NO_CONTENT
 }
 

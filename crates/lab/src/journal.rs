@@ -28,6 +28,16 @@ pub struct JournalEntry {
     pub key: Option<String>,
     /// The `Range` header.
     pub range: Option<String>,
+    /// The key that claims to have signed it, before any check.
+    pub access_key_id: Option<String>,
+    /// The ARN of the role to assume.
+    pub role_arn: Option<String>,
+    /// The external id it was assumed with.
+    pub external_id: Option<String>,
+    /// The session name it was assumed under.
+    pub session_name: Option<String>,
+    /// The duration asked for, as sent.
+    pub duration_seconds: Option<String>,
     /// The status answered; none while the answer is due, and none for ever when the connection was
     /// closed instead.
     pub status: Option<u16>,

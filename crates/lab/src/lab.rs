@@ -12,10 +12,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::config::{KeyPair, LabConfig};
+use crate::config::LabConfig;
 use crate::fault::FaultRule;
 use crate::front::Front;
+use crate::identity::key::KeyPair;
+use crate::identity::role::Role;
 use crate::journal::JournalEntry;
+use crate::s3::bucket::BucketSettings;
 use crate::s3::sample;
 use crate::s3::seed::{Seed, SeedError};
 use crate::s3::store::{NewObject, ObjectSummary};
@@ -76,6 +79,17 @@ impl Lab {
         self.world.store.create_bucket(bucket);
     }
 
+    /// Makes a bucket peculiar, and makes it if need be.
+    pub fn set_bucket(&self, bucket: &str, settings: BucketSettings) {
+        self.world.store.set_bucket(bucket, settings);
+    }
+
+    /// Puts the clock requests are judged by, and answers dated with, this many seconds ahead; behind
+    /// when negative.
+    pub fn set_clock_offset(&self, seconds: i64) {
+        self.world.clock.set_offset(seconds);
+    }
+
     /// Puts an object, making its bucket if need be.
     pub fn put_object(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
         self.world
@@ -111,7 +125,22 @@ impl Lab {
         sample::put_into(&self.world.store);
     }
 
-    /// Back to an empty lab: no buckets, no fault rules, no journal.
+    /// Accepts another key pair, in place of one with the same id.
+    pub fn add_key(&self, key: KeyPair) {
+        self.world.identities.add_key(key);
+    }
+
+    /// Adds a role to assume, in place of one with the same ARN.
+    pub fn add_role(&self, role: Role) {
+        self.world.identities.add_role(role);
+    }
+
+    /// Ends every session of every role now, earlier than its `Expiration` said.
+    pub fn end_sessions(&self) {
+        self.world.identities.end_sessions();
+    }
+
+    /// Back to an empty lab: no buckets, roles, fault rules or journal, and the right time.
     pub fn reset(&self) {
         self.world.reset();
     }

@@ -1,7 +1,7 @@
 //! The provider lab: simulators of storage providers, usable by anyone's tests.
 //!
 //! A [`Lab`] is one HTTP server on a loopback port. It speaks the S3 protocol (Tigris speaks the same)
-//! over objects kept in memory, verifies signatures like a real store, writes down every request it
+//! over objects kept in memory and STS for the roles it knows, verifies signatures like a real store, writes down every request it
 //! sees, and misbehaves exactly as its fault rules say. Tests drive it through this library or, from
 //! another process, through `/__admin/`.
 //!
@@ -25,19 +25,29 @@
 //! misreading of a protocol cannot be shared between a provider adapter and its simulator.
 
 mod admin;
+mod clock;
 mod config;
 mod fault;
 mod front;
+mod identity;
 mod journal;
 mod lab;
 mod operation;
 mod s3;
+mod sigv4;
+mod sts;
 mod world;
+mod xml;
 
-pub use config::{KeyPair, LabConfig};
-pub use fault::{Action, FaultRule, ListingFault, Match};
+pub use config::LabConfig;
+pub use fault::{Action, FaultRule, ListingFault, Match, ObjectFault};
+pub use identity::key::KeyPair;
+pub use identity::permission::Because;
+pub use identity::role::Role;
 pub use journal::JournalEntry;
 pub use lab::Lab;
 pub use operation::Operation;
+pub use s3::bucket::{BucketSettings, WrongRegion};
+pub use s3::checksum::Algorithm;
 pub use s3::seed::{Content, Seed, SeedError, SeedObject, generated_content};
-pub use s3::store::ObjectSummary;
+pub use s3::store::{Encryption, ObjectSummary, Restore};

@@ -2,16 +2,19 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::config::KeyPair;
+use crate::clock::ServerClock;
 use crate::fault::Faults;
+use crate::identity::Identities;
+use crate::identity::key::KeyPair;
 use crate::journal::Journal;
 use crate::s3::store::Store;
 
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) keys: Vec<KeyPair>,
+    pub(crate) identities: Identities,
     pub(crate) bucket_domains: Vec<String>,
     pub(crate) store: Store,
+    pub(crate) clock: ServerClock,
     faults: Mutex<Faults>,
     journal: Mutex<Journal>,
 }
@@ -19,9 +22,10 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(keys: Vec<KeyPair>, bucket_domains: Vec<String>) -> Self {
         Self {
-            keys,
+            identities: Identities::new(keys),
             bucket_domains,
             store: Store::default(),
+            clock: ServerClock::default(),
             faults: Mutex::default(),
             journal: Mutex::default(),
         }
@@ -35,9 +39,11 @@ impl World {
         lock(&self.journal)
     }
 
-    /// Back to an empty lab: no buckets, no fault rules, no journal. Keys stay.
+    /// Back to an empty lab: no buckets, no roles, no fault rules, no journal. Keys stay.
     pub(crate) fn reset(&self) {
         self.store.clear();
+        self.clock.set_offset(0);
+        self.identities.forget_roles();
         self.faults().replace(Vec::new());
         self.journal().clear();
     }

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use wharf_lab::{Lab, generated_content};
 
-use crate::client::{client, refusal, refused, start};
+use crate::client::{client, client_with, refusal, refused, start};
 
 async fn call(base: &str, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
     let request = Request::builder()
@@ -184,6 +184,30 @@ async fn what_cannot_be_done_is_refused_and_changes_nothing() {
     .0;
     assert_eq!(nowhere, StatusCode::NOT_FOUND);
     assert!(lab.journal().is_empty());
+}
+
+#[tokio::test]
+async fn keys_and_roles_come_by_wire() {
+    let lab = start().await;
+    lab.create_bucket("bkt");
+    let key = json!({"access_key_id": "SECOND", "secret_access_key": "secret"});
+    let role = json!({
+        "arn": "arn:aws:iam::111122223333:role/reader",
+        "external_id": "ext-1", "session_seconds": 60, "only_buckets": ["bkt"],
+    });
+    assert_eq!(post(&lab, "keys", &key).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(post(&lab, "roles", &role).await.0, StatusCode::NO_CONTENT);
+    let second = client_with(&lab, "SECOND", "secret", None);
+    assert!(second.list_buckets().send().await.is_ok());
+    let session = crate::sts::session(&lab).await;
+    let endpoint = lab.endpoint();
+    let end = call(&endpoint, Method::DELETE, "sessions", &Value::Null);
+    assert_eq!(end.await.0, StatusCode::NO_CONTENT);
+    let list = crate::sts::s3_of(&lab, &session).list_objects_v2();
+    assert_eq!(
+        refusal(list.bucket("bkt").send().await),
+        refused(400, "ExpiredToken")
+    );
 }
 
 #[tokio::test]

@@ -45,13 +45,18 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpConnector for Plain<C> {
     }
 }
 
-pub(crate) fn builder(address: SocketAddr) -> Builder {
+/// Connects to this address whatever host a URL names.
+pub(crate) fn connector(address: SocketAddr) -> SharedHttpConnector {
     let connect = tower::service_fn(move |_: Uri| {
         Box::pin(async move { TcpStream::connect(address).await.map(TokioIo::new) })
     });
-    let connector = SharedHttpConnector::new(Plain(
+    SharedHttpConnector::new(Plain(
         legacy::Client::builder(TokioExecutor::new()).build(connect),
-    ));
+    ))
+}
+
+pub(crate) fn builder(address: SocketAddr) -> Builder {
+    let connector = connector(address);
     Builder::new()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
