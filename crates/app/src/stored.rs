@@ -62,10 +62,16 @@ pub(crate) async fn open_engine(
     let blobs = FolderBlobs::open(root.clone())
         .with_context(|| format!("the blob folder {} cannot be used", root.display()))?;
     let guard = Arc::new(Guard::new(config.egress_policy()?));
+    let s3 = S3::with_aws(
+        guard,
+        config.aws()?,
+        Arc::new(SystemClock),
+        Arc::clone(&ids),
+    );
     let engine = Engine::new(Parts {
         repositories: database.repositories(),
         key_ring,
-        providers: Arc::new(S3::new(guard)),
+        providers: Arc::new(s3),
         blobs: Arc::new(blobs),
         ids,
         settings: Settings {

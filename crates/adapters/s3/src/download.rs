@@ -59,6 +59,11 @@ pub(crate) async fn fetch(
         return Err(changed().during(&call));
     }
     let trusted = !opened.opaque_etag && profile.has_md5_tags(bucket, opened.server.as_deref());
+    let tag = opened
+        .etag
+        .as_deref()
+        .map_or(tag.into(), bare_tag)
+        .into_owned();
     let content_type = opened.content_type.clone();
     let metadata = metadata(&opened);
     let unbroken = Unbroken {
@@ -69,7 +74,7 @@ pub(crate) async fn fetch(
             version: Version::of(&opened),
         },
         size: entry.size_bytes.or(total(&opened)),
-        proof: Proof::of(opened.checksum, trusted.then_some(tag)),
+        proof: Proof::of(opened.checksum, trusted.then_some(&tag)),
         bytes: opened.bytes,
         call,
     };

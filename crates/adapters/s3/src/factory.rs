@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::timeout;
 use url::Url;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::ConnectionId;
@@ -19,6 +21,7 @@ use wharf_ports::{Clock, IdSource, OpenProvider, ProviderError, ProviderFactory}
 
 use crate::provider::Account;
 use crate::roles::{Access, Aws, Own, Role, Session, Trust};
+use crate::setup::Aim;
 use crate::store::Store;
 use crate::vet::vet;
 use crate::wire::{AccessKey, StsPlace, Wire};
@@ -174,6 +177,30 @@ impl S3 {
     }
 }
 
+impl S3 {
+    /// Who Wharf is at AWS, if it is anyone and STS can tell in time. Most of a kit is of use without it.
+    async fn principal(&self, request: &SetupRequest) -> Option<String> {
+        let roles = self.roles.as_ref()?;
+        let region = match &request.connection {
+            Some((ProviderConfig::S3(config), _)) if config.region.is_of_aws() => {
+                config.region.clone()
+            }
+            _ => Region::parse(ANY_REGION)?,
+        };
+        let sts = roles.own.sts(&self.sts_in(region));
+        match timeout(PRINCIPAL_WITHIN, roles.own.principal(&sts)).await {
+            Ok(Ok(principal)) => Some(principal.to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Where STS is asked who Wharf is, when no connection says which part of AWS is meant.
+const ANY_REGION: &str = "us-east-1";
+
+/// How long a setup kit waits for that.
+const PRINCIPAL_WITHIN: Duration = Duration::from_secs(5);
+
 const NO_IDENTITY: &str = "provider_config.credentials.type: this server has no identity of its own to assume roles with; \
                            its operator can give it one in providers.aws.identity";
 
@@ -251,15 +278,21 @@ impl ProviderFactory for S3 {
     async fn setup(
         &self,
         provider: Provider,
-        _request: &SetupRequest,
+        request: &SetupRequest,
     ) -> Result<SetupKit, ProviderError> {
-        if self.supports(provider) {
-            return Ok(SetupKit::default());
+        if !self.supports(provider) {
+            return Err(ProviderError::permanent(
+                ErrorCode::AdapterMissing,
+                not_ours(provider),
+            ));
         }
-        Err(ProviderError::permanent(
-            ErrorCode::AdapterMissing,
-            not_ours(provider),
-        ))
+        let aim = Aim::of(provider, request, self.roles.is_some());
+        let principal = if aim.wants_principal() {
+            self.principal(request).await
+        } else {
+            None
+        };
+        Ok(aim.with_principal(principal).kit())
     }
 }
 

@@ -15,6 +15,7 @@ mod listing;
 mod profile;
 mod provider;
 mod roles;
+mod setup;
 mod store;
 mod vet;
 mod wire;

@@ -125,7 +125,7 @@ static GOOGLE: Profile = Profile {
     ..OTHER_ROW
 };
 
-/// MinIO, Ceph and whatever else answers at a host of its owner's.
+/// Ceph, `MinIO` and whatever else answers at a host of its owner's.
 pub(crate) static OTHER: Profile = OTHER_ROW;
 
 const OTHER_ROW: Profile = Profile {

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn pauses_grow_until_there_is_progress_and_end_without_it() {
         assert_eq!(pauses(&broken(), |_| 0), [250, 500, 1000]);
-        assert_eq!(pauses(&broken(), |time| u64::from(time)), [250, 500, 1000]);
+        assert_eq!(pauses(&broken(), u64::from), [250, 500, 1000]);
         let slowly = |time: u32| u64::from(time / 2) * PROGRESS;
         assert_eq!(
             pauses(&broken(), slowly)[..6],

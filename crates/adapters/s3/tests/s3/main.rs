@@ -9,6 +9,8 @@ mod listings;
 mod refusals;
 mod requests;
 mod resumptions;
+mod roles;
 mod secrecy;
 mod server;
+mod setup;
 mod vendors;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::Utc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wharf_domain::plan::Entry;
@@ -237,7 +236,7 @@ pub(crate) fn entry(version: &str, size: Option<usize>) -> Entry {
             size.map(|size| size.to_string()).unwrap_or_default()
         ),
         size_bytes: size.map(|size| size as u64),
-        modified_at: Some(Utc::now()),
+        modified_at: None,
         unreadable: None,
     }
 }

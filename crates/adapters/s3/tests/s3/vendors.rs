@@ -311,22 +311,27 @@ fn older(request: &Request, meets: Meets) -> Answer {
         .filter(|key| *key > marker.as_str() && key.starts_with(&prefix));
     let keys: Vec<&str> = left.by_ref().take(limit).collect();
     let truncated = left.next().is_some();
-    let mut document = format!(
+    let next = keys
+        .last()
+        .filter(|_| truncated && meets == Meets::IgnoringAndNamingTheMarker)
+        .map(|key| format!("<NextMarker>{}</NextMarker>", escaped(key)));
+    let contents: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            format!(
+                "<Contents><Key>{}</Key><Size>1</Size></Contents>",
+                escaped(key)
+            )
+        })
+        .collect();
+    let document = format!(
         "<ListBucketResult><Name>media</Name><Marker>{}</Marker><MaxKeys>{limit}</MaxKeys>\
-         <IsTruncated>{truncated}</IsTruncated>",
-        escaped(&marker)
+         <IsTruncated>{truncated}</IsTruncated>{}{}</ListBucketResult>",
+        escaped(&marker),
+        next.unwrap_or_default(),
+        contents.concat()
     );
-    if truncated && meets == Meets::IgnoringAndNamingTheMarker {
-        let next = escaped(keys.last().unwrap());
-        document += &format!("<NextMarker>{next}</NextMarker>");
-    }
-    for key in keys {
-        document += &format!(
-            "<Contents><Key>{}</Key><Size>1</Size><ETag>\"t\"</ETag></Contents>",
-            escaped(key)
-        );
-    }
-    Answer::new(200, document + "</ListBucketResult>")
+    Answer::new(200, document)
 }
 
 fn keys(entries: &[Entry]) -> Vec<&str> {
