@@ -7,6 +7,7 @@ mod head;
 mod listings;
 mod object;
 mod page;
+mod paths;
 mod probes;
 mod signing;
 mod sts;
@@ -31,6 +32,7 @@ pub(crate) use self::failure::{Failure, Hint, Refused};
 use self::listings::WholeListings;
 pub(crate) use self::object::{Condition, ObjectRequest, Opened};
 pub(crate) use self::page::{Listed, Page, PageRequest, Position};
+use self::paths::InPath;
 pub(crate) use self::probes::Ahead;
 pub(crate) use self::signing::Signer;
 pub(crate) use self::sts::{AssumeRole, Sts, StsPlace};
@@ -83,12 +85,21 @@ impl Wire {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(PlainManners)
             .interceptor(WholeListings);
-        let by_host = config.clone().force_path_style(stand_in.is_some());
+        let by_host = Client::from_conf(config.clone().force_path_style(false).build());
+        let by_path = match &endpoint {
+            Some(endpoint) => config.endpoint_resolver(InPath::at(endpoint)),
+            None => config.force_path_style(true),
+        };
+        let by_path = Client::from_conf(by_path.build());
         Self {
             store: store.clone(),
+            by_host: if stand_in.is_some() {
+                by_path.clone()
+            } else {
+                by_host
+            },
+            by_path,
             endpoint,
-            by_host: Client::from_conf(by_host.build()),
-            by_path: Client::from_conf(config.force_path_style(true).build()),
         }
     }
 

@@ -297,12 +297,17 @@ fn role_arn(text: &str) -> Result<(), &'static str> {
     let sound = || {
         let (partition, rest) = text.strip_prefix("arn:")?.split_once(":iam::")?;
         let (account, role) = rest.split_once(":role/")?;
-        let known = match partition {
-            "aws" | "aws-cn" | "aws-us-gov" | "aws-eusc" => true,
-            other => other
-                .strip_prefix("aws-iso")
-                .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')),
-        };
+        let known = [
+            "aws",
+            "aws-cn",
+            "aws-us-gov",
+            "aws-eusc",
+            "aws-iso",
+            "aws-iso-b",
+            "aws-iso-e",
+            "aws-iso-f",
+        ]
+        .contains(&partition);
         let name = role.rsplit('/').next()?;
         let of_a_path = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b);
         let sound = known
@@ -533,6 +538,7 @@ mod tests {
             "arn:aws:iam::123456789012:role/x/",
             "arn:aws-evil.com/:iam::123456789012:role/x",
             "arn:aws-isoX:iam::123456789012:role/x",
+            "arn:aws-iso-evil-com:iam::123456789012:role/x",
             "arn:aws:iam::123456789012:role/a b",
             "arn:aws:iam::12345678901x:role/x",
             "arn:aws:iam::123456789012:role/x\n",

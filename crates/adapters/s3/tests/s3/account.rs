@@ -118,7 +118,11 @@ pub(crate) fn open_with(policy: Policy, parts: NewProviderConfig) -> OpenProvide
 }
 
 pub(crate) fn open_as(lab: &Lab, profile: Profile) -> OpenProvider {
-    let (id, secret) = (lab.access_key_id(), lab.secret_access_key());
+    open_with_secret(lab, profile, lab.secret_access_key())
+}
+
+pub(crate) fn open_with_secret(lab: &Lab, profile: Profile, secret: &str) -> OpenProvider {
+    let id = lab.access_key_id();
     let parts = match profile {
         Profile::S3 => s3_at(&lab.endpoint(), id, secret),
         Profile::TigrisByHost | Profile::TigrisByPath => {

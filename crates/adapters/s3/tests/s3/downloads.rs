@@ -69,10 +69,7 @@ async fn type_and_metadata_come_with_the_bytes() {
         objects: vec![SeedObject {
             content_type: Some("image/png".into()),
             metadata: [("author".to_owned(), "Ada".to_owned())].into(),
-            key: "a.png".into(),
-            content: Content::Text("png".into()),
-            tags: [].into(),
-            storage_class: None,
+            ..SeedObject::new("a.png", Content::Text("png".into()))
         }],
         ..Seed::default()
     };
@@ -249,12 +246,8 @@ async fn archived_objects_and_closed_connections_have_their_own_codes() {
     let seed = Seed {
         bucket: "media".into(),
         objects: vec![SeedObject {
-            key: "film".into(),
-            content: Content::Text("film".into()),
-            content_type: None,
-            metadata: [].into(),
-            tags: [].into(),
             storage_class: Some("GLACIER".into()),
+            ..SeedObject::new("film", Content::Text("film".into()))
         }],
         ..Seed::default()
     };

@@ -3,7 +3,10 @@
 
 mod account;
 mod checks;
+mod contract;
 mod downloads;
+mod independent;
+mod injection;
 mod keys;
 mod listings;
 mod refusals;
