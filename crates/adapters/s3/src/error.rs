@@ -111,9 +111,14 @@ impl Fault {
         Self { retry, ..self }
     }
 
-    /// The same, in words that say more.
+    /// The same in other words, and with the code's own remedy.
     pub(crate) fn worded(self, words: String) -> Self {
-        Self { words, ..self }
+        let remedy = self.code.remedy().to_owned();
+        Self {
+            words,
+            remedy,
+            ..self
+        }
     }
 
     /// The same, with a remedy that fits better than the code's own.

@@ -44,7 +44,7 @@ const fn means(
 const DENIALS: &[&str] = &["AccessDenied", "AccessPointAccessDenied"];
 
 /// What the store's codes mean; the first row that fits counts.
-const CODES: &[Row] = &[
+static CODES: &[Row] = &[
     means(
         &["InvalidAccessKeyId"],
         None,

@@ -186,15 +186,16 @@ fn hint(message: &str) -> Option<Hint> {
     }
 }
 
-/// A message without what it quotes and without the user it speaks of.
+/// A message without the user and the resource that it speaks of, nor anything else that it quotes.
 fn without_names(message: &str) -> String {
-    let unquoted = match (message.find('"'), message.rfind('"')) {
+    if let Some((_, denied)) = message.split_once(" is not authorized to perform: ") {
+        let action = denied.split(' ').next().unwrap_or_default();
+        let reason = denied.rfind(" because ").max(denied.rfind(" with an "));
+        return [action, reason.map_or("", |at| &denied[at..])].concat();
+    }
+    match (message.find('"'), message.rfind('"')) {
         (Some(first), Some(last)) => [&message[..first], &message[last + 1..]].concat(),
         _ => message.to_owned(),
-    };
-    match unquoted.split_once(" is not authorized to perform") {
-        Some((_, rest)) => rest.to_owned(),
-        None => unquoted,
     }
 }
 

@@ -385,6 +385,8 @@ async fn a_plain_server_behind_https_fails_tls() {
 }
 
 mod of_a_path {
+    use wharf_lab::{Because, BucketSettings, Seed, WrongRegion};
+
     use super::*;
 
     async fn at(lab: &Lab, path: &str) -> CheckReport {
@@ -624,6 +626,95 @@ mod of_a_path {
                     Outcome::Skipped,
                     Outcome::Passed
                 ]
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_key_lacks_is_told_as_the_store_tells_it() {
+        use Outcome::{Failed, Inconclusive, Passed, Skipped};
+        for (action, on, because, code, expected) in [
+            (
+                "s3:ListBucket",
+                "media",
+                Because::NoIdentityPolicy,
+                ErrorCode::PermDenied,
+                [Failed, Skipped, Skipped, Skipped],
+            ),
+            (
+                "s3:GetObject",
+                "media/*",
+                Because::ServiceControlPolicy,
+                ErrorCode::PermPolicyBlocked,
+                [Passed, Failed, Passed, Skipped],
+            ),
+            (
+                "s3:GetObject",
+                "media/*",
+                Because::Unsaid,
+                ErrorCode::PermDenied,
+                [Passed, Failed, Passed, Skipped],
+            ),
+            (
+                "s3:GetObjectTagging",
+                "media/*",
+                Because::ResourcePolicy,
+                ErrorCode::PermPolicyBlocked,
+                [Passed, Passed, Inconclusive, Passed],
+            ),
+        ] {
+            let key = KeyPair::new("NARROW", "secret").deny_because(action, on, because);
+            let lab = Lab::start(LabConfig::default().keys([key])).await.unwrap();
+            lab.put_object("media", "photos/a.jpg", "x");
+            let report = at(&lab, "media/photos").await;
+            assert_eq!(outcomes(&report), expected, "{action} {because:?}");
+            let lacking = report
+                .checks
+                .iter()
+                .find(|check| check.error_code.is_some())
+                .unwrap();
+            assert_eq!(lacking.error_code, Some(code));
+            assert!(lacking.action.as_deref().unwrap().starts_with(action));
+        }
+    }
+
+    #[tokio::test]
+    async fn encrypted_objects_are_told_apart_by_whose_key_it_is() {
+        use Outcome::{Failed, Inconclusive, Passed};
+        for (encryption, expected) in [
+            ("kms", [Passed; 4]),
+            ("kms_denied", [Passed, Inconclusive, Passed, Failed]),
+            ("customer_key", [Passed, Inconclusive, Passed, Inconclusive]),
+        ] {
+            let lab = lab().await;
+            let objects = serde_json::json!([
+                {"key": "old.jpg", "text": "x", "storage_class": "GLACIER"},
+                {"key": "photo.jpg", "text": "x", "encryption": encryption},
+            ]);
+            lab.seed(Seed {
+                bucket: "media".to_owned(),
+                objects: serde_json::from_value(objects).unwrap(),
+                ..Seed::default()
+            })
+            .unwrap();
+            assert_eq!(outcomes(&at(&lab, "media").await), expected, "{encryption}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bucket_elsewhere_is_found_whichever_way_the_store_tells() {
+        for way in [WrongRegion::Redirect, WrongRegion::Malformed] {
+            let lab = lab().await;
+            let there = BucketSettings::new()
+                .region("eu-central-1")
+                .wrong_region(way);
+            lab.set_bucket("media", there);
+            let report = at(&lab, "media").await;
+            assert_eq!(report.error_code(), Some(ErrorCode::ConfigWrongRegion));
+            assert!(
+                report.message().contains("region to eu-central-1"),
+                "{}",
+                report.message()
             );
         }
     }

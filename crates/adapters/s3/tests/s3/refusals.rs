@@ -352,9 +352,9 @@ fn a_factory_opens_what_it_supports_and_says_what_it_does_not() {
     };
     assert_eq!(error.code, ErrorCode::ConfigInvalid);
     assert!(
-        error
-            .message
-            .starts_with("provider_config.credentials.type: role connections need"),
+        error.message.starts_with(
+            "provider_config.credentials.type: this server has no identity of its own"
+        ),
         "{error}"
     );
 
