@@ -122,6 +122,7 @@ impl Wire {
         access: &Access,
         http: egress::Client,
     ) -> Self {
+        let session_over = signing::SessionOver(access.clone());
         let tls = stand_in.map_or(store.tls, |url| url.scheme() == Scheme::Https);
         let signer = Signer::of_account(access.clone());
         let mut config = aws_sdk_s3::Config::builder();
@@ -139,12 +140,13 @@ impl Wire {
             .http_client(wharf_aws::http_client(http, tls))
             // Whoever calls decides about trying again, and the guarded client knows when to give up.
             .retry_config(signing::attempts(access))
-            .retry_classifier(signing::SessionOver(access.clone()))
+            .retry_classifier(session_over.clone())
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(PlainManners)
+            .interceptor(session_over)
             .interceptor(WholeListings);
         let by_host = config.clone().force_path_style(stand_in.is_some());
         Self {
