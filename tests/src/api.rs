@@ -34,6 +34,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The method and path of the request.
+    pub fn asked(&self) -> &str {
+        &self.asked
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
@@ -73,7 +78,8 @@ impl Answer {
 }
 
 impl Api {
-    pub(crate) fn new(url: &str, key: &str) -> Result<Self> {
+    /// A client of the server at this address.
+    pub fn new(url: &str, key: &str) -> Result<Self> {
         Ok(Self {
             http: client()?,
             url: url.to_owned(),
@@ -105,6 +111,24 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
+        Self::answer(asked, request).await
+    }
+
+    /// Posts a body that need not be JSON, with these headers and no others.
+    pub async fn post_raw(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Answer> {
+        let mut request = self.http.post(format!("{}{path}", self.url)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Self::answer(format!("POST {path}"), request).await
+    }
+
+    async fn answer(asked: String, request: reqwest::RequestBuilder) -> Result<Answer> {
         let response = request
             .send()
             .await

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sqlx::postgres::PgPoolOptions;
@@ -19,9 +20,34 @@ pub enum Database {
     Postgres(PgPool),
 }
 
+/// A row of `organization_keys`.
+#[derive(Debug)]
+pub struct OrganizationKeyRow {
+    /// Whose key it is.
+    pub organization: String,
+    /// Which of them.
+    pub version: u32,
+    /// Which key of the ring wrapped it.
+    pub ring_key: String,
+    /// The key, wrapped.
+    pub wrapped: Vec<u8>,
+}
+
 impl Database {
     pub(crate) async fn sqlite(file: &Path) -> Result<Self> {
         let options = SqliteConnectOptions::new().filename(file).read_only(true);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await?;
+        Ok(Self::Sqlite(pool))
+    }
+
+    /// The same, but for changing things behind the server's back.
+    pub(crate) async fn sqlite_to_change(file: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(options)
@@ -53,6 +79,60 @@ impl Database {
         })
     }
 
+    /// A connection's settings, as they are stored.
+    pub async fn config(&self, connection: &str) -> Result<String> {
+        let sql = "SELECT config FROM connections WHERE id = $1";
+        Ok(match self {
+            Self::Sqlite(pool) => {
+                sqlx::query_scalar(sql)
+                    .bind(connection)
+                    .fetch_one(pool)
+                    .await?
+            }
+            Self::Postgres(pool) => {
+                sqlx::query_scalar(sql)
+                    .bind(connection)
+                    .fetch_one(pool)
+                    .await?
+            }
+        })
+    }
+
+    /// The organizations' keys, wrapped.
+    pub async fn organization_keys(&self) -> Result<Vec<OrganizationKeyRow>> {
+        let sql = "SELECT organization, CAST(version AS BIGINT), ring_key, wrapped FROM organization_keys";
+        let rows: Vec<(String, i64, String, Vec<u8>)> = match self {
+            Self::Sqlite(pool) => sqlx::query_as(sql).fetch_all(pool).await?,
+            Self::Postgres(pool) => sqlx::query_as(sql).fetch_all(pool).await?,
+        };
+        let read = |(organization, version, ring_key, wrapped)| {
+            Ok(OrganizationKeyRow {
+                organization,
+                version: u32::try_from(version)?,
+                ring_key,
+                wrapped,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Runs a statement of the test's own, with bytes as its one parameter if it has one.
+    pub async fn change(&self, sql: &str, bytes: Option<&[u8]>) -> Result<u64> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        Ok(match self {
+            Self::Sqlite(pool) => {
+                let query = sqlx::query(sql);
+                let query = bytes.iter().fold(query, |query, bytes| query.bind(*bytes));
+                query.execute(pool).await?.rows_affected()
+            }
+            Self::Postgres(pool) => {
+                let query = sqlx::query(sql);
+                let query = bytes.iter().fold(query, |query, bytes| query.bind(*bytes));
+                query.execute(pool).await?.rows_affected()
+            }
+        })
+    }
+
     /// What the audit says was done to something, in order.
     pub async fn audited(&self, resource: &str) -> Result<Vec<String>> {
         let sql = "SELECT action FROM audit_rows WHERE resource_id = $1 ORDER BY at, id";
@@ -72,27 +152,77 @@ impl Database {
         })
     }
 
-    /// Every row of every table as text, bytes in hex. On Postgres only: a `SQLite` file can be read as it is.
-    pub async fn text(&self) -> Result<String> {
-        let Self::Postgres(pool) = self else {
-            return Ok(String::new());
-        };
-        let tables: Vec<String> = sqlx::query_scalar(
-            "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
-        )
-        .fetch_all(pool)
-        .await?;
-        let mut parts = Vec::new();
-        for table in tables {
-            let sql = format!("SELECT row::text FROM \"{table}\" AS row");
-            let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
-                .fetch_all(pool)
-                .await?;
-            parts.push(table);
-            parts.extend(rows);
+    /// Everything in every table: the rows of a table as one text, and each value of bytes by itself, as it is.
+    pub async fn contents(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        match self {
+            Self::Sqlite(pool) => contents_of_sqlite(pool).await,
+            Self::Postgres(pool) => contents_of_postgres(pool).await,
         }
-        Ok(parts.join("\n"))
     }
+}
+
+async fn contents_of_sqlite(pool: &SqlitePool) -> Result<Vec<(String, Vec<u8>)>> {
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c \
+         WHERE t.type = 'table' ORDER BY t.name, c.cid",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut contents = Vec::new();
+    for (table, column) in columns {
+        let sql = format!(
+            "SELECT CAST(\"{column}\" AS BLOB) FROM \"{table}\" WHERE \"{column}\" IS NOT NULL"
+        );
+        let values: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(pool)
+            .await?;
+        contents.push((format!("{table}.{column}"), values.join(&b'\n')));
+        let sql =
+            format!("SELECT \"{column}\" FROM \"{table}\" WHERE typeof(\"{column}\") = 'blob'");
+        let values: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(pool)
+            .await?;
+        contents.extend(
+            values
+                .into_iter()
+                .map(|value| (format!("{table}.{column}"), value)),
+        );
+    }
+    Ok(contents)
+}
+
+async fn contents_of_postgres(pool: &PgPool) -> Result<Vec<(String, Vec<u8>)>> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut contents = Vec::new();
+    for table in tables {
+        let sql = format!("SELECT row::text FROM \"{table}\" AS row");
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(pool)
+            .await?;
+        contents.push((table, rows.join("\n").into_bytes()));
+    }
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "SELECT table_name::text, column_name::text FROM information_schema.columns \
+         WHERE table_schema = 'public' AND data_type = 'bytea'",
+    )
+    .fetch_all(pool)
+    .await?;
+    for (table, column) in columns {
+        let sql = format!("SELECT \"{column}\" FROM \"{table}\" WHERE \"{column}\" IS NOT NULL");
+        let values: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(pool)
+            .await?;
+        contents.extend(
+            values
+                .into_iter()
+                .map(|value| (format!("{table}.{column}"), value)),
+        );
+    }
+    Ok(contents)
 }
 
 /// A new empty database on the run's Postgres, by URL; `None` when this run has left Postgres out. The server is thrown

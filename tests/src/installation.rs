@@ -45,6 +45,7 @@ impl Installation {
         };
         let folder = tempfile::Builder::new().prefix("wharf-suite-").tempdir()?;
         fs::create_dir(folder.path().join("logs"))?;
+        fs::create_dir(folder.path().join("tmp"))?;
         let data = folder.path().join("data");
         let settings = [
             ("WHARF_LISTEN", "127.0.0.1:0"),
@@ -100,6 +101,11 @@ impl Installation {
         self.settings.remove(name);
     }
 
+    /// Where it keeps its rows.
+    pub fn store(&self) -> Store {
+        self.store
+    }
+
     /// Where database, key ring and blobs are.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -127,6 +133,24 @@ impl Installation {
         }
     }
 
+    /// The same, to change things behind the servers' back.
+    pub async fn database_to_change(&self) -> Result<Database> {
+        match self.store {
+            Store::Sqlite => Database::sqlite_to_change(&self.data_dir().join("wharf.db")).await,
+            Store::Postgres => self.database().await,
+        }
+    }
+
+    /// A folder of its own for temporary files, which the programs are told of.
+    pub fn temporary_dir(&self) -> PathBuf {
+        self.folder.path().join("tmp")
+    }
+
+    /// Where the servers' output is.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.folder.path().join("logs")
+    }
+
     /// The program in a clean environment with this installation's settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
@@ -135,6 +159,7 @@ impl Installation {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
+            .env("TMPDIR", self.temporary_dir())
             .current_dir(self.folder.path())
             .envs(&self.settings);
         command
@@ -224,7 +249,8 @@ impl Server {
     }
 }
 
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Every file below a folder.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -7,6 +7,7 @@
 mod api;
 mod canary;
 mod database;
+mod echo;
 mod environment;
 mod installation;
 mod lab;
@@ -14,9 +15,10 @@ mod program;
 mod random;
 
 pub use api::{Answer, Api, text};
-pub use canary::Canary;
-pub use database::{Database, fresh_database};
+pub use canary::{Canary, Form, Place, Search};
+pub use database::{Database, OrganizationKeyRow, fresh_database};
+pub use echo::Echo;
 pub use environment::variable;
-pub use installation::{ADMIN_KEY, Installation, Server, Store};
+pub use installation::{ADMIN_KEY, Installation, Server, Store, files_below};
 pub use lab::Lab;
 pub use random::Random;

@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same in every run.
+//! Numbers that look random and are the same in every run, and bytes that are not.
 
 /// A small generator (`SplitMix64`), so that a failing run can be repeated.
 #[derive(Debug, Clone)]
@@ -27,4 +27,11 @@ impl Random {
             items.swap(last, usize::try_from(other).unwrap_or(0));
         }
     }
+}
+
+/// Bytes that nobody has seen before.
+pub(crate) fn fresh_bytes<const COUNT: usize>() -> [u8; COUNT] {
+    let mut bytes = [0; COUNT];
+    getrandom::fill(&mut bytes).expect("the system has random bytes");
+    bytes
 }

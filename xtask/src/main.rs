@@ -11,11 +11,13 @@
 mod arch;
 mod ci;
 mod demo;
+mod fuzz;
 mod machine;
 mod openapi;
 mod postgres;
 mod process;
 mod python;
+mod servers;
 mod test;
 mod workspace;
 
@@ -37,12 +39,14 @@ struct Arguments {
 enum Chore {
     /// Start Wharf beside the provider lab, sync sample files and show what arrived
     Demo(demo::Options),
-    /// Set up what the tests need (Postgres, Python) and run every suite
+    /// Set up what the tests need (Postgres, Python, storage servers) and run every suite
     Test(test::Options),
     /// Everything a change has to pass: lints, arrows, docs, licences, tests
     Ci,
     /// Check which crate may depend on which
     Arch,
+    /// Run the fuzz targets, each for a while
+    Fuzz(fuzz::Options),
     /// Write docs/openapi.json from the code
     Openapi(openapi::Options),
 }
@@ -65,6 +69,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Chore::Test(options) => test::run(&workspace, options),
         Chore::Ci => ci::run(&workspace),
         Chore::Arch => arch::run(&workspace),
+        Chore::Fuzz(options) => fuzz::run(&workspace, options),
         Chore::Openapi(options) => openapi::run(&workspace, options),
     }
 }

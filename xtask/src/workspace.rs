@@ -45,14 +45,26 @@ impl Workspace {
     pub(crate) fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
         let mut command = Command::new(cargo_program());
         command.current_dir(&self.root).args(arguments);
-        for (name, _) in std::env::vars_os() {
-            let ours = name.to_str().is_some_and(|name| {
-                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-            });
-            if ours {
-                command.env_remove(name);
-            }
+        without_own_package(&mut command);
+        command
+    }
+
+    /// The same with another toolchain of rustup's.
+    pub(crate) fn cargo_of<const N: usize>(
+        &self,
+        toolchain: &str,
+        arguments: [&str; N],
+    ) -> Command {
+        // Rustup's own cargo, and none of what it has told this program about the toolchain at hand.
+        let mut command = Command::new("cargo");
+        command
+            .current_dir(&self.root)
+            .arg(format!("+{toolchain}"))
+            .args(arguments);
+        for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+            command.env_remove(name);
         }
+        without_own_package(&mut command);
         command
     }
 
@@ -64,6 +76,17 @@ impl Workspace {
     /// Where [`Self::build_programs`] leaves a program.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.target.join("debug").join(name)
+    }
+}
+
+fn without_own_package(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let ours = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if ours {
+            command.env_remove(name);
+        }
     }
 }
 

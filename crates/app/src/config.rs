@@ -1,5 +1,7 @@
 //! The operator's settings: defaults, then a TOML file, then `WHARF_…` environment variables.
 
+mod blob_store;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,9 @@ use wharf_domain::provider::EndpointUrl;
 use wharf_domain::secret::SecretString;
 use wharf_egress::{AllowEntry, Policy};
 use wharf_s3::{Aws, Identity};
+
+use self::blob_store::BlobStoreS3;
+pub(crate) use self::blob_store::BlobsAt;
 
 /// Environment variables with the prefix that are not settings: they are read by the command line itself.
 const NOT_SETTINGS: [&str; 3] = ["config", "url", "api_key"];
@@ -40,6 +45,7 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "secret")]
     database_url: Option<SecretString>,
     blob_store: Option<String>,
+    blob_store_s3: BlobStoreS3,
     key_ring: Option<String>,
     pub(crate) bootstrap: Bootstrap,
     pub(crate) egress: Egress,
@@ -185,6 +191,7 @@ impl Default for Config {
             data_dir: PathBuf::from("./wharf-data"),
             database_url: None,
             blob_store: None,
+            blob_store_s3: BlobStoreS3::default(),
             key_ring: None,
             bootstrap: Bootstrap::default(),
             egress: Egress::default(),
@@ -259,7 +266,7 @@ impl Config {
             ConfigError(messages.join("; "))
         })?;
         config.database()?;
-        config.blob_root()?;
+        config.blobs()?;
         config.key_ring_place()?;
         config.egress_policy()?;
         config.aws()?;
@@ -336,14 +343,13 @@ impl Config {
         }
     }
 
-    /// The folder that `blob_store` names.
-    pub(crate) fn blob_root(&self) -> Result<PathBuf, ConfigError> {
-        match &self.blob_store {
-            None => Ok(self.data_dir.join("blobs")),
-            Some(url) => file_path(url).ok_or_else(|| {
-                ConfigError("blob_store must be file:// and a folder in this version".to_owned())
-            }),
-        }
+    /// Where `blob_store` says that the blobs are.
+    pub(crate) fn blobs(&self) -> Result<BlobsAt, ConfigError> {
+        BlobsAt::of(
+            self.blob_store.as_deref(),
+            &self.blob_store_s3,
+            &self.data_dir,
+        )
     }
 
     /// The file that `key_ring` names.
@@ -583,6 +589,12 @@ mod tests {
             named,
             [
                 "blob_store",
+                "blob_store_s3.access_key_id",
+                "blob_store_s3.endpoint_url",
+                "blob_store_s3.path_style",
+                "blob_store_s3.region",
+                "blob_store_s3.secret_access_key",
+                "blob_store_s3.session_token",
                 "bootstrap.admin_key",
                 "data_dir",
                 "database_url",

@@ -4,16 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use wharf_blobs::FolderBlobs;
+use wharf_blobs::{FolderBlobs, S3Blobs, S3Fault};
 use wharf_egress::Guard;
 use wharf_engine::{Engine, Parts, Settings};
 use wharf_keys::FileKeyRing;
-use wharf_ports::{Clock, IdSource, KeyRing, Repositories};
+use wharf_ports::{BlobError, BlobStore, Clock, IdSource, KeyRing, Repositories};
 use wharf_postgres::PostgresDatabase;
 use wharf_s3::S3;
 use wharf_sqlite::SqliteDatabase;
 
-use crate::config::{Config, ConfigError, Database};
+use crate::config::{BlobsAt, Config, ConfigError, Database};
 use crate::system::{SystemClock, SystemIds};
 
 /// Whether opening the database may change its schema.
@@ -58,9 +58,7 @@ pub(crate) async fn open_engine(
     // Before the database, which the first start creates: a ring that is missing beside an old database was lost.
     let key_ring = open_key_ring(config, &*ids)?;
     let database = open_database(config, schema).await?;
-    let root = config.blob_root()?;
-    let blobs = FolderBlobs::open(root.clone())
-        .with_context(|| format!("the blob folder {} cannot be used", root.display()))?;
+    let blobs = open_blobs(config).await?;
     let guard = Arc::new(Guard::new(config.egress_policy()?));
     let s3 = S3::with_aws(
         guard,
@@ -72,7 +70,7 @@ pub(crate) async fn open_engine(
         repositories: database.repositories(),
         key_ring,
         providers: Arc::new(s3),
-        blobs: Arc::new(blobs),
+        blobs,
         ids,
         settings: Settings {
             check_timeout: config.health.timeout,
@@ -80,6 +78,37 @@ pub(crate) async fn open_engine(
         },
     });
     Ok((engine, database))
+}
+
+/// Opens the blob store. A bucket that cannot be used is a mistake and refused; one that cannot be reached may be back
+/// soon, and what needs no bytes works without it.
+async fn open_blobs(config: &Config) -> anyhow::Result<Arc<dyn BlobStore>> {
+    match config.blobs()? {
+        BlobsAt::Folder(root) => {
+            let blobs = FolderBlobs::open(root.clone())
+                .with_context(|| format!("the blob folder {} cannot be used", root.display()))?;
+            Ok(Arc::new(blobs))
+        }
+        BlobsAt::S3(place, key) => {
+            let blobs = S3Blobs::new(place.clone(), &key, Arc::new(SystemClock));
+            match blobs.check().await {
+                Err(error) if !may_pass(&error) => {
+                    Err(error).with_context(|| format!("the blob store {place} cannot be used"))
+                }
+                // The store itself tells the log what is wrong.
+                _ => Ok(Arc::new(blobs)),
+            }
+        }
+    }
+}
+
+fn may_pass(error: &BlobError) -> bool {
+    match error {
+        BlobError::Unavailable(source) => source
+            .downcast_ref::<S3Fault>()
+            .is_some_and(S3Fault::may_pass),
+        _ => false,
+    }
 }
 
 /// Opens the database.

@@ -70,3 +70,76 @@ pub(crate) fn collect_metrics() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)?;
     Ok(builder.install_recorder()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_tells_its_place_and_not_its_message() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(log, || {
+            keep_panics_quiet();
+            let secret = "canary-in-a-panic-5f1c8e";
+            let panicked = std::panic::catch_unwind(|| panic!("it went wrong with {secret}"));
+            drop(std::panic::take_hook());
+            assert!(panicked.is_err());
+        });
+        let log = String::from_utf8(written.0.lock().expect("not poisoned").clone());
+        let log = log.expect("the log is text");
+        assert!(
+            log.contains("a panic") && log.contains("telemetry.rs"),
+            "{log}"
+        );
+        assert!(
+            !log.contains("canary") && !log.contains("went wrong"),
+            "{log}"
+        );
+    }
+
+    #[test]
+    fn libraries_that_tell_what_they_send_are_heard_from_info_on() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish()
+            .with(filter_fn(is_discreet));
+        tracing::subscriber::with_default(log, || {
+            tracing::trace!(target: "aws_sigv4::http_request", "string to sign");
+            tracing::debug!(target: "hyper_util::client", "headers sent");
+            tracing::info!(target: "rustls", "a warning's sibling");
+            tracing::trace!(target: "wharf_engine", "our own");
+        });
+        let log = String::from_utf8(written.0.lock().expect("not poisoned").clone());
+        let log = log.expect("the log is text");
+        assert!(
+            !log.contains("string to sign") && !log.contains("headers sent"),
+            "{log}"
+        );
+        assert!(log.contains("sibling") && log.contains("our own"), "{log}");
+    }
+}

@@ -291,7 +291,7 @@ impl Reader {
         let accepted = self.accepted.iter().copied().collect::<Vec<_>>().join(", ");
         for key in unknown {
             self.reject(
-                &key,
+                &shown(&key),
                 "extra_forbidden",
                 format!("is not accepted here; accepted keys: {accepted}"),
             );
@@ -321,6 +321,18 @@ impl Reader {
         secret_wipe_owned(found);
         None
     }
+}
+
+/// An unknown key as an error tells it. What is longer than any key there is could be a secret that slipped out of its
+/// place.
+pub fn shown(key: &str) -> String {
+    const LONGEST: usize = 32;
+    const ENOUGH: usize = 8;
+    if key.chars().count() <= LONGEST {
+        return key.to_owned();
+    }
+    let start: String = key.chars().take(ENOUGH).collect();
+    start + "…"
 }
 
 fn secret_wipe_owned(mut value: Value) {

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::fault::FaultRule;
 use crate::identity::key::KeyPair;
 use crate::identity::role::Role;
+use crate::s3::bucket::BucketSettings;
 use crate::s3::seed::Seed;
 use crate::world::World;
 
@@ -25,6 +26,8 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/__admin/reset", post(reset))
         .route("/__admin/seed", post(seed))
         .route("/__admin/faults", post(faults))
+        .route("/__admin/buckets", post(set_bucket))
+        .route("/__admin/clock", post(set_clock))
         .route("/__admin/keys", post(add_key))
         .route("/__admin/roles", post(add_role))
         .route("/__admin/sessions", delete(end_sessions))
@@ -49,6 +52,28 @@ async fn seed(State(world): State<Arc<World>>, Json(seed): Json<Seed>) -> Respon
 /// The rules given replace those in force, and counting starts anew.
 async fn faults(State(world): State<Arc<World>>, Json(rules): Json<Vec<FaultRule>>) -> StatusCode {
     world.faults().replace(rules);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct BucketOrder {
+    bucket: String,
+    #[serde(default)]
+    settings: BucketSettings,
+}
+
+async fn set_bucket(State(world): State<Arc<World>>, Json(order): Json<BucketOrder>) -> StatusCode {
+    world.store.set_bucket(&order.bucket, order.settings);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct ClockOrder {
+    offset_s: i64,
+}
+
+async fn set_clock(State(world): State<Arc<World>>, Json(order): Json<ClockOrder>) -> StatusCode {
+    world.clock.set_offset(order.offset_s);
     StatusCode::NO_CONTENT
 }
 

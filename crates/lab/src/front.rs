@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -15,6 +15,8 @@ use s3s::service::S3Service;
 use tower::ServiceExt;
 
 use crate::admin;
+use crate::clock;
+use crate::fault::echo::Echo;
 use crate::fault::{Action, Sighting};
 use crate::journal::JournalEntry;
 use crate::operation::Operation;
@@ -83,6 +85,9 @@ impl Front {
         if let Ok(request_id) = HeaderValue::try_from(request_id) {
             response.headers_mut().insert(id_header, request_id);
         }
+        if let Ok(date) = HeaderValue::try_from(clock::http_date(self.world.clock.now())) {
+            response.headers_mut().entry(DATE).or_insert(date);
+        }
         self.world.journal().answer(seq, response.status().as_u16());
         Ok(response)
     }
@@ -109,17 +114,19 @@ impl Front {
     fn write_down(&self, head: &Parts, addressee: &Addressee) -> (u64, Option<Action>) {
         let path = percent_decode_str(head.uri.path()).decode_utf8_lossy();
         let operation = addressee.operation();
-        let due = self.world.faults().next(&Sighting {
-            method: head.method.as_str(),
-            operation,
-            path: &path,
-            query: head.uri.query().unwrap_or_default(),
-        });
-        let (fault, action) = due.unzip();
         let (target, form) = match addressee {
             Addressee::Store(target, _) => (Some(target), None),
             Addressee::Sts(form) => (None, Some(form)),
         };
+        let due = self.world.faults().next(&Sighting {
+            method: head.method.as_str(),
+            operation,
+            bucket: target.and_then(|target| target.bucket.as_deref()),
+            headers: &head.headers,
+            path: &path,
+            query: head.uri.query().unwrap_or_default(),
+        });
+        let (fault, action) = due.unzip();
         let field = |name| Some(form?.field(name)?.to_owned());
         let seq = self.world.journal().arrive(JournalEntry {
             seq: 0,
@@ -154,17 +161,25 @@ impl Front {
         if action.close {
             return Err(Closed);
         }
-        let in_place = match &addressee {
-            Addressee::Store(..) => action.substitute(request_id),
-            Addressee::Sts(_) => action.substitute_sts(request_id),
+        let (in_place, payload) = match &addressee {
+            Addressee::Store(..) => (action.in_place_of_store(request_id), None),
+            Addressee::Sts(form) => (action.in_place_of_sts(request_id), Some(form.digest())),
         };
+        let echo = action.echo.then(|| Echo::of(&head, payload));
         let response = if let Some(response) = in_place {
             response
         } else {
-            if let Some(fault) = action.listing {
+            if let Some(fault) = action.listing.clone() {
+                head.extensions.insert(fault);
+            }
+            if let Some(fault) = action.object {
                 head.extensions.insert(fault);
             }
             self.provider(head, addressee, request_id).await
+        };
+        let response = match echo {
+            Some(echo) => echo.onto(response).await,
+            None => response,
         };
         Ok(action.spoil(response).await)
     }
@@ -176,7 +191,10 @@ impl Front {
         request_id: &str,
     ) -> Response<Body> {
         match addressee {
-            Addressee::Store(target, body) => self.store(head, target, body).await,
+            Addressee::Store(target, body) => match s3::refuse_early(&self.world, &target, &head) {
+                Some(refusal) => refusal.answer(request_id).map(Body::from),
+                None => self.store(head, target, body).await,
+            },
             Addressee::Sts(form) => {
                 sts::answer(&self.world, &head, &form, request_id).map(Body::from)
             }

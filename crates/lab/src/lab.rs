@@ -18,6 +18,7 @@ use crate::front::Front;
 use crate::identity::key::KeyPair;
 use crate::identity::role::Role;
 use crate::journal::JournalEntry;
+use crate::s3::bucket::BucketSettings;
 use crate::s3::sample;
 use crate::s3::seed::{Seed, SeedError};
 use crate::s3::store::{NewObject, ObjectSummary};
@@ -78,6 +79,17 @@ impl Lab {
         self.world.store.create_bucket(bucket);
     }
 
+    /// Makes a bucket peculiar, and makes it if need be.
+    pub fn set_bucket(&self, bucket: &str, settings: BucketSettings) {
+        self.world.store.set_bucket(bucket, settings);
+    }
+
+    /// Puts the clock requests are judged by, and answers dated with, this many seconds ahead; behind
+    /// when negative.
+    pub fn set_clock_offset(&self, seconds: i64) {
+        self.world.clock.set_offset(seconds);
+    }
+
     /// Puts an object, making its bucket if need be.
     pub fn put_object(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
         self.world
@@ -128,7 +140,7 @@ impl Lab {
         self.world.identities.end_sessions();
     }
 
-    /// Back to an empty lab: no buckets, no roles, no fault rules, no journal.
+    /// Back to an empty lab: no buckets, roles, fault rules or journal, and the right time.
     pub fn reset(&self) {
         self.world.reset();
     }

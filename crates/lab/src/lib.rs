@@ -40,11 +40,14 @@ mod world;
 mod xml;
 
 pub use config::LabConfig;
-pub use fault::{Action, FaultRule, ListingFault, Match};
+pub use fault::{Action, FaultRule, ListingFault, Match, ObjectFault};
 pub use identity::key::KeyPair;
+pub use identity::permission::Because;
 pub use identity::role::Role;
 pub use journal::JournalEntry;
 pub use lab::Lab;
 pub use operation::Operation;
+pub use s3::bucket::{BucketSettings, WrongRegion};
+pub use s3::checksum::Algorithm;
 pub use s3::seed::{Content, Seed, SeedError, SeedObject, generated_content};
-pub use s3::store::ObjectSummary;
+pub use s3::store::{Encryption, ObjectSummary, Restore};

@@ -12,8 +12,12 @@ pub enum Operation {
     CreateBucket,
     /// S3 `HeadBucket`.
     HeadBucket,
+    /// S3 `GetBucketLocation`.
+    GetBucketLocation,
     /// S3 `ListObjectsV2`.
     ListObjects,
+    /// S3 `ListObjects`, the first version.
+    ListObjectsV1,
     /// S3 `GetObject`.
     GetObject,
     /// S3 `HeadObject`.
@@ -22,12 +26,52 @@ pub enum Operation {
     PutObject,
     /// S3 `DeleteObject`.
     DeleteObject,
+    /// S3 `DeleteObjects`.
+    DeleteObjects,
     /// S3 `GetObjectTagging`.
     GetObjectTagging,
+    /// S3 `PutObjectTagging`.
+    PutObjectTagging,
+    /// S3 `CreateMultipartUpload`.
+    CreateMultipartUpload,
+    /// S3 `UploadPart`.
+    UploadPart,
+    /// S3 `CompleteMultipartUpload`.
+    CompleteMultipartUpload,
+    /// S3 `AbortMultipartUpload`.
+    AbortMultipartUpload,
+    /// S3 `ListMultipartUploads`.
+    ListMultipartUploads,
+    /// S3 `ListParts`.
+    ListParts,
     /// STS `AssumeRole`.
     AssumeRole,
     /// STS `GetCallerIdentity`.
     GetCallerIdentity,
     /// Anything else.
     Other,
+}
+
+impl Operation {
+    /// The permission a policy must give for it, where the lab knows one.
+    pub(crate) fn permission(self) -> Option<&'static str> {
+        Some(match self {
+            Self::ListBuckets => "s3:ListAllMyBuckets",
+            Self::CreateBucket => "s3:CreateBucket",
+            Self::HeadBucket | Self::ListObjects | Self::ListObjectsV1 => "s3:ListBucket",
+            Self::GetBucketLocation => "s3:GetBucketLocation",
+            Self::GetObject | Self::HeadObject => "s3:GetObject",
+            Self::PutObject
+            | Self::CreateMultipartUpload
+            | Self::UploadPart
+            | Self::CompleteMultipartUpload => "s3:PutObject",
+            Self::DeleteObject | Self::DeleteObjects => "s3:DeleteObject",
+            Self::GetObjectTagging => "s3:GetObjectTagging",
+            Self::PutObjectTagging => "s3:PutObjectTagging",
+            Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
+            Self::ListMultipartUploads => "s3:ListBucketMultipartUploads",
+            Self::ListParts => "s3:ListMultipartUploadParts",
+            Self::AssumeRole | Self::GetCallerIdentity | Self::Other => return None,
+        })
+    }
 }

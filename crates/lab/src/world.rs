@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::clock::ServerClock;
 use crate::fault::Faults;
 use crate::identity::Identities;
 use crate::identity::key::KeyPair;
@@ -13,6 +14,7 @@ pub(crate) struct World {
     pub(crate) identities: Identities,
     pub(crate) bucket_domains: Vec<String>,
     pub(crate) store: Store,
+    pub(crate) clock: ServerClock,
     faults: Mutex<Faults>,
     journal: Mutex<Journal>,
 }
@@ -23,6 +25,7 @@ impl World {
             identities: Identities::new(keys),
             bucket_domains,
             store: Store::default(),
+            clock: ServerClock::default(),
             faults: Mutex::default(),
             journal: Mutex::default(),
         }
@@ -39,6 +42,7 @@ impl World {
     /// Back to an empty lab: no buckets, no roles, no fault rules, no journal. Keys stay.
     pub(crate) fn reset(&self) {
         self.store.clear();
+        self.clock.set_offset(0);
         self.identities.forget_roles();
         self.faults().replace(Vec::new());
         self.journal().clear();

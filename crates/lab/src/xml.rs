@@ -22,6 +22,31 @@ impl Document {
         Self { root, text }
     }
 
+    /// Elements without a root around them.
+    pub(crate) fn fragment() -> Self {
+        Self {
+            root: "",
+            text: String::new(),
+        }
+    }
+
+    /// Text as it stands in an element.
+    pub(crate) fn escaped(content: &str) -> String {
+        let mut text = String::new();
+        escape(&mut text, content);
+        text
+    }
+
+    /// An element whose content is written as it is, even where XML forbids that.
+    pub(crate) fn raw_element(&mut self, name: &str, content: &str) {
+        self.group(name, |document| document.text.push_str(content));
+    }
+
+    /// What a fragment holds.
+    pub(crate) fn text(self) -> String {
+        self.text
+    }
+
     pub(crate) fn element(&mut self, name: &str, content: &str) {
         self.group(name, |document| escape(&mut document.text, content));
     }

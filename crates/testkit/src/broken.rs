@@ -1,4 +1,6 @@
-//! Repositories that break one promise each, to show that the suites notice.
+//! Repositories and providers that break one promise each, to show that the suites notice.
+
+pub mod provider;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -77,6 +77,8 @@ pub struct BlobHarness {
     pub store: Arc<dyn BlobStore>,
     /// Where the promise takes its identifiers from.
     pub ids: Arc<SeededIds>,
+    /// What ages are told in; whoever compares two has to let more than that pass between them.
+    pub grain: Duration,
     time: Time,
     kept: Vec<Box<dyn Any + Send + Sync>>,
 }
@@ -96,9 +98,17 @@ impl BlobHarness {
         Self {
             store,
             ids: Arc::new(SeededIds::new(1)),
+            grain: Duration::from_millis(200),
             time,
             kept: Vec::new(),
         }
+    }
+
+    /// For a store that tells ages in steps of this.
+    #[must_use]
+    pub fn with_grain(mut self, grain: Duration) -> Self {
+        self.grain = grain;
+        self
     }
 
     /// Keeps something alive until the promise has been looked at.
@@ -133,7 +143,7 @@ pub fn keep_blobs(
     runtime().block_on(async { promise(harness().await).await });
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder
         .worker_threads(4)

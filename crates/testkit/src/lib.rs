@@ -1,8 +1,8 @@
 //! Contract suites, builders and fakes for Wharf's ports.
 //!
 //! Each port has a suite: one named, public test function per promise of its documentation. An adapter runs all of
-//! them with one line, [`repository_suites!`] or [`blob_store_suite!`], against implementations that it opens afresh for
-//! every promise.
+//! them with one line, [`repository_suites!`], [`blob_store_suite!`] or [`provider_suite!`], against implementations that
+//! it opens afresh for every promise.
 //!
 //! This crate knows ports and model only. It must never know an adapter; its own tests use the one in memory.
 #![warn(missing_docs)]
@@ -21,6 +21,7 @@ mod clock;
 mod harness;
 mod ids;
 mod paging;
+mod place;
 mod promises;
 pub mod provider;
 pub mod suites;
@@ -29,5 +30,6 @@ mod tenant;
 pub use clock::FakeClock;
 pub use harness::{BlobHarness, Harness, keep, keep_blobs};
 pub use ids::SeededIds;
-pub use promises::{NamedPromise, repository_promises};
+pub use place::{Mishap, Place, ProviderPromise, UnrulyPlace, keep_provider};
+pub use promises::{NamedPromise, provider_promises, repository_promises};
 pub use tenant::{LONG, Run, SHORT, SOON, Tenant};

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures::future::LocalBoxFuture;
 
-use crate::{Harness, keep};
+use crate::{Harness, ProviderPromise, keep};
 
 /// Hands the list of all promises of repositories, by port, to a macro.
 #[doc(hidden)]
@@ -203,6 +203,65 @@ macro_rules! each_blob_promise {
     };
 }
 
+/// Hands the list of what any honest provider shows to a macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! each_honest_provider_promise {
+    ($then:ident) => {
+        $crate::$then! {
+            honest {
+                pages_hold_at_most_the_limit_and_cover_every_file_once,
+                no_page_holds_more_than_a_thousand,
+                a_cursor_is_good_for_an_account_that_was_opened_anew,
+                a_cursor_may_be_used_twice,
+                an_empty_scope_lists_nothing_and_is_no_error,
+                a_missing_scope_is_no_empty_one,
+                a_folder_is_no_beginning_of_a_name,
+                an_empty_file_is_a_file,
+                every_byte_of_a_file_arrives,
+                files_fetched_at_the_same_time_are_not_mixed_up,
+                hostile_names_come_back_as_they_are,
+                a_name_of_1024_bytes_comes_back_as_it_is,
+                a_changed_file_has_another_version_and_no_other_file_has,
+                a_removed_file_is_listed_no_more,
+                an_older_version_is_not_to_be_had,
+                a_removed_file_is_not_to_be_had,
+                wrong_credentials_are_told_by_every_call,
+                a_working_connection_passes_its_check,
+                a_check_of_a_path_that_works_passes_and_says_so,
+                a_check_of_a_missing_path_fails_for_the_path_alone,
+                the_authority_is_the_same_at_every_opening,
+            }
+        }
+    };
+}
+
+/// Hands the list of what a provider makes of a place that misbehaves to a macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! each_misbehaving_provider_promise {
+    ($then:ident) => {
+        $crate::$then! {
+            misbehaving {
+                throttling_is_told_with_the_time_to_wait,
+                an_outage_is_told_and_may_pass,
+                broken_connections_may_pass,
+                credentials_that_expire_between_pages_are_told,
+                a_denied_listing_is_no_empty_one,
+                a_listing_that_is_cut_short_never_ends_well,
+                a_listing_that_leads_to_itself_never_ends_well,
+                pages_that_are_short_or_empty_end_no_listing,
+                an_expired_cursor_asks_for_a_new_start,
+                a_changed_byte_is_noticed,
+                bytes_that_break_off_are_gone_on_with_where_they_broke,
+                bytes_that_always_break_off_are_an_error_and_no_short_file,
+                bytes_of_two_versions_are_never_mixed,
+                a_file_that_is_denied_spoils_no_other,
+            }
+        }
+    };
+}
+
 /// One test per promise of every repository port, in a module per port.
 ///
 /// The argument is an async closure or function without parameters that gives a fresh [`Harness`](crate::Harness):
@@ -234,6 +293,71 @@ macro_rules! blob_store_suite {
         }
 
         $crate::each_blob_promise!(blob_tests);
+    };
+}
+
+/// One test per promise of [`StorageProvider`](wharf_ports::StorageProvider), in the modules `honest` and `misbehaving`.
+///
+/// The argument is an async closure or function without parameters that gives a fresh
+/// [`Box<dyn UnrulyPlace>`](crate::UnrulyPlace): an empty scope at the provider. For a place that cannot be told to
+/// misbehave, `honest` before a closure that gives a [`Box<dyn Place>`](crate::Place) leaves the second module away.
+#[macro_export]
+macro_rules! provider_suite {
+    (honest $place:expr) => {
+        async fn honest_place() -> Box<dyn $crate::Place> {
+            let place = ($place)().await;
+            place
+        }
+
+        $crate::each_honest_provider_promise!(honest_provider_tests);
+    };
+    ($place:expr) => {
+        async fn unruly_place() -> Box<dyn $crate::UnrulyPlace> {
+            ($place)().await
+        }
+
+        $crate::provider_suite!(honest unruly_place);
+        $crate::each_misbehaving_provider_promise!(unruly_provider_tests);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! honest_provider_tests {
+    ($($group:ident { $($promise:ident,)* })*) => {
+        $(
+            mod $group {
+                $(
+                    #[test]
+                    fn $promise() {
+                        $crate::keep_provider(
+                            super::honest_place,
+                            $crate::suites::provider::$group::$promise,
+                        );
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! unruly_provider_tests {
+    ($($group:ident { $($promise:ident,)* })*) => {
+        $(
+            mod $group {
+                $(
+                    #[test]
+                    fn $promise() {
+                        $crate::keep_provider(
+                            super::unruly_place,
+                            $crate::suites::provider::$group::$promise,
+                        );
+                    }
+                )*
+            }
+        )*
     };
 }
 
@@ -284,6 +408,17 @@ macro_rules! named_promises {
 
 #[doc(hidden)]
 #[macro_export]
+macro_rules! named_provider_promises {
+    ($($group:ident { $($promise:ident,)* })*) => {
+        vec![$($(ProviderPromise {
+            name: concat!(stringify!($group), "::", stringify!($promise)),
+            promise: |place| Box::pin($crate::suites::provider::$group::$promise(place)),
+        },)*)*]
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
 macro_rules! promise_names {
     ($($port:ident { $($promise:ident,)* })*) => {
         [$($(concat!(stringify!($port), "::", stringify!($promise)).to_owned(),)*)*]
@@ -318,6 +453,13 @@ impl fmt::Debug for NamedPromise {
 /// Every promise of every repository port.
 pub fn repository_promises() -> Vec<NamedPromise> {
     each_repository_promise!(named_promises)
+}
+
+/// Every promise of a provider.
+pub fn provider_promises() -> Vec<ProviderPromise> {
+    let mut promises: Vec<ProviderPromise> = each_honest_provider_promise!(named_provider_promises);
+    promises.extend(each_misbehaving_provider_promise!(named_provider_promises));
+    promises
 }
 
 #[cfg(test)]
@@ -371,6 +513,16 @@ mod tests {
             "blobs",
             include_str!("suites/blobs.rs"),
             &each_blob_promise!(promise_names),
+        );
+        let listed: Vec<_> = provider_promises()
+            .iter()
+            .map(|promise| promise.name.to_owned())
+            .collect();
+        assert_listed("honest", include_str!("suites/provider/honest.rs"), &listed);
+        assert_listed(
+            "misbehaving",
+            include_str!("suites/provider/misbehaving.rs"),
+            &listed,
         );
     }
 }

@@ -1,18 +1,38 @@
-//! Secrets that went in come out nowhere: not in an answer, not in the most talkative log, not on the disk.
+//! Secrets that went in come out nowhere: not in an answer, not in the most talkative log, not on the disk, in no form.
+//!
+//! A canary stands in every secret there is. [`drive`] uses them all, against a store that works and one that answers
+//! with everything it was sent. Then every place that they could have got to is searched. Then a leak in each form is
+//! planted in each of those places, and the same search, over the same places collected the same way, must find it.
 
+mod drive;
+mod secrets;
+
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
-use anyhow::{Result, ensure};
-use reqwest::Method;
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use wharf_tests::{Answer, Canary, Installation, Lab, Store, text};
+use wharf_keys::FileKeyRing;
+use wharf_ports::{KeyContext, KeyRing, WrappedKey};
+use wharf_tests::{
+    Answer, Api, Canary, Echo, Form, Installation, Lab, Place, Search, Store, files_below,
+};
 
-const ADMIN_KEY: &str = "sk_canary-admin-key-77f2c9d0b41e";
-const ACCESS_KEY_ID: &str = "CANARYKEYID4F8A2C6E1";
-const SECRET: &str = "canary-secret-access-key-9d41b7";
-const SESSION_TOKEN: &str = "canary-session-token-e5c08f3a";
-const WRONG_SECRET: &str = "canary-wrong-secret-key-0b6d2f";
-const MISPLACED: &str = "canary-misplaced-secret-c17ea4";
+use self::drive::Drive;
+use self::secrets::Secrets;
+
+const BODIES: &str = "answers' bodies";
+const HEADERS: &str = "answers' headers";
+const LOG: &str = "the log at trace level";
+const PRINTED: &str = "what commands print";
+const TABLES: &str = "the database's tables";
+const DATA: &str = "the data folder's files";
+const BLOBS: &str = "the stored objects";
+const TEMPORARY: &str = "temporary files";
+const NAMES: &str = "files' names";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_an_answer_a_log_or_the_data_on_sqlite() -> Result<()> {
@@ -25,133 +45,273 @@ async fn no_secret_is_in_an_answer_a_log_or_the_data_on_postgres() -> Result<()>
 }
 
 async fn nothing_leaks(store: Store) -> Result<()> {
-    let canaries = [
-        Canary::new("the admin key", ADMIN_KEY),
-        Canary::new("the access key id", ACCESS_KEY_ID),
-        Canary::new("the secret access key", SECRET),
-        Canary::new("the session token", SESSION_TOKEN),
-        Canary::new("a wrong secret", WRONG_SECRET),
-        Canary::new("a secret in the wrong place", MISPLACED),
-    ];
-    let lab = Lab::start_with(ACCESS_KEY_ID, SECRET, Some(SESSION_TOKEN)).await?;
+    let mut secrets = Secrets::new();
+    let of_lab = |field| secrets.get(&format!("s3 access_key {field}"));
+    let lab = Lab::start_with(
+        of_lab("access_key_id"),
+        of_lab("secret_access_key"),
+        Some(of_lab("session_token")),
+    )
+    .await?;
     let (Some(mut wharf), Some(lab)) = (Installation::on(store).await?, lab) else {
         return Ok(());
     };
-    wharf.set("WHARF_BOOTSTRAP__ADMIN_KEY", ADMIN_KEY);
-    wharf.set("WHARF_LOG__LEVEL", "trace");
+    wharf.set("WHARF_BOOTSTRAP__ADMIN_KEY", secrets.get("the admin key"));
+    wharf.set("WHARF_LOG__LEVEL", "trace,sqlx=trace");
     wharf.set("RUST_LOG", "trace");
-    wharf.set("RUST_BACKTRACE", "1");
-    lab.put(
-        "vault",
-        &[
-            json!({"key": "map.txt", "text": "X marks the spot."}),
-            json!({"key": "b", "size": 70_000}),
-        ],
-    )
-    .await?;
+    wharf.set("RUST_BACKTRACE", "full");
+    let objects = [
+        json!({"key": "map.txt", "text": "X marks the spot."}),
+        json!({"key": "b", "size": 70_000}),
+    ];
+    lab.put("vault", &objects).await?;
+    let leaks = |(form, canary): &(Form, Canary)| form.of(canary.text().as_bytes());
+    let known = ["access key id", "secret access key", "session token"];
+    let known = known.map(|name| secrets.get(&format!("the echoed {name}")).to_owned());
+    let echo = Echo::start(known.into(), secrets.planted().iter().map(leaks).collect()).await?;
 
     let server = wharf.start().await?;
-    let answers = everything_with_secrets(&server, &lab).await?;
-    let mut leaks = Vec::new();
-    for canary in &canaries {
-        for answer in &answers {
-            let headers = format!("{:?}", answer.headers);
-            leaks.extend(canary.leaked_to(&answer.bytes, "an answer"));
-            leaks.extend(canary.leaked_to(headers.as_bytes(), "an answer's headers"));
-        }
-    }
+    let mut drive = Drive {
+        secrets: &secrets,
+        server: &server,
+        wharf: &wharf,
+        lab: &lab,
+        echo: &echo,
+        api: server.api_as(secrets.get("the admin key"))?,
+        answers: Vec::new(),
+        printed: Vec::new(),
+    };
+    drive.through().await?;
+    let Drive {
+        answers,
+        mut printed,
+        ..
+    } = drive;
+    // While the server holds its files open, and once it has let go of them.
+    let mut places = collect(&wharf, &answers, &printed).await?;
     ensure!(server.terminate().await?.success(), "no clean shutdown");
+    for (name, key) in another_key(&wharf, &mut printed)? {
+        secrets.add(Canary::new(name, key));
+    }
+    for canary in keys(&wharf).await? {
+        secrets.add(canary);
+    }
+    places.extend(collect(&wharf, &[], &printed).await?);
+    assert_talkative(&places)?;
+    let kinds: BTreeSet<&str> = places.iter().map(|place| place.kind).collect();
+    let files = (store == Store::Sqlite).then_some(DATA);
+    for kind in [BODIES, HEADERS, LOG, PRINTED, TABLES, BLOBS, NAMES]
+        .into_iter()
+        .chain(files)
+    {
+        ensure!(kinds.contains(kind), "{kind} were not searched");
+    }
 
-    let logs = wharf.logs()?;
-    let talkative = ["TRACE", "\"level\":\"TRACE\""]
-        .iter()
-        .any(|word| String::from_utf8_lossy(&logs).contains(word));
-    ensure!(
-        talkative,
-        "the log was not at trace level, so that it shows nothing"
-    );
-    let dump = wharf.database().await?.text().await?;
-    for canary in &canaries {
-        leaks.extend(canary.leaked_to(&logs, "the log"));
-        leaks.extend(canary.leaked_to(dump.as_bytes(), "the database's tables"));
-        for file in wharf.data_files()? {
-            leaks.extend(canary.leaked_to(&fs::read(&file)?, &file.display().to_string()));
+    let mut search = Search::for_all(secrets.all());
+    let sightings = search.look(&places);
+    ensure!(sightings.is_empty(), "{}", sightings.join("\n"));
+
+    let planted = plant(&wharf, &echo, &secrets).await?;
+    let mut printed = Vec::new();
+    for (form, canary) in secrets.planted() {
+        if form.is_text() {
+            let leak = form.of(canary.text().as_bytes());
+            printed.push(String::from_utf8(leak)?);
         }
     }
-    ensure!(leaks.is_empty(), "{}", leaks.join("\n"));
+    let places = collect(&wharf, &planted, &printed).await?;
+    let all = |accepts: fn(Form) -> bool| -> Vec<Canary> {
+        let fit = secrets.planted().iter().filter(|(form, _)| accepts(*form));
+        fit.map(|(_, canary)| canary.clone()).collect()
+    };
+    for kind in [BODIES, LOG, TABLES, DATA, BLOBS, TEMPORARY] {
+        search.expect(kind, &all(|_| true), &places)?;
+    }
+    for kind in [HEADERS, PRINTED, NAMES] {
+        search.expect(kind, &all(Form::is_text), &places)?;
+    }
+    eprintln!("{store:?}: sightings: 0, {search}");
     Ok(())
 }
 
-/// Every use of credentials there is, the failing ones included; all that was answered.
-async fn everything_with_secrets(server: &wharf_tests::Server, lab: &Lab) -> Result<Vec<Answer>> {
-    let api = server.api_as(ADMIN_KEY)?;
-    let connections = "/v1/organizations/connections";
-    let mut answers = Vec::new();
-    let create = |name: &str, config: Value, tested: bool| json!({"name": name, "provider_type": "s3", "provider_config": config, "test_before_save": tested});
-
-    let created = api
-        .post(connections, &create("vault", lab.provider_config(), true))
-        .await?;
-    let path = format!("{connections}/{}", text(&created.ok()?, "connection_id")?);
-    answers.push(created);
-    let wrong = lab.wrong_provider_config(WRONG_SECRET);
-    let failed = api
-        .post(connections, &create("wrong", wrong.clone(), true))
-        .await?;
-    failed.refused(422)?;
-    answers.push(failed);
-    answers.push(
-        api.post(connections, &create("stored wrong", wrong, false))
-            .await?,
-    );
-    answers.push(
-        api.post(&format!("{connections}/stored%20wrong/test"), &json!({}))
-            .await?,
-    );
-
-    let mut misplaced = lab.provider_config();
-    misplaced["credentials"]["secret_acces_key"] = json!(MISPLACED);
-    misplaced["password"] = json!(MISPLACED);
-    misplaced["region"] = json!({"secret": MISPLACED});
-    answers.push(
-        api.post(connections, &create("misplaced", misplaced, true))
-            .await?,
-    );
-    let config_as_text =
-        json!({"name": "text", "provider_type": "s3", "provider_config": MISPLACED});
-    answers.push(api.post(connections, &config_as_text).await?);
-    answers.push(api.patch(&path, &json!({"provider_config": {"credentials": {"type": "access_key", "secret_access_key": [MISPLACED]}}})).await?);
-    answers.push(server.api_as(WRONG_SECRET)?.get(&path).await?);
-
-    answers.push(api.get(&path).await?);
-    answers.push(api.post(&format!("{connections}/list"), &json!({})).await?);
-    answers.push(api.ask(Method::POST, &format!("{path}/test"), None).await?);
-    answers.push(
-        api.patch(&path, &json!({"provider_config": lab.provider_config()}))
-            .await?,
-    );
-    let elsewhere = json!({"provider_config": {"credentials": {"type": "access_key"}, "endpoint_url": "https://s3.example.com"}});
-    let reentry = api.patch(&path, &elsewhere).await?;
-    assert_eq!(
-        reentry.refused(422)?["code"],
-        "credentials_reentry_required"
-    );
-    answers.push(reentry);
-
-    let connection = text(&api.get(&path).await?.ok()?, "connection_id")?.to_owned();
-    let bucket = api.create_bucket("vault").await?;
-    let sync = api.create_sync(&bucket, &connection, "vault").await?;
-    let jobs = api.synced(&bucket, &sync).await?;
-    assert_eq!(jobs[0]["progress"]["synced"], 2);
-    for path in [
-        format!("/v1/buckets/{bucket}/syncs/{sync}/jobs"),
-        format!("/v1/buckets/{bucket}/objects/list"),
-    ] {
-        answers.push(api.post(&path, &json!({})).await?);
+/// Every place that a secret could have got to.
+async fn collect(
+    wharf: &Installation,
+    answers: &[Answer],
+    printed: &[String],
+) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for (number, answer) in answers.iter().enumerate() {
+        let name = format!("{number}: {}", answer.asked());
+        places.push(Place::new(BODIES, &name, answer.bytes.clone()));
+        let mut headers = Vec::new();
+        for (key, value) in &answer.headers {
+            headers.extend([key.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
+        }
+        places.push(Place::new(HEADERS, &name, headers));
     }
-    answers.push(api.get("/metrics").await?);
-    answers.push(api.get("/v1/health/deep").await?);
-    answers.push(api.delete(&path).await?);
-    answers.push(api.get(&path).await?);
+    for (number, text) in printed.iter().enumerate() {
+        places.push(Place::new(PRINTED, number.to_string(), text.as_str()));
+    }
+    for (name, bytes) in wharf.database().await?.contents().await? {
+        places.push(Place::new(TABLES, name, bytes));
+    }
+    let mut names = String::new();
+    for (kind, folder) in [
+        (DATA, wharf.data_dir()),
+        (LOG, wharf.logs_dir()),
+        (TEMPORARY, wharf.temporary_dir()),
+    ] {
+        for file in files_below(&folder)? {
+            let name = file.display().to_string();
+            names.push_str(&name);
+            names.push('\n');
+            let is_blob = file.starts_with(wharf.data_dir().join("blobs"));
+            let kind = if is_blob { BLOBS } else { kind };
+            // The keys' own place. A file may go while it is looked for, such as a write-ahead log.
+            if file.file_name() != Some("keyring.json".as_ref())
+                && let Ok(bytes) = fs::read(&file)
+            {
+                places.push(Place::new(kind, name, bytes));
+            }
+        }
+    }
+    places.push(Place::new(NAMES, "all", names));
+    Ok(places)
+}
+
+/// A search of a quiet log would show nothing.
+fn assert_talkative(places: &[Place]) -> Result<()> {
+    let log: Vec<u8> = places
+        .iter()
+        .filter(|place| place.kind == LOG)
+        .flat_map(|place| place.bytes.clone())
+        .collect();
+    let log = String::from_utf8_lossy(&log);
+    for word in ["TRACE", "DEBUG", "sqlx::query"] {
+        ensure!(log.contains(word), "there is no {word} in the log");
+    }
+    Ok(())
+}
+
+/// A second API key, made, listed and revoked: it is shown once, in the line that is left out of `printed`.
+fn another_key(
+    wharf: &Installation,
+    printed: &mut Vec<String>,
+) -> Result<[(&'static str, String); 1]> {
+    let mut admin = |arguments: &[&str], kept: bool| -> Result<Value> {
+        let text = wharf.answer(&[&["admin"], arguments].concat())?;
+        let value = serde_json::from_str(&text)?;
+        if kept {
+            printed.push(text);
+        }
+        Ok(value)
+    };
+    let organizations = admin(&["organizations", "list"], true)?;
+    let organization = organizations[0]["internal_id"]
+        .as_str()
+        .context("an id")?
+        .to_owned();
+    let of = ["--organization", organization.as_str()];
+    admin(
+        &[&["users", "create", "--email", "mate@example.com"], &of[..]].concat(),
+        true,
+    )?;
+    let of_mate = [&of[..], &["--email", "mate@example.com"]].concat();
+    let create = ["keys", "create", "--name", "second", "--permission", "read"];
+    let key = admin(&[&create, &of_mate[..]].concat(), false)?;
+    let (secret, id) = (
+        key["key"].as_str().context("a key")?,
+        key["key_id"].as_str(),
+    );
+    admin(&[&["keys", "list"], &of_mate[..]].concat(), true)?;
+    admin(
+        &[&["keys", "revoke", "--key", id.context("an id")?], &of[..]].concat(),
+        true,
+    )?;
+    admin(&[&["keys", "list"], &of_mate[..]].concat(), true)?;
+    Ok([("a second API key", secret.to_owned())])
+}
+
+/// The keys of the key ring, and the organizations' keys that it opens: their bytes.
+async fn keys(wharf: &Installation) -> Result<Vec<Canary>> {
+    let file = wharf.data_dir().join("keyring.json");
+    let ring: Value = serde_json::from_slice(&fs::read(&file)?)?;
+    let decode = |value: &Value| -> Result<Vec<u8>> {
+        Ok(STANDARD.decode(value.as_str().context("a key")?)?)
+    };
+    let mut keys = vec![Canary::new(
+        "the key of API key hashes",
+        decode(&ring["api_key_hash_key"])?,
+    )];
+    for key in ring["keys"].as_array().context("keys")? {
+        keys.push(Canary::new("a key of the key ring", decode(&key["key"])?));
+    }
+    let ring = FileKeyRing::open(&file)?;
+    let rows = wharf.database().await?.organization_keys().await?;
+    ensure!(!rows.is_empty(), "there is no organization key");
+    for row in rows {
+        let context = KeyContext {
+            organization: row.organization.parse()?,
+            version: row.version,
+        };
+        let wrapped = WrappedKey {
+            ring_key: row.ring_key,
+            bytes: row.wrapped,
+        };
+        let key = ring.unwrap(&context, &wrapped).await?;
+        keys.push(Canary::new("an organization key", key.expose()));
+    }
+    Ok(keys)
+}
+
+/// Puts a leak in each form into each place; the answers that hold some.
+async fn plant(wharf: &Installation, echo: &Echo, secrets: &Secrets) -> Result<Vec<Answer>> {
+    let database = wharf.database_to_change().await?;
+    let bytes = match wharf.store() {
+        Store::Sqlite => "BLOB",
+        Store::Postgres => "BYTEA",
+    };
+    database
+        .change(
+            &format!("CREATE TABLE planted (leak {bytes} NOT NULL)"),
+            None,
+        )
+        .await?;
+    let api = Api::new(&echo.url(), "any")?;
+    let mut answers = Vec::new();
+    let blobs = files_below(&wharf.data_dir().join("blobs"))?;
+    let blob_folder = blobs
+        .first()
+        .and_then(|file| file.parent())
+        .context("a blob")?;
+    for (number, (form, canary)) in secrets.planted().iter().enumerate() {
+        let leak = form.of(canary.text().as_bytes());
+        database
+            .change("INSERT INTO planted (leak) VALUES ($1)", Some(&leak))
+            .await?;
+        answers.push(api.get(&format!("/planted/{number}")).await?);
+        let data = wharf.data_dir();
+        for folder in [
+            &data,
+            &wharf.logs_dir(),
+            &wharf.temporary_dir(),
+            blob_folder,
+        ] {
+            plant_file(folder, number, &leak)?;
+        }
+        if form.is_text() {
+            // A slash in base 64 would make a folder; its other pieces are enough.
+            let name = String::from_utf8(leak)?.replace('/', "_");
+            for (part, piece) in name.as_bytes().chunks(200).enumerate() {
+                let name = format!("{part}{}", String::from_utf8_lossy(piece));
+                fs::write(wharf.temporary_dir().join(name), "")?;
+            }
+        }
+    }
     Ok(answers)
+}
+
+fn plant_file(folder: &Path, number: usize, leak: &[u8]) -> Result<()> {
+    Ok(fs::write(folder.join(format!("planted-{number}")), leak)?)
 }

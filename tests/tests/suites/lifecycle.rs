@@ -267,13 +267,15 @@ impl Connection {
 
     /// Neither the files of the data directory nor a dump of all tables hold a secret as it is.
     async fn never_in_the_clear(&self) -> Result<()> {
-        let dump = self.wharf.database().await?.text().await?;
+        let contents = self.wharf.database().await?.contents().await?;
         let mut leaks = Vec::new();
         for secret in [
             Canary::new("the wrong secret", WRONG_SECRET),
             Canary::new("the right secret", RIGHT_SECRET),
         ] {
-            leaks.extend(secret.leaked_to(dump.as_bytes(), "the database's tables"));
+            for (table, content) in &contents {
+                leaks.extend(secret.leaked_to(content, table));
+            }
             for file in self.wharf.data_files()? {
                 let place = file.display().to_string();
                 leaks.extend(secret.leaked_to(&fs::read(&file)?, &place));

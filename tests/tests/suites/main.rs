@@ -1,9 +1,12 @@
 //! Whole programs, run, killed, paused and looked into. See the crate `wharf_tests` for what the suites stand on.
 
+mod blob_store;
 mod egress;
+mod in_process;
 mod kill;
 mod leaks;
 mod lifecycle;
 mod program;
 mod replicas;
 mod sdk;
+mod tampering;

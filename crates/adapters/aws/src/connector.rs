@@ -18,9 +18,6 @@ const LONGEST_DOCUMENT: usize = 16 * 1024 * 1024;
 /// Unsigned headers in which the SDK counts its attempts, of which there is always one.
 const COUNTERS: [&str; 2] = ["amz-sdk-invocation-id", "amz-sdk-request"];
 
-const CHECKSUM: &str = "x-amz-checksum-";
-const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
-
 /// The guarded client as the SDK's. Without `tls`, requests go out in plain HTTP, whatever the SDK says.
 pub fn http_client(client: Client, tls: bool) -> SharedHttpClient {
     let connector = SharedHttpConnector::new(GuardedHttp { client, tls });
@@ -88,18 +85,11 @@ fn asks_for_object<B>(request: &Request<B>) -> bool {
         .is_some_and(|query| query.split('&').any(|pair| pair == "x-id=GetObject"))
 }
 
-/// Takes out headers over which the SDK would give up the whole answer: values that are no text, and checksums of parts
-/// that it would compare with the whole.
+/// Takes out headers that are no text, over which the SDK would give up the whole answer.
 fn keep_usable(headers: &mut HeaderMap) {
-    let composite = headers
-        .get(CHECKSUM_TYPE)
-        .is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"composite"));
     let unusable: Vec<HeaderName> = headers
         .iter()
-        .filter(|(name, value)| {
-            std::str::from_utf8(value.as_bytes()).is_err()
-                || (composite && name.as_str().starts_with(CHECKSUM))
-        })
+        .filter(|(_, value)| std::str::from_utf8(value.as_bytes()).is_err())
         .map(|(name, _)| name.clone())
         .collect();
     for name in unusable {
@@ -112,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_that_are_no_text_and_checksums_of_parts_are_taken_out() {
+    fn headers_that_are_no_text_are_taken_out() {
         let mut headers = HeaderMap::new();
         headers.insert("etag", HeaderValue::from_static("\"x\""));
         headers.insert(
@@ -121,12 +111,9 @@ mod tests {
         );
         headers.insert("x-amz-checksum-crc32", HeaderValue::from_static("AAAAAA=="));
         keep_usable(&mut headers);
-        assert_eq!(headers.len(), 2);
-        headers.insert(CHECKSUM_TYPE, HeaderValue::from_static("COMPOSITE"));
-        keep_usable(&mut headers);
         assert_eq!(
             headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
-            ["etag"]
+            ["etag", "x-amz-checksum-crc32"]
         );
     }
 

@@ -151,10 +151,15 @@ impl Progress {
     }
 }
 
+/// Larger pieces of a request are handed on in pieces of this size, so that its progress shows.
+const PIECE: usize = 64 * 1024;
+
 /// The body of a request, of whatever kind, on its way out.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     inner: UnsyncBoxBody<Bytes, BoxError>,
+    /// What is left of a large piece.
+    rest: Bytes,
     progress: Progress,
 }
 
@@ -166,6 +171,7 @@ impl Outgoing {
     {
         Self {
             inner: body.map_err(Into::into).boxed_unsync(),
+            rest: Bytes::new(),
             progress,
         }
     }
@@ -180,17 +186,39 @@ impl http_body::Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        if this.rest.is_empty() {
+            match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.rest = data,
+                    Err(trailers) => {
+                        this.progress.moved();
+                        return Poll::Ready(Some(Ok(trailers)));
+                    }
+                },
+                end => {
+                    this.progress.moved();
+                    return Poll::Ready(end);
+                }
+            }
+        }
         this.progress.moved();
-        Poll::Ready(frame)
+        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let inner = self.inner.size_hint();
+        let rest = self.rest.len() as u64;
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + rest);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 
@@ -199,7 +227,8 @@ mod tests {
     use std::convert::Infallible;
 
     use futures::{Stream, StreamExt, stream};
-    use http_body_util::StreamBody;
+    use http_body::Body as _;
+    use http_body_util::{Full, StreamBody};
     use tokio::time::sleep;
 
     use super::*;
@@ -273,5 +302,23 @@ mod tests {
             () = progress.stalled(IDLE) => {}
         }
         assert_eq!(progress.begun.elapsed().as_secs(), 3 * 20 + 30);
+    }
+
+    #[tokio::test]
+    async fn a_large_piece_of_an_upload_goes_out_in_small_ones() {
+        let whole: Vec<u8> = (0..=255).cycle().take(3 * PIECE + 7).collect();
+        let body = Full::new(Bytes::from(whole.clone()));
+        let mut upload = Outgoing::new(body, Progress::begin());
+        let mut together = Vec::new();
+        while !upload.is_end_stream() {
+            assert_eq!(
+                upload.size_hint().exact(),
+                Some((whole.len() - together.len()) as u64)
+            );
+            let piece = upload.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!(piece.len() <= PIECE);
+            together.extend_from_slice(&piece);
+        }
+        assert_eq!(together, whole);
     }
 }

@@ -113,6 +113,10 @@ const V6: &[(Network, Class)] = &[
         Network::v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128),
         Class::Metadata,
     ),
+    (
+        Network::v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0], 48),
+        Class::Metadata,
+    ),
     (Network::v6([0, 0, 0, 0, 0, 0, 0, 0], 128), Class::Reserved),
     (Network::v6([0, 0, 0, 0, 0, 0, 0, 1], 128), Class::Loopback),
     (Network::v6([0, 0, 0, 0, 0, 0, 0, 0], 96), Class::Transition),
@@ -273,6 +277,7 @@ mod tests {
             "fd20:ce::254",
             "fd00:c1::a9fe:a9fe",
             "fd00:42::42",
+            "fd00:a9fe:a9fe::1",
         ] {
             assert_eq!(class(address), Class::Metadata, "{address}");
         }

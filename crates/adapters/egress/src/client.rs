@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::{Request, Response};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -81,13 +82,16 @@ impl Client {
     /// Sends one request, whose URI is absolute, and returns with the head of the answer. Every status is an
     /// answer. Nothing is sent twice: only a request of which no byte had left when its pooled connection
     /// turned out closed goes out on a fresh one.
+    ///
+    /// The URI alone says whom the request is for: one whose `Host` names another is not sent.
     pub async fn send<B>(&self, request: Request<B>) -> Result<Response<Body>, EgressError>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let target = target_of(request.uri());
-        if request.uri().scheme().is_none() || request.uri().host().is_none() {
+        let incomplete = request.uri().scheme().is_none() || request.uri().host().is_none();
+        if incomplete || names_another_host(&request) {
             return Err(EgressError::Request { target });
         }
         // The door checks this again for each connection, but a pooled one does not come through it.
@@ -107,6 +111,12 @@ impl Client {
             Err(error) => Err(EgressError::exchange(&target, &error)),
         }
     }
+}
+
+fn names_another_host<B>(request: &Request<B>) -> bool {
+    let authority = request.uri().authority().map_or("", |name| name.as_str());
+    let mut hosts = request.headers().get_all(HOST).iter();
+    hosts.any(|host| !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
 }
 
 #[cfg(test)]

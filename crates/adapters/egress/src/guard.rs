@@ -18,6 +18,9 @@ use crate::resolver::{MOST_ANSWERS, Resolver, SystemResolver};
 use crate::tls::TlsMode;
 
 /// A policy with the hands to carry it out. One guard serves any number of clients.
+///
+/// Its policy never changes: another policy is another guard, whose clients share no connection with those of
+/// this one. So no connection that is open can be one that the policy in force would not have opened.
 #[derive(Debug)]
 pub struct Guard {
     policy: Policy,
@@ -28,7 +31,11 @@ pub struct Guard {
 impl Guard {
     /// A guard on the system's resolver and plain TCP.
     pub fn new(policy: Policy) -> Self {
-        Self::with(policy, Arc::new(SystemResolver), Arc::new(TcpDialer))
+        Self::with(
+            policy,
+            Arc::new(SystemResolver::default()),
+            Arc::new(TcpDialer),
+        )
     }
 
     /// A guard on a resolver and a dialer of the caller's choice.

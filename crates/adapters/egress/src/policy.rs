@@ -133,6 +133,9 @@ impl Policy {
 
     fn check_name(&self, name: &str, port: u16) -> Result<(), Reason> {
         let name = name.strip_suffix('.').unwrap_or(name);
+        if name.split('.').any(str::is_empty) {
+            return Err(Reason::NotAUrl);
+        }
         let is_localhost = name == "localhost" || name.ends_with(".localhost");
         if is_localhost && !self.allow_loopback {
             return Err(Reason::LoopbackName);
@@ -233,6 +236,19 @@ mod tests {
         assert!(policy.check_url("http://localhost:31337").is_ok());
         assert!(policy.check_url("http://lab.localhost:31337/").is_ok());
         assert!(policy.check_url("http://127.0.0.1:31337").is_ok());
+    }
+
+    #[test]
+    fn dots_at_the_end_make_no_other_name() {
+        for closed in [
+            "https://localhost..",
+            "https://intranet...",
+            "https://a.internal..",
+        ] {
+            let refusal = Policy::default().check_url(closed).unwrap_err();
+            let known = [&Reason::LoopbackName, &Reason::InternalName];
+            assert!(known.contains(&refusal.reason()), "{closed}: {refusal}");
+        }
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 /// Most addresses of one name that are looked at. A longer answer is refused whole, since an address left
 /// out would be one left unjudged.
@@ -20,15 +23,38 @@ pub trait Resolver: fmt::Debug + Send + Sync {
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
 }
 
+/// Most look-ups that the operating system is asked for at a time. Each keeps a thread until it is answered,
+/// however long that takes, and names whose servers stay silent must not use up the threads of everything else.
+const MOST_LOOKUPS: usize = 64;
+
 /// The operating system's resolver.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemResolver;
+#[derive(Debug, Clone)]
+pub struct SystemResolver {
+    lookups: Arc<Semaphore>,
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        let lookups = Arc::new(Semaphore::new(MOST_LOOKUPS));
+        Self { lookups }
+    }
+}
 
 #[async_trait]
 impl Resolver for SystemResolver {
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let answers = tokio::net::lookup_host((host, port)).await?;
-        // One over the limit tells that there were too many.
-        Ok(answers.take(MOST_ANSWERS + 1).collect())
+        let permit = Arc::clone(&self.lookups)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
+        let host = host.to_owned();
+        let lookup = spawn_blocking(move || {
+            // Given back by the thread, not by a caller who no longer waits for it.
+            let _permit = permit;
+            let answers = (host.as_str(), port).to_socket_addrs()?;
+            // One over the limit tells that there were too many.
+            Ok(answers.take(MOST_ANSWERS + 1).collect())
+        });
+        lookup.await.map_err(io::Error::other)?
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use wharf_domain::input::FieldError;
+use wharf_domain::input::{FieldError, shown};
 use wharf_domain::secret;
 
 /// A parsed value. Nesting is limited by `serde_json` itself.
@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut fields = Partial(Map::new());
         while let Some(key) = access.next_key::<String>()? {
             if fields.0.contains_key(&key) {
-                let shown: String = key.chars().take(64).collect();
+                let shown = shown(&key);
                 return Err(A::Error::custom(format_args!(
                     "the key {shown:?} stands twice in one object"
                 )));
@@ -128,7 +128,7 @@ fn look_for_nul(value: &Value, path: &mut Vec<String>, found: &mut Vec<FieldErro
         }
         Value::Object(fields) => {
             for (key, value) in fields {
-                path.push(key.replace('\0', "\u{fffd}"));
+                path.push(shown(&key.replace('\0', "\u{fffd}")));
                 if key.contains('\0') {
                     found.push(refuse(path));
                 }

@@ -174,8 +174,7 @@ impl Paging {
             (None, None, None) => PageStart::Offset(0),
         };
         let kept = query
-            .pairs()
-            .iter()
+            .known()
             .filter(|(key, _)| !PAGING_KEYS.contains(&key.as_str()))
             .cloned()
             .collect();

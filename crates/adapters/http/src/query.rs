@@ -12,6 +12,7 @@ use crate::error::{ApiError, Part};
 pub(crate) struct Query {
     path: String,
     pairs: Vec<(String, String)>,
+    read: Vec<String>,
     errors: Vec<FieldError>,
 }
 
@@ -29,6 +30,7 @@ impl Query {
         Self {
             path: uri.path().to_owned(),
             pairs,
+            read: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -38,9 +40,10 @@ impl Query {
         &self.path
     }
 
-    /// All parameters as they were sent.
-    pub(crate) fn pairs(&self) -> &[(String, String)] {
-        &self.pairs
+    /// The parameters that were read so far, as they were sent. Unknown ones are not among them: what somebody put there,
+    /// such as a key, is not repeated.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &(String, String)> {
+        self.pairs.iter().filter(|(key, _)| self.read.contains(key))
     }
 
     /// Notes a mistake.
@@ -54,6 +57,7 @@ impl Query {
 
     /// A text without control characters; an empty one counts as absent.
     pub(crate) fn string(&mut self, name: &str, longest: usize) -> Option<String> {
+        self.read.push(name.to_owned());
         let mut given = self
             .pairs
             .iter()

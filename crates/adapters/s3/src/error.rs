@@ -1,12 +1,16 @@
-//! The one table from the store's codes, statuses and silences to Wharf's errors, in our own words.
+//! From the store's codes, statuses and silences to Wharf's errors, in our own words: what happened, where, and what to do.
+
+mod table;
 
 use std::fmt;
 use std::time::Duration;
 
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::provider::BucketPath;
 use wharf_egress::{EgressError, TlsReason};
 use wharf_ports::{ProviderError, Retry};
 
+use self::table::Meaning;
 use crate::wire::{Failure, Hint, Refused};
 
 /// Caps are renewed once a day; asking every hour is often enough.
@@ -16,38 +20,62 @@ const CAP_PAUSE: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     action: &'static str,
-    bucket: Option<String>,
+    on: Option<String>,
 }
 
 impl Call {
     pub(crate) fn list_buckets() -> Self {
-        Self {
-            action: "s3:ListAllMyBuckets",
-            bucket: None,
-        }
+        let action = "s3:ListAllMyBuckets";
+        Self { action, on: None }
     }
 
     pub(crate) fn list(bucket: &str) -> Self {
-        Self {
-            action: "s3:ListBucket",
-            bucket: Some(bucket.to_owned()),
-        }
+        Self::on("s3:ListBucket", bucket.to_owned())
     }
 
     pub(crate) fn get(bucket: &str) -> Self {
-        Self {
-            action: "s3:GetObject",
-            bucket: Some(bucket.to_owned()),
-        }
+        Self::on("s3:GetObject", bucket.to_owned())
     }
+
+    /// Reading what lies under a path.
+    pub(crate) fn get_under(path: &BucketPath) -> Self {
+        Self::on("s3:GetObject", everything_under(path))
+    }
+
+    /// Reading the tags of what lies under a path.
+    pub(crate) fn tags_under(path: &BucketPath) -> Self {
+        Self::on("s3:GetObjectTagging", everything_under(path))
+    }
+
+    pub(crate) fn assume_role(arn: &str) -> Self {
+        Self::on("sts:AssumeRole", arn.to_owned())
+    }
+
+    pub(crate) fn caller_identity() -> Self {
+        let action = "sts:GetCallerIdentity";
+        Self { action, on: None }
+    }
+
+    /// Decrypting an object, given as `bucket/key`.
+    pub(crate) fn decrypt(object: &str) -> Self {
+        Self::on("kms:Decrypt", format!("the key of {object}"))
+    }
+
+    fn on(action: &'static str, on: String) -> Self {
+        let on = Some(on);
+        Self { action, on }
+    }
+}
+
+fn everything_under(path: &BucketPath) -> String {
+    let path = path.to_string();
+    format!("{}/*", path.strip_suffix('/').unwrap_or(&path))
 }
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.action)?;
-        self.bucket
-            .as_ref()
-            .map_or(Ok(()), |bucket| write!(f, " on {bucket}"))
+        self.on.as_ref().map_or(Ok(()), |on| write!(f, " on {on}"))
     }
 }
 
@@ -56,8 +84,14 @@ impl fmt::Display for Call {
 pub(crate) struct Fault {
     pub(crate) code: ErrorCode,
     pub(crate) retry: Retry,
+    /// What happened: the rest of a sentence that begins with the call.
     pub(crate) words: String,
-    cause: Option<EgressError>,
+    /// What a person can do: whole sentences, or none where the words say it.
+    pub(crate) remedy: String,
+    /// What the store's message gave away.
+    pub(crate) hint: Option<Hint>,
+    /// Why there was no answer, if there was none.
+    pub(crate) silence: Option<EgressError>,
 }
 
 impl Fault {
@@ -66,7 +100,9 @@ impl Fault {
             code,
             retry: retry(code, None),
             words: words.into(),
-            cause: None,
+            remedy: code.remedy().to_owned(),
+            hint: None,
+            silence: None,
         }
     }
 
@@ -75,22 +111,45 @@ impl Fault {
         Self { retry, ..self }
     }
 
-    /// The same, in words that say more.
+    /// The same in other words, and with the code's own remedy.
     pub(crate) fn worded(self, words: String) -> Self {
-        Self { words, ..self }
+        let remedy = self.code.remedy().to_owned();
+        Self {
+            words,
+            remedy,
+            ..self
+        }
+    }
+
+    /// The same, with a remedy that fits better than the code's own.
+    pub(crate) fn remedied(self, remedy: impl Into<String>) -> Self {
+        let remedy = remedy.into();
+        Self { remedy, ..self }
+    }
+
+    /// What happened and what to do, as sentences.
+    pub(crate) fn advice(&self) -> String {
+        let mut words = self.words.chars();
+        let first: String = words
+            .next()
+            .into_iter()
+            .flat_map(char::to_uppercase)
+            .collect();
+        let sentence = format!("{first}{}. {}", words.as_str(), self.remedy);
+        sentence.trim_end().to_owned()
     }
 
     /// The error of a call.
     pub(crate) fn during(self, call: &Call) -> ProviderError {
-        let message = format!("{call}: {}", self.words);
+        let message = format!("{call}: {}. {}", self.words, self.remedy);
         let error = ProviderError {
             code: self.code,
             retry: self.retry,
-            message,
+            message: message.trim_end().to_owned(),
             source: None,
         };
-        match self.cause {
-            Some(cause) => error.caused_by(cause),
+        match self.silence {
+            Some(silence) => error.caused_by(silence),
             None => error,
         }
     }
@@ -99,7 +158,7 @@ impl Fault {
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Egress(error) => of_egress(error),
+            Failure::Egress(error) => of_silence(error),
             Failure::Refused(refused) => of_refusal(&refused),
             Failure::Unreadable { html: true } => Self::new(
                 ErrorCode::ProtocolUnexpectedResponse,
@@ -119,7 +178,7 @@ impl From<Failure> for Fault {
     }
 }
 
-fn of_egress(error: EgressError) -> Fault {
+fn of_silence(error: EgressError) -> Fault {
     let code = match &error {
         EgressError::Refused(_) => ErrorCode::EgressRefused,
         EgressError::Dns { .. } => ErrorCode::NetworkDns,
@@ -129,6 +188,21 @@ fn of_egress(error: EgressError) -> Fault {
         }
         EgressError::Tls { .. } => ErrorCode::NetworkTls,
         EgressError::Request { .. } => ErrorCode::Internal,
+    };
+    let fault = Fault::new(code, error.to_string());
+    let fault = match &error {
+        // The guard's words say what to do.
+        EgressError::Refused(_) => fault.remedied(""),
+        EgressError::Tls { reason, .. } => fault.remedied(tls_remedy(*reason)),
+        EgressError::ConnectTimeout { .. } => fault.remedied(
+            "Check that the host and port of provider_config.endpoint_url are right and not behind a firewall, and, if \
+             the port speaks plain HTTP, that the address starts with http://.",
+        ),
+        EgressError::Broken { .. } => fault.remedied(
+            "Check that the host and port of provider_config.endpoint_url are those of an S3 server, and, if the port \
+             speaks TLS, that the address starts with https://.",
+        ),
+        _ => fault,
     };
     let passes = matches!(
         &error,
@@ -140,168 +214,67 @@ fn of_egress(error: EgressError) -> Fault {
     let retry = if passes {
         Retry::Later { after: None }
     } else {
-        retry(code, None)
+        fault.retry
     };
     Fault {
-        code,
-        retry,
-        words: error.to_string(),
-        cause: Some(error),
+        silence: Some(error),
+        ..fault.retried(retry)
+    }
+}
+
+fn tls_remedy(reason: TlsReason) -> &'static str {
+    match reason {
+        TlsReason::Expired => "Renew the server's certificate.",
+        TlsReason::NotYetValid => {
+            "Check the clocks of the server and of the machine that runs Wharf, or wait until the certificate is valid."
+        }
+        TlsReason::UnknownIssuer => {
+            "The certificate is self-signed, from a private authority, or shown without its intermediate certificates. \
+             Have the server show the whole chain of a public authority; only for an address that an operator opened \
+             may provider_config.verify_ssl be false."
+        }
+        TlsReason::NameMismatch => {
+            "Set provider_config.endpoint_url to the name that the certificate is for, or add this name to the \
+             certificate."
+        }
+        TlsReason::Revoked | TlsReason::Certificate => {
+            "Have the server show a valid certificate of a public authority."
+        }
+        TlsReason::NotTls => {
+            "Set provider_config.endpoint_url to the port that speaks TLS, or to http:// if plain HTTP is meant and an \
+             operator opened the address."
+        }
+        TlsReason::Incompatible => {
+            "Have the server offer TLS 1.2 or 1.3 with a cipher in use today."
+        }
+        TlsReason::Closed | TlsReason::Declined | TlsReason::Other => {
+            "Check that the host and port of provider_config.endpoint_url are those of an S3 server that speaks TLS, and \
+             that nothing between breaks into it."
+        }
     }
 }
 
 fn of_refusal(refused: &Refused) -> Fault {
-    let known = refused
-        .code
-        .as_deref()
-        .and_then(|code| of_code(code, refused.hint));
-    let (code, words) = match known {
-        Some(known) => known,
-        None if refused.status == 301 && refused.region.is_some() => WRONG_REGION,
-        None => of_status(refused.status),
-    };
-    let words = match (&refused.region, code) {
-        (Some(region), ErrorCode::ConfigWrongRegion) => {
-            format!("the bucket lies in {region}: set provider_config.region to it")
-        }
-        _ => words.to_owned(),
-    };
+    let Meaning { code, says, remedy } = table::meaning(refused);
+    let mut fault = Fault::new(code, says);
+    if let Some(remedy) = remedy {
+        fault = fault.remedied(remedy);
+    }
+    if let (ErrorCode::ConfigWrongRegion, Some(region)) = (code, &refused.region) {
+        fault.words = format!("the bucket lies in {region}");
+        fault.remedy = format!(
+            "Set provider_config.region to {region} and, if provider_config.endpoint_url names a region, that one, too."
+        );
+    }
     Fault {
-        code,
-        retry: retry(code, refused.retry_after),
-        words,
-        cause: None,
+        hint: refused.hint,
+        ..fault.retried(retry(code, refused.retry_after))
     }
 }
 
-const WRONG_REGION: (ErrorCode, &str) = (
-    ErrorCode::ConfigWrongRegion,
-    "the bucket lies in another region",
-);
-const RATE_LIMITED: (ErrorCode, &str) = (
-    ErrorCode::QuotaRateLimited,
-    "the store asks for fewer requests",
-);
-const UNAVAILABLE: (ErrorCode, &str) = (ErrorCode::ProviderUnavailable, "the store has an outage");
-const NOT_SPOKEN: (ErrorCode, &str) = (
-    ErrorCode::ConfigEndpointInvalid,
-    "the endpoint does not offer this part of the S3 protocol",
-);
-
-/// What a machine code means.
-fn of_code(code: &str, hint: Option<Hint>) -> Option<(ErrorCode, &'static str)> {
-    use ErrorCode as E;
-    Some(match code {
-        "InvalidAccessKeyId" => (
-            E::AuthInvalidCredentials,
-            "the store does not know the access key id",
-        ),
-        "SignatureDoesNotMatch" => (
-            E::AuthInvalidCredentials,
-            "the signature does not match: the secret access key is wrong, or a proxy changes host or region",
-        ),
-        "InvalidToken" | "InvalidSecurity" => (
-            E::AuthInvalidCredentials,
-            "the store does not accept the session token",
-        ),
-        "ExpiredToken" | "TokenRefreshRequired" => {
-            (E::AuthExpired, "the session token is past its end")
-        }
-        "RequestTimeTooSkewed" | "RequestExpired" => {
-            (E::AuthClockSkew, "the store's clock and ours disagree")
-        }
-        "AllAccessDisabled" | "AccountProblem" | "NotSignedUp" => (
-            E::AuthAccountDisabled,
-            "the account cannot be used at the store",
-        ),
-        "AccessDenied" => match hint {
-            Some(Hint::ExplicitDeny) => (
-                E::PermPolicyBlocked,
-                "a policy of the bucket or organization denies it",
-            ),
-            Some(Hint::CapExceeded) => (E::QuotaExhausted, "a cap of the account is used up"),
-            Some(Hint::Encryption) => (
-                E::PermDenied,
-                "the object's encryption key may not be used: grant kms:Decrypt",
-            ),
-            None => (E::PermDenied, "the access key may not do this"),
-        },
-        "AccessPointAccessDenied" => (E::PermDenied, "the access key may not do this"),
-        "InvalidPayer" => (
-            E::PermDenied,
-            "requests to this bucket are at the requester's expense, which Wharf does not accept",
-        ),
-        "NoSuchBucket" => (E::ResourceNotFound, "there is no such bucket"),
-        "InvalidBucketName" => (
-            E::ConfigInvalid,
-            "the store does not accept the bucket's name",
-        ),
-        "NoSuchKey" | "NoSuchVersion" => (E::ResourceNotFound, "the object is gone"),
-        "PermanentRedirect"
-        | "TemporaryRedirect"
-        | "AuthorizationHeaderMalformed"
-        | "IllegalLocationConstraintException"
-        | "InvalidRegion" => WRONG_REGION,
-        "InvalidObjectState" => (E::ResourceArchived, "the object is in an archive class"),
-        "PreconditionFailed" | "InvalidRange" => (
-            E::ResourceChanged,
-            "the object has changed since it was listed",
-        ),
-        "SlowDown"
-        | "SlowDownRead"
-        | "SlowDownWrite"
-        | "RequestLimitExceeded"
-        | "BandwidthLimitExceeded"
-        | "TooManyRequests"
-        | "TooManyRequestsException" => RATE_LIMITED,
-        throttled
-            if throttled.starts_with("Throttling") || throttled.starts_with("RequestThrottled") =>
-        {
-            RATE_LIMITED
-        }
-        "ServiceUnavailable" | "InternalError" | "OperationAborted" => UNAVAILABLE,
-        "RequestTimeout" => (E::NetworkTimeout, "the request took too long to arrive"),
-        "NotImplemented" | "MethodNotAllowed" => NOT_SPOKEN,
-        "InvalidRequest" if hint == Some(Hint::Encryption) => (
-            E::PermDenied,
-            "the object is encrypted with a key that only its owner has",
-        ),
-        "UserSuspended" => (E::QuotaExhausted, "a cap of the account is used up"),
-        kms if kms.starts_with("KMS.") => (
-            E::PermDenied,
-            "the object's encryption key cannot be used: it is disabled, deleted or not granted (kms:Decrypt)",
-        ),
-        _ => return None,
-    })
-}
-
-/// What a status means when the code is unknown or missing.
-fn of_status(status: u16) -> (ErrorCode, &'static str) {
-    use ErrorCode as E;
-    match status {
-        300..=399 => (
-            E::ConfigEndpointInvalid,
-            "the endpoint points elsewhere, which is not followed",
-        ),
-        401 => (
-            E::AuthInvalidCredentials,
-            "the store does not accept the credentials",
-        ),
-        403 => (E::PermDenied, "the store forbids it"),
-        404 | 410 => (E::ResourceNotFound, "the store finds nothing there"),
-        405 | 501 => NOT_SPOKEN,
-        408 | 504 => (
-            E::NetworkTimeout,
-            "the store, or what stands before it, took too long",
-        ),
-        409 | 412 | 416 => (
-            E::ResourceChanged,
-            "the object has changed since it was listed",
-        ),
-        429 | 509 => RATE_LIMITED,
-        500.. => UNAVAILABLE,
-        _ => (E::ConfigInvalid, "the store does not accept the request"),
-    }
+/// Whether the code is one of the protocol's, so that what it means is not merely read off the status.
+pub(crate) fn is_known(code: &str) -> bool {
+    table::row(code, None).is_some()
 }
 
 fn retry(code: ErrorCode, after: Option<Duration>) -> Retry {
@@ -352,11 +325,9 @@ mod tests {
             ("InvalidToken", 400, E::AuthInvalidCredentials),
             ("ExpiredToken TokenRefreshRequired", 400, E::AuthExpired),
             ("RequestTimeTooSkewed RequestExpired", 403, E::AuthClockSkew),
-            (
-                "AccessDenied AccessPointAccessDenied InvalidPayer",
-                403,
-                E::PermDenied,
-            ),
+            ("AccessDenied AccessPointAccessDenied", 403, E::PermDenied),
+            ("InvalidPayer", 403, E::ObjectRequesterPays),
+            ("UserProjectMissing", 400, E::ObjectRequesterPays),
             (
                 "AllAccessDisabled AccountProblem NotSignedUp",
                 403,
@@ -409,16 +380,30 @@ mod tests {
 
     #[test]
     fn a_message_refines_a_denial() {
+        use ErrorCode as E;
         for (code, hint, meaning) in [
             (
                 "AccessDenied",
-                Hint::ExplicitDeny,
-                ErrorCode::PermPolicyBlocked,
+                Hint::OrganizationPolicy,
+                E::PermPolicyBlocked,
             ),
-            ("AccessDenied", Hint::CapExceeded, ErrorCode::QuotaExhausted),
-            ("AccessDenied", Hint::Encryption, ErrorCode::PermDenied),
-            ("InvalidRequest", Hint::Encryption, ErrorCode::PermDenied),
-            ("NoSuchKey", Hint::Encryption, ErrorCode::ResourceNotFound),
+            ("AccessDenied", Hint::EndpointPolicy, E::PermPolicyBlocked),
+            ("AccessDenied", Hint::Boundary, E::PermPolicyBlocked),
+            ("AccessDenied", Hint::BucketPolicy, E::PermPolicyBlocked),
+            ("AccessDenied", Hint::BucketGrantsNothing, E::PermDenied),
+            ("AccessDenied", Hint::OwnDeny, E::PermDenied),
+            ("AccessDenied", Hint::CapExceeded, E::QuotaExhausted),
+            ("AccessDenied", Hint::EncryptionKey, E::PermDenied),
+            ("AccessDenied", Hint::RequesterPays, E::ObjectRequesterPays),
+            ("AccessDenied", Hint::MalformedKey, E::PermDenied),
+            ("InvalidRequest", Hint::CustomerKey, E::ObjectCustomerKey),
+            ("InvalidArgument", Hint::PlainHttp, E::ConfigInvalid),
+            (
+                "AuthorizationHeaderMalformed",
+                Hint::MalformedKey,
+                E::AuthInvalidCredentials,
+            ),
+            ("NoSuchKey", Hint::EncryptionKey, E::ResourceNotFound),
         ] {
             let refused = Refused {
                 hint: Some(hint),
@@ -468,7 +453,8 @@ mod tests {
             ..refusal(301, Some("PermanentRedirect"))
         };
         let error = Fault::from(Failure::Refused(refused)).during(&Call::list("media"));
-        let text = "s3:ListBucket on media: the bucket lies in eu-central-1: set provider_config.region to it";
+        let text = "s3:ListBucket on media: the bucket lies in eu-central-1. Set provider_config.region to eu-central-1 \
+                    and, if provider_config.endpoint_url names a region, that one, too.";
         assert_eq!(error.message, text);
         let bare = Refused {
             region: Region::parse("eu-central-1"),
@@ -549,6 +535,55 @@ mod tests {
                 (code, retry, &error.to_string())
             );
             assert!(fault.during(&Call::list_buckets()).source.is_some());
+        }
+    }
+
+    #[test]
+    fn every_reason_against_tls_has_its_own_remedy() {
+        for (reason, word) in [
+            (TlsReason::Expired, "Renew"),
+            (TlsReason::NotYetValid, "clocks"),
+            (TlsReason::UnknownIssuer, "verify_ssl"),
+            (
+                TlsReason::NameMismatch,
+                "the name that the certificate is for",
+            ),
+            (TlsReason::Revoked, "valid certificate"),
+            (TlsReason::NotTls, "http://"),
+            (TlsReason::Incompatible, "TLS 1.2"),
+            (TlsReason::Closed, "host and port"),
+        ] {
+            let target = "h:1".to_owned();
+            let fault = Fault::from(Failure::Egress(EgressError::Tls { target, reason }));
+            let advice = fault.advice();
+            assert!(
+                advice.starts_with("No TLS with h:1: ") && advice.contains(word),
+                "{advice}"
+            );
+        }
+    }
+
+    #[test]
+    fn calls_name_the_action_and_what_it_is_on() {
+        let path = |text| BucketPath::parse(text, "source_path").unwrap();
+        for (call, text) in [
+            (Call::list_buckets(), "s3:ListAllMyBuckets"),
+            (Call::list("media"), "s3:ListBucket on media"),
+            (Call::get_under(&path("media")), "s3:GetObject on media/*"),
+            (
+                Call::get_under(&path("media/photos/")),
+                "s3:GetObject on media/photos/*",
+            ),
+            (
+                Call::tags_under(&path("media/photos")),
+                "s3:GetObjectTagging on media/photos/*",
+            ),
+            (
+                Call::decrypt("media/photos/a"),
+                "kms:Decrypt on the key of media/photos/a",
+            ),
+        ] {
+            assert_eq!(call.to_string(), text);
         }
     }
 }

@@ -12,6 +12,7 @@ mod download;
 mod error;
 mod factory;
 mod listing;
+mod profile;
 mod provider;
 mod roles;
 mod setup;

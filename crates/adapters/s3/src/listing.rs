@@ -3,27 +3,24 @@
 //! Left out of the entries, because they are no files: empty objects whose keys end in `/` or `_$folder$`, with which
 //! tools mark folders; and what shares the beginning of the source path's prefix, but does not lie in that folder.
 
+mod key;
+mod position;
+
 use std::borrow::Cow;
 
 use chrono::SecondsFormat;
-use percent_encoding::percent_decode_str;
-use sha2::{Digest, Sha256};
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::BucketPath;
 use wharf_domain::sync::Cursor;
 use wharf_ports::{ListingPage, ProviderError, Retry};
 
+use self::key::Key;
+pub(crate) use self::key::LONGEST_KEY;
 use crate::error::{Call, Fault};
-use crate::wire::{Failure, Listed, Page, PageRequest, Wire};
+use crate::wire::{Failure, Listed, Page, PageRequest, Position, Wire};
 
 const MOST_KEYS: u32 = 1000;
-
-/// How many bytes a key has at most. Nobody can have put an object under a longer one.
-pub(crate) const LONGEST_KEY: usize = 1024;
-
-/// How much of a longer key is told.
-const TOLD_OF_KEY: usize = 200;
 
 /// How many bytes an `ETag` may have to be believed.
 const LONGEST_TAG: usize = 1024;
@@ -33,6 +30,9 @@ const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// Classes whose objects have to be restored before they can be read.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+
+/// What stands for a character that cannot be written.
+const REPLACEMENT: char = '\u{fffd}';
 
 /// One page, from the start or from a cursor.
 pub(crate) async fn list(
@@ -47,65 +47,113 @@ pub(crate) async fn list(
             "the source path does not start with a bucket",
         )
     })?;
-    let call = Call::list(path.bucket());
-    let limit = limit.clamp(1, MOST_KEYS);
-    let token = cursor.map(|cursor| cursor.0.as_str());
-    if token.is_some_and(|token| token.len() > LONGEST_TOKEN) {
-        return Err(forgotten().during(&call));
-    }
-    let page = page(wire, &path, token, limit)
-        .await
-        .map_err(|failure| fault(failure, token).during(&call))?;
-    read(page, &path, token, limit).map_err(|fault| fault.during(&call))
+    let listed = list_under(wire, &path, cursor, limit).await;
+    listed.map_err(|fault| fault.during(&Call::list(path.bucket())))
 }
 
+/// The same for a path that was read, with what went wrong not yet told.
+pub(crate) async fn list_under(
+    wire: &Wire,
+    path: &BucketPath,
+    cursor: Option<&Cursor>,
+    limit: u32,
+) -> Result<ListingPage, Fault> {
+    let limit = limit.clamp(1, MOST_KEYS);
+    let position = match cursor {
+        None => Position::Start,
+        Some(cursor) => position::read(cursor).ok_or_else(forgotten)?,
+    };
+    let begun = position != Position::Start;
+    let (page, position) = page(wire, path, position, limit)
+        .await
+        .map_err(|failure| fault(failure, begun))?;
+    read(page, path, &position, limit)
+}
+
+/// A page, and the position that it was asked at.
+///
+/// Some stores only know the older version of the protocol. They refuse the newer one, or answer it as if they had been
+/// asked in theirs: cut off, without a token, and without anything that only the newer version has. Then the page is asked
+/// for in the older version, and if the answer is plainly of that version, the listing goes on in it. An answer that is of
+/// neither is left as it came.
 async fn page(
     wire: &Wire,
     path: &BucketPath,
-    token: Option<&str>,
+    position: Position,
     limit: u32,
-) -> Result<Page, Failure> {
+) -> Result<(Page, Position), Failure> {
     let request = PageRequest {
         bucket: path.bucket(),
         prefix: path.list_prefix(),
-        token,
+        position: &position,
         limit: i32::try_from(limit).unwrap_or(i32::MAX),
         url_encoded: false,
     };
-    match wire.list(&request).await {
-        // XML cannot carry every key. Not all stores know the encoding that can, so it is the second choice.
-        Err(Failure::Unreadable { html: false }) => {
-            wire.list(&PageRequest {
-                url_encoded: true,
+    let answer = readable(wire, &request).await;
+    if position == Position::Start && may_be_older(&answer) {
+        let start = Position::Marker(String::new());
+        let older = readable(
+            wire,
+            &PageRequest {
+                position: &start,
                 ..request
-            })
-            .await
+            },
+        )
+        .await?;
+        if older.of_asked_version {
+            return Ok((older, start));
         }
+    }
+    answer.map(|page| (page, position))
+}
+
+fn may_be_older(answer: &Result<Page, Failure>) -> bool {
+    match answer {
+        Ok(page) => page.truncated == Some(true) && !page.of_asked_version,
+        Err(Failure::Refused(refused)) => {
+            refused.status == 501
+                || matches!(
+                    refused.code.as_deref(),
+                    Some("NotImplemented" | "InvalidArgument")
+                )
+        }
+        Err(_) => false,
+    }
+}
+
+/// A page with its keys as they are.
+async fn readable(wire: &Wire, request: &PageRequest<'_>) -> Result<Page, Failure> {
+    let answer = wire.list(request).await;
+    if !wire.knows_url_encoding() {
+        return answer;
+    }
+    let encoded = PageRequest {
+        url_encoded: true,
+        ..*request
+    };
+    match answer {
+        // XML cannot carry every key. Not all stores know the encoding that can, so it is the second choice.
+        Err(Failure::Unreadable { html: false }) => wire.list(&encoded).await,
         // Some stores put U+FFFD where XML cannot carry a character. An object really named so is listed rightly both ways.
         Ok(page)
             if page
                 .objects
                 .iter()
-                .any(|object| object.key.contains('\u{fffd}')) =>
+                .any(|object| object.key.contains(REPLACEMENT)) =>
         {
-            let encoded = wire
-                .list(&PageRequest {
-                    url_encoded: true,
-                    ..request
-                })
-                .await?;
+            let encoded = wire.list(&encoded).await?;
             Ok(if encoded.url_encoded { encoded } else { page })
         }
         answer => answer,
     }
 }
 
-/// What a failure means, given that a token was sent or not.
-fn fault(failure: Failure, token: Option<&str>) -> Fault {
+/// What a failure means, given where the page was to begin.
+fn fault(failure: Failure, begun: bool) -> Fault {
     let bad_request = matches!(&failure, Failure::Refused(refused) if refused.status == 400);
     let fault = Fault::from(failure);
-    // Without a token the same request is accepted, so the token it is.
-    if token.is_some() && bad_request && fault.code == ErrorCode::ConfigInvalid {
+    // From the start the same request is accepted, so the token it is.
+    if begun && bad_request && fault.code == ErrorCode::ConfigInvalid {
         return forgotten();
     }
     fault
@@ -119,93 +167,86 @@ fn forgotten() -> Fault {
 fn read(
     page: Page,
     path: &BucketPath,
-    token: Option<&str>,
+    position: &Position,
     limit: u32,
 ) -> Result<ListingPage, Fault> {
-    let untrusted = |words: &str| Err(Fault::new(ErrorCode::ProtocolUnexpectedResponse, words));
-    let next = match (page.truncated, page.next.filter(|next| !next.is_empty())) {
-        (Some(false), _) => None,
-        (_, Some(next)) if Some(next.as_str()) == token => {
-            return untrusted("the listing repeats itself: the page names itself as the next one");
-        }
-        (_, Some(next)) if next.len() > LONGEST_TOKEN => {
-            return untrusted("the token for the next page is too long to be asked with");
-        }
-        (_, Some(next)) => Some(Cursor(next)),
-        (Some(true), None) => {
-            return untrusted("the listing is cut short: more follows, but no token to ask for it");
-        }
-        (None, None) => return untrusted("the listing does not say whether more follows"),
-    };
+    let next = next(&page, position)?;
     if page.objects.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
-        return untrusted("the page holds more objects than were asked for");
+        return Err(untrusted("the page holds more objects than were asked for"));
     }
     let mut entries = Vec::with_capacity(page.objects.len());
     for object in page.objects {
         let key = Key::read(&object.key, page.url_encoded);
         if key.text.is_empty() {
-            return untrusted("the listing holds an object without a key");
+            return Err(untrusted("the listing holds an object without a key"));
         }
         if path.matches(&key.text) && !marks_folder(&key.text, object.size) {
             entries.push(entry(path, &key, &object));
         }
     }
-    Ok(ListingPage { entries, next })
+    Ok(ListingPage {
+        entries,
+        next: next.map(position::write),
+    })
 }
 
-const TOO_LONG: &str = "key_too_long";
-
-struct Key<'a> {
-    text: Cow<'a, str>,
-    /// Why the key cannot stand in a request or a database.
-    unusable: Option<&'static str>,
+/// Where the listing goes on; nowhere only if the store says that this was all.
+fn next(page: &Page, position: &Position) -> Result<Option<Position>, Fault> {
+    if page.truncated == Some(false) {
+        return Ok(None);
+    }
+    let told = page.next.as_deref().filter(|next| !next.is_empty());
+    let next = match position {
+        Position::Start | Position::Token(_) => told.map(|token| Position::Token(token.to_owned())),
+        // That more follows must be said; a marker stands with it, or can be made.
+        Position::Marker(_) if page.truncated.is_none() => None,
+        Position::Marker(_) => marker(page, told)?.map(Position::Marker),
+    };
+    let text = match &next {
+        Some(next) if next == position => {
+            let words = "the listing repeats itself: the page names itself as the next one";
+            return Err(untrusted(words));
+        }
+        Some(Position::Token(text) | Position::Marker(text)) => text,
+        _ if page.truncated.is_none() => {
+            return Err(untrusted("the listing does not say whether more follows"));
+        }
+        _ => {
+            let words = "the listing is cut short: more follows, but no token to ask for it";
+            return Err(untrusted(words));
+        }
+    };
+    if text.len() > LONGEST_TOKEN {
+        let words = "the token for the next page is too long to be asked with";
+        return Err(untrusted(words));
+    }
+    Ok(next)
 }
 
-impl<'a> Key<'a> {
-    fn read(written: &'a str, url_encoded: bool) -> Self {
-        if !url_encoded {
-            return Self::of(Cow::Borrowed(written));
-        }
-        // The encoding of forms, in which a plus is a space.
-        let spaced = written.replace('+', " ");
-        let bytes: Vec<u8> = percent_decode_str(&spaced).collect();
-        let too_long = bytes.len() > LONGEST_KEY;
-        match String::from_utf8(bytes) {
-            Ok(key) => Self::of(Cow::Owned(key)),
-            Err(error) => {
-                let text = String::from_utf8_lossy(error.as_bytes()).replace('\0', "\u{2400}");
-                Self {
-                    text: text.into(),
-                    unusable: Some(if too_long { TOO_LONG } else { "key_not_utf8" }),
-                }
-            }
-        }
+/// The key after which the older version of the protocol goes on: the one that the store names, or else the last one of
+/// the page, which only leaves nothing out if the page is in order. A key that XML could not carry is not known well enough.
+fn marker(page: &Page, told: Option<&str>) -> Result<Option<String>, Fault> {
+    let exact = |written: &str| {
+        let exact = page.url_encoded || !written.contains(REPLACEMENT);
+        exact.then(|| key::decoded(written, page.url_encoded))?
+    };
+    if let Some(marker) = told.and_then(exact) {
+        return Ok(Some(marker));
     }
+    let keys: Vec<String> = page
+        .objects
+        .iter()
+        .filter_map(|object| exact(&object.key))
+        .collect();
+    if !keys.is_sorted() && !keys.is_sorted_by_key(|key| key.encode_utf16().collect::<Vec<_>>()) {
+        let words = "the page is not in order, and does not say after which key to go on";
+        return Err(untrusted(words));
+    }
+    Ok(keys.into_iter().next_back())
+}
 
-    fn of(text: Cow<'a, str>) -> Self {
-        let too_long = text.len() > LONGEST_KEY;
-        if text.contains('\0') {
-            // What is there must be told of, but NUL can be stored nowhere: its picture stands in for it.
-            return Self {
-                text: text.replace('\0', "\u{2400}").into(),
-                unusable: Some(if too_long { TOO_LONG } else { "key_with_nul" }),
-            };
-        }
-        Self {
-            text,
-            unusable: too_long.then_some(TOO_LONG),
-        }
-    }
-
-    /// What the key is called in the catalogue: itself, or its beginning and a hash of the whole.
-    fn name(&self) -> Cow<'_, str> {
-        if self.text.len() <= LONGEST_KEY {
-            return Cow::Borrowed(&self.text);
-        }
-        let told = &self.text[..self.text.floor_char_boundary(TOLD_OF_KEY)];
-        let hash = hex::encode(Sha256::digest(self.text.as_bytes()));
-        format!("{told}\u{2026}{hash}").into()
-    }
+fn untrusted(words: &str) -> Fault {
+    Fault::new(ErrorCode::ProtocolUnexpectedResponse, words)
 }
 
 fn marks_folder(key: &str, size: Option<u64>) -> bool {
@@ -218,7 +259,8 @@ fn entry(path: &BucketPath, key: &Key<'_>, object: &Listed) -> Entry {
         .storage_class
         .as_deref()
         .is_some_and(|class| ARCHIVES.contains(&class))
-        && !object.restored;
+        // Where the listing does not tell, reading it will.
+        && object.restored == Some(false);
     Entry {
         path: object_id.clone(),
         object: object_id,
@@ -259,7 +301,10 @@ pub(crate) fn bare_tag(etag: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
+    use crate::wire::Refused;
 
     fn object(key: &str) -> Listed {
         Listed {
@@ -279,10 +324,15 @@ mod tests {
     }
 
     fn read_page(path: &str, page: Page, token: Option<&str>) -> Result<ListingPage, Fault> {
+        let position = token.map_or(Position::Start, |token| Position::Token(token.into()));
+        read_at(path, page, &position)
+    }
+
+    fn read_at(path: &str, page: Page, position: &Position) -> Result<ListingPage, Fault> {
         read(
             page,
             &BucketPath::parse(path, "source_path").unwrap(),
-            token,
+            position,
             10,
         )
     }
@@ -317,6 +367,85 @@ mod tests {
         assert_eq!(next(page(Some(true), Some("")), None), None);
         assert_eq!(next(page(None, None), None), None);
         assert_eq!(next(page(Some(true), Some("t")), Some("t")), None);
+    }
+
+    #[test]
+    fn the_older_version_goes_on_after_the_last_key_unless_the_store_names_another() {
+        let next = |told: Option<&str>, keys: &[&str], url_encoded, marker: &str| {
+            let page = Page {
+                objects: keys.iter().map(|key| object(key)).collect(),
+                url_encoded,
+                truncated: Some(true),
+                next: told.map(Into::into),
+                ..Page::default()
+            };
+            read_at("bkt", page, &Position::Marker(marker.into()))
+                .map(|page| page.next.expect("more follows").0)
+                .map_err(|fault| fault.words)
+        };
+        for (told, keys, url_encoded, expected) in [
+            (None, &["a", "b"][..], false, "marker:b"),
+            (Some(""), &["a", "b"], false, "marker:b"),
+            (Some("c"), &["a", "b"], false, "marker:c"),
+            (Some("c"), &["b", "a"], false, "marker:c"),
+            (Some("c"), &[], false, "marker:c"),
+            (None, &["a+b"], false, "marker:a+b"),
+            (None, &["a%2Bb+%01"], true, "marker:a+b %01"),
+            (Some("c+d"), &["a"], true, "marker:c d"),
+            // What stands for a character that XML cannot carry is none of the key.
+            (None, &["a", "b\u{fffd}"], false, "marker:a"),
+            (Some("b\u{fffd}"), &["a", "b\u{fffd}"], false, "marker:a"),
+            (None, &["a", "b%EF%BF%BD"], true, "marker:b%EF%BF%BD"),
+            (None, &["a", "b%FF"], true, "marker:a"),
+            // In the order of UTF-16, as some stores have it.
+            (None, &["\u{10000}", "\u{ff5e}"], false, "marker:%EF%BD%9E"),
+        ] {
+            let next = next(told, keys, url_encoded, "");
+            assert_eq!(next.as_deref(), Ok(expected), "{told:?} {keys:?}");
+        }
+        for (keys, marker, words) in [
+            (&["a", "c", "b"][..], "", "not in order"),
+            (&[], "", "cut short"),
+            (&["b\u{fffd}"], "", "cut short"),
+            (&["a", "b"], "b", "repeats itself"),
+        ] {
+            let refused = next(None, keys, false, marker).unwrap_err();
+            assert!(refused.contains(words), "{keys:?}: {refused}");
+        }
+        let silent = Page {
+            objects: vec![object("a")],
+            next: Some("a".into()),
+            ..Page::default()
+        };
+        assert!(read_at("bkt", silent, &Position::Marker(String::new())).is_err());
+    }
+
+    #[test]
+    fn only_an_answer_without_a_mark_of_the_newer_version_may_be_of_the_older() {
+        let page = |truncated, of_asked_version| {
+            Ok(Page {
+                truncated,
+                of_asked_version,
+                ..Page::default()
+            })
+        };
+        assert!(may_be_older(&page(Some(true), false)));
+        assert!(!may_be_older(&page(Some(true), true)));
+        assert!(!may_be_older(&page(Some(false), false)));
+        assert!(!may_be_older(&page(None, false)));
+        let refused = |status, code: Option<&str>| {
+            Err(Failure::Refused(Refused {
+                status,
+                code: code.map(Into::into),
+                ..Refused::default()
+            }))
+        };
+        assert!(may_be_older(&refused(501, None)));
+        assert!(may_be_older(&refused(400, Some("NotImplemented"))));
+        assert!(may_be_older(&refused(400, Some("InvalidArgument"))));
+        assert!(!may_be_older(&refused(403, Some("AccessDenied"))));
+        assert!(!may_be_older(&refused(503, Some("SlowDown"))));
+        assert!(!may_be_older(&Err(Failure::Unreadable { html: false })));
     }
 
     #[test]
@@ -385,15 +514,17 @@ mod tests {
     }
 
     #[test]
-    fn archived_objects_are_unreadable_unless_restored() {
+    fn archived_objects_are_unreadable_where_the_store_tells_that_they_are_not_restored() {
+        let archived = Some("resource.archived");
         for (class, restored, unreadable) in [
-            ("STANDARD", false, None),
-            ("GLACIER", false, Some("resource.archived")),
-            ("DEEP_ARCHIVE", false, Some("resource.archived")),
-            ("GLACIER", true, None),
-            ("GLACIER_IR", false, None),
-            ("INTELLIGENT_TIERING", false, None),
-            ("SOME_DAY", false, None),
+            ("STANDARD", Some(false), None),
+            ("GLACIER", Some(false), archived),
+            ("DEEP_ARCHIVE", Some(false), archived),
+            ("GLACIER", Some(true), None),
+            ("GLACIER", None, None),
+            ("GLACIER_IR", Some(false), None),
+            ("INTELLIGENT_TIERING", Some(false), None),
+            ("SOME_DAY", Some(false), None),
         ] {
             let object = Listed {
                 storage_class: Some(class.into()),
@@ -430,6 +561,7 @@ mod tests {
             ("bkt/a\u{fffd}b".to_owned(), Some("key_not_utf8"))
         );
     }
+
     #[test]
     fn a_key_longer_than_any_key_keeps_its_beginning_and_a_hash() {
         let named = |written: &str, url_encoded| {

@@ -1,5 +1,7 @@
 //! One account at a store, behind the port.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use wharf_domain::check::CheckReport;
 use wharf_domain::plan::Entry;
@@ -14,11 +16,12 @@ use crate::{check, download, listing};
 pub(crate) struct Account {
     store: Store,
     access: Access,
-    wire: Wire,
+    wire: Arc<Wire>,
 }
 
 impl Account {
     pub(crate) fn new(store: Store, access: Access, wire: Wire) -> Self {
+        let wire = Arc::new(wire);
         Self {
             store,
             access,
@@ -33,8 +36,8 @@ impl StorageProvider for Account {
         self.store.authority()
     }
 
-    async fn check(&self, _request: CheckRequest<'_>) -> CheckReport {
-        check::report(&self.access, &self.wire).await
+    async fn check(&self, request: CheckRequest<'_>) -> CheckReport {
+        check::report(&self.store, &self.access, &self.wire, request).await
     }
 
     async fn list(

@@ -113,8 +113,15 @@ impl Access {
         }
     }
 
+    /// The role that is assumed, if one is.
+    pub(crate) fn role_arn(&self) -> Option<&str> {
+        match &self.0.way {
+            Way::Key(_) => None,
+            Way::Role(session) => Some(session.role_arn()),
+        }
+    }
+
     /// Whether AWS knows the account's key, which needs no permission.
-    #[expect(dead_code, reason = "the claim of the check report comes with it")]
     pub(crate) async fn caller_identity(&self) -> Result<(), Fault> {
         let sts = Sts::new(&self.0.sts, Signer::of_account(self.clone()));
         match sts.caller_identity().await {

@@ -5,17 +5,13 @@ use std::net::Ipv4Addr;
 use wharf_domain::provider::s3::Region;
 use wharf_domain::provider::{EndpointUrl, ProviderConfig, Scheme};
 
-/// The vendor's own rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
-    S3,
-    Tigris,
-}
+use crate::profile::{self, Profile};
 
 /// A store, as the configuration describes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    pub(crate) profile: Profile,
+    pub(crate) profile: &'static Profile,
+    /// The one that requests are signed for.
     pub(crate) region: Region,
     /// None is AWS, in the region.
     pub(crate) endpoint: Option<EndpointUrl>,
@@ -27,15 +23,25 @@ impl Store {
     /// The store of a configuration, unless that is for another kind of provider.
     pub(crate) fn of(config: &ProviderConfig) -> Option<Self> {
         match config {
-            ProviderConfig::S3(config) => Some(Self {
-                profile: Profile::S3,
-                region: config.region.clone(),
-                endpoint: config.endpoint_url.clone(),
-                tls: config.use_ssl,
-                verified: config.verify_ssl,
-            }),
+            ProviderConfig::S3(config) => {
+                let (profile, region) = match &config.endpoint_url {
+                    None => (&profile::AWS, config.region.clone()),
+                    Some(endpoint) => {
+                        let profile = profile::of_host(endpoint.host());
+                        let region = profile.signing_region(&config.region, endpoint.host());
+                        (profile, region)
+                    }
+                };
+                Some(Self {
+                    profile,
+                    region,
+                    endpoint: config.endpoint_url.clone(),
+                    tls: config.use_ssl,
+                    verified: config.verify_ssl,
+                })
+            }
             ProviderConfig::Tigris(config) => Some(Self {
-                profile: Profile::Tigris,
+                profile: &profile::TIGRIS,
                 region: config.region.clone(),
                 endpoint: Some(config.endpoint_url.clone()),
                 tls: config.endpoint_url.scheme() == Scheme::Https,
@@ -58,19 +64,8 @@ impl Store {
     pub(crate) fn names_bucket_in_path(&self, bucket: &str) -> bool {
         // No certificate covers a host with the dots of a bucket in it.
         let dotted = bucket.contains('.');
-        match (&self.endpoint, self.profile) {
-            (None, _) => dotted,
-            (Some(_), Profile::S3) => true,
-            (Some(endpoint), Profile::Tigris) => dotted || has_no_subdomains(endpoint.host()),
-        }
-    }
-
-    /// Whether AWS itself answers, which knows more than every store does.
-    pub(crate) fn is_aws(&self) -> bool {
-        self.endpoint.as_ref().is_none_or(|endpoint| {
-            let host = endpoint.host();
-            host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
-        })
+        let host = self.endpoint.as_ref().map(EndpointUrl::host);
+        !self.profile.bucket_in_host || dotted || host.is_some_and(has_no_subdomains)
     }
 }
 
@@ -82,7 +77,7 @@ fn has_no_subdomains(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn store(profile: Profile, region: &str, endpoint: Option<&str>) -> Store {
+    fn store(profile: &'static Profile, region: &str, endpoint: Option<&str>) -> Store {
         Store {
             profile,
             region: Region::parse(region).unwrap(),
@@ -107,7 +102,10 @@ mod tests {
             ),
             ("auto", Some("http://[::1]:9000"), "[::1]:9000"),
         ] {
-            assert_eq!(store(Profile::S3, region, endpoint).authority(), authority);
+            assert_eq!(
+                store(&profile::OTHER, region, endpoint).authority(),
+                authority
+            );
         }
     }
 
@@ -116,27 +114,27 @@ mod tests {
         let minio = Some("https://minio.example.com");
         let tigris = Some("https://fly.storage.tigris.dev");
         for (profile, endpoint, bucket, in_path) in [
-            (Profile::S3, None, "media", false),
-            (Profile::S3, None, "media.2024", true),
-            (Profile::S3, minio, "media", true),
-            (Profile::S3, minio, "media.2024", true),
-            (Profile::Tigris, tigris, "media", false),
-            (Profile::Tigris, tigris, "media.2024", true),
+            (&profile::AWS, None, "media", false),
+            (&profile::AWS, None, "media.2024", true),
+            (&profile::OTHER, minio, "media", true),
+            (&profile::OTHER, minio, "media.2024", true),
+            (&profile::TIGRIS, tigris, "media", false),
+            (&profile::TIGRIS, tigris, "media.2024", true),
             (
-                Profile::Tigris,
+                &profile::TIGRIS,
                 Some("http://127.0.0.1:9000"),
                 "media",
                 true,
             ),
-            (Profile::Tigris, Some("http://[::1]:9000"), "media", true),
+            (&profile::TIGRIS, Some("http://[::1]:9000"), "media", true),
             (
-                Profile::Tigris,
+                &profile::TIGRIS,
                 Some("http://localhost:9000"),
                 "media",
                 true,
             ),
             (
-                Profile::Tigris,
+                &profile::TIGRIS,
                 Some("http://t3.localhost:9000"),
                 "media",
                 false,

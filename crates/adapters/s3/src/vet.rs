@@ -69,7 +69,7 @@ mod tests {
     use wharf_domain::provider::s3::Region;
 
     use super::*;
-    use crate::store::Profile;
+    use crate::profile;
 
     fn vetted(
         policy: &Policy,
@@ -78,7 +78,7 @@ mod tests {
         verified: bool,
     ) -> Result<(), (String, String)> {
         let store = Store {
-            profile: Profile::S3,
+            profile: &profile::OTHER,
             region: Region::parse("us-east-1").unwrap(),
             endpoint: endpoint.map(|url| EndpointUrl::parse(url).unwrap()),
             tls,

@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use super::say;
-use crate::config::{Config, Database};
+use crate::config::{BlobsAt, Config, Database};
 
 /// Tells what the settings mean, without starting anything and without any secret.
 pub(crate) fn run(config: &Config) -> Result<()> {
@@ -9,10 +9,14 @@ pub(crate) fn run(config: &Config) -> Result<()> {
         Database::Sqlite(path) => format!("sqlite://{}", path.display()),
         Database::Postgres(_) => "postgres".to_owned(),
     };
+    let blobs = match config.blobs()? {
+        BlobsAt::Folder(root) => root.display().to_string(),
+        BlobsAt::S3(place, _) => place.to_string(),
+    };
     say("the configuration is valid");
     say(&format!("listen      {}", config.listen));
     say(&format!("database    {database}"));
-    say(&format!("blob store  {}", config.blob_root()?.display()));
+    say(&format!("blob store  {blobs}"));
     say(&format!(
         "key ring    {}",
         config.key_ring_place()?.path.display()

@@ -141,18 +141,62 @@ impl fmt::Debug for EndpointUrl {
 
 /// The service's host when `host` is a bucket's own address at a vendor whose hosts are known.
 fn host_without_bucket(host: &str) -> Option<&str> {
-    const VENDORS: [&str; 4] = [
+    // The address of a VPC endpoint rightly starts with a word of its own.
+    if host.contains(".vpce.") {
+        return None;
+    }
+    after_first_label_of_s3(host)
+        .or_else(|| after_bucket_of_spaces(host))
+        .or_else(|| after_bucket_of_r2(host))
+        .or_else(|| after_bucket_of_one_host(host))
+}
+
+/// `{bucket}.s3.{region}.{vendor}`, or `{bucket}.s3-{region}.{vendor}`.
+fn after_first_label_of_s3(host: &str) -> Option<&str> {
+    const VENDORS: [&str; 5] = [
         ".amazonaws.com",
         ".amazonaws.com.cn",
+        ".amazonaws.eu",
         ".wasabisys.com",
         ".backblazeb2.com",
     ];
-    // The address of a VPC endpoint rightly starts with a word of its own.
-    if !VENDORS.iter().any(|vendor| host.ends_with(vendor)) || host.contains(".vpce.") {
+    if !VENDORS.iter().any(|vendor| host.ends_with(vendor)) {
         return None;
     }
     let service = host.find(".s3.").or_else(|| host.find(".s3-"))?;
     Some(&host[service + 1..])
+}
+
+/// `{bucket}.{region}.digitaloceanspaces.com`.
+fn after_bucket_of_spaces(host: &str) -> Option<&str> {
+    let (bucket, region) = host
+        .strip_suffix(".digitaloceanspaces.com")?
+        .rsplit_once('.')?;
+    // Of the content delivery network, which is no endpoint.
+    (region != "cdn").then(|| &host[bucket.len() + 1..])
+}
+
+/// `{bucket}.{account}.r2.cloudflarestorage.com`, with a jurisdiction after the account or without.
+fn after_bucket_of_r2(host: &str) -> Option<&str> {
+    let is_account =
+        |label: &str| label.len() == 32 && label.bytes().all(|b| b.is_ascii_hexdigit());
+    let labels = host.strip_suffix(".r2.cloudflarestorage.com")?;
+    let account = labels.rsplit('.').find(|label| is_account(label))?;
+    let (bucket, _) = labels.rsplit_once(&format!(".{account}"))?;
+    Some(&host[bucket.len() + 1..])
+}
+
+/// `{bucket}.{service}`, where the service has one host for all.
+fn after_bucket_of_one_host(host: &str) -> Option<&str> {
+    const SERVICES: [&str; 3] = [
+        "storage.googleapis.com",
+        "t3.storage.dev",
+        "fly.storage.tigris.dev",
+    ];
+    let service = SERVICES
+        .into_iter()
+        .find(|service| host.strip_suffix(service).is_some_and(|b| b.ends_with('.')))?;
+    Some(&host[host.len() - service.len()..])
 }
 
 #[cfg(test)]
@@ -206,6 +250,24 @@ mod tests {
                 "bucket.vpce-1a2b.s3.us-east-1.vpce.amazonaws.com",
                 443,
             ),
+            (
+                "https://nyc3.digitaloceanspaces.com",
+                "https://nyc3.digitaloceanspaces.com",
+                "nyc3.digitaloceanspaces.com",
+                443,
+            ),
+            (
+                "https://0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com",
+                "https://0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com",
+                "0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com",
+                443,
+            ),
+            (
+                "https://fly.storage.tigris.dev",
+                "https://fly.storage.tigris.dev",
+                "fly.storage.tigris.dev",
+                443,
+            ),
         ] {
             let endpoint =
                 EndpointUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -257,6 +319,22 @@ mod tests {
             (
                 "https://photos.s3.us-west-000.backblazeb2.com",
                 "write https://s3.us-west-000.backblazeb2.com;",
+            ),
+            (
+                "https://photos.2024.nyc3.digitaloceanspaces.com",
+                "write https://nyc3.digitaloceanspaces.com;",
+            ),
+            (
+                "https://photos.0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com",
+                "write https://0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com;",
+            ),
+            (
+                "https://photos.storage.googleapis.com",
+                "write https://storage.googleapis.com;",
+            ),
+            (
+                "https://photos.t3.storage.dev",
+                "write https://t3.storage.dev;",
             ),
             ("https://", "with a host"),
             ("https://:9000", "with a host"),

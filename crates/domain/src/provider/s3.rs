@@ -17,7 +17,8 @@ use crate::secret::SecretString;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct S3Config {
-    /// The region that requests are signed for; `us-east-1` by default.
+    /// The region that requests are signed for; `us-east-1` by default, in whose place a vendor that is known by its
+    /// endpoint's host may put its own: `auto`, or the region in the host's name.
     pub region: Region,
     /// Where the store answers; AWS, in the region, when absent.
     pub endpoint_url: Option<EndpointUrl>,
@@ -296,12 +297,17 @@ fn role_arn(text: &str) -> Result<(), &'static str> {
     let sound = || {
         let (partition, rest) = text.strip_prefix("arn:")?.split_once(":iam::")?;
         let (account, role) = rest.split_once(":role/")?;
-        let known = match partition {
-            "aws" | "aws-cn" | "aws-us-gov" | "aws-eusc" => true,
-            other => other
-                .strip_prefix("aws-iso")
-                .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')),
-        };
+        let known = [
+            "aws",
+            "aws-cn",
+            "aws-us-gov",
+            "aws-eusc",
+            "aws-iso",
+            "aws-iso-b",
+            "aws-iso-e",
+            "aws-iso-f",
+        ]
+        .contains(&partition);
         let name = role.rsplit('/').next()?;
         let of_a_path = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b);
         let sound = known
@@ -532,6 +538,7 @@ mod tests {
             "arn:aws:iam::123456789012:role/x/",
             "arn:aws-evil.com/:iam::123456789012:role/x",
             "arn:aws-isoX:iam::123456789012:role/x",
+            "arn:aws-iso-evil-com:iam::123456789012:role/x",
             "arn:aws:iam::123456789012:role/a b",
             "arn:aws:iam::12345678901x:role/x",
             "arn:aws:iam::123456789012:role/x\n",

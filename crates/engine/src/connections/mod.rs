@@ -15,6 +15,7 @@ use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::provider::{CredentialType, Credentials, ProviderConfig};
 use wharf_envelope::{Binding, OpenError};
+use wharf_ports::KeyRingError;
 
 use crate::{Engine, EngineError};
 
@@ -69,6 +70,8 @@ impl Engine {
             .open(&binding, sealed)
             .await
             .map_err(|error| match error {
+                // The organization's key was changed, or belongs to another key ring.
+                OpenError::KeyRing(KeyRingError::Refused) => CredentialsError::Integrity,
                 error @ (OpenError::KeyRing(_) | OpenError::Repository(_)) => {
                     CredentialsError::Engine(error.into())
                 }

@@ -4,3 +4,4 @@
 mod desk;
 mod sealing;
 mod stored_form;
+mod tampering;

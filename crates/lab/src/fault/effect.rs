@@ -7,14 +7,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::response::Parts;
+use http::{HeaderName, HeaderValue, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use s3s::S3ErrorCode;
 
 use super::Action;
-use crate::sts::Refusal;
-use crate::xml;
+use crate::{s3, sts};
 
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 
@@ -22,57 +21,57 @@ const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region")
 const TIME_TO_FLUSH: Duration = Duration::from_millis(25);
 
 impl Action {
-    /// The answer in the provider's place, if the action has one.
-    pub(crate) fn substitute(&self, request_id: &str) -> Option<Response<Body>> {
-        let (status, content_type, body) = if let Some(code) = &self.code {
-            (
-                status_of(code),
-                "application/xml",
-                self.error_document(code, request_id),
-            )
-        } else if let Some(body) = &self.body {
-            (StatusCode::OK, "application/xml", body.clone())
-        } else {
-            (self.status?, "", String::new())
-        };
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.status.unwrap_or(status);
-        if !content_type.is_empty() {
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    /// The answer of a store in the provider's place, if the action has one.
+    pub(crate) fn in_place_of_store(&self, request_id: &str) -> Option<Response<Body>> {
+        match &self.code {
+            Some(code) => {
+                let mut refusal = s3::refusal::Refusal::new(code, self.said());
+                if let Some(region) = &self.region {
+                    refusal = refusal.detail("Region", region);
+                }
+                Some(self.with_own_status(refusal.answer(request_id)))
+            }
+            None => self.in_place(),
         }
+    }
+
+    /// The answer of STS in the provider's place, if the action has one.
+    pub(crate) fn in_place_of_sts(&self, request_id: &str) -> Option<Response<Body>> {
+        match &self.code {
+            Some(code) => {
+                let refusal = sts::Refusal::new(code, self.said());
+                Some(self.with_own_status(refusal.answer(request_id)))
+            }
+            None => self.in_place(),
+        }
+    }
+
+    /// An answer that is no document of any provider.
+    fn in_place(&self) -> Option<Response<Body>> {
+        let Some(body) = &self.body else {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = self.status?;
+            return Some(response);
+        };
+        let mut response = self.with_own_status(Response::new(body.clone()));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         Some(response)
     }
 
-    /// The same where STS is asked: its errors have another document.
-    pub(crate) fn substitute_sts(&self, request_id: &str) -> Option<Response<Body>> {
-        let Some(code) = &self.code else {
-            return self.substitute(request_id);
-        };
-        let refusal = Refusal::new(code, self.said());
-        let mut response = refusal.answer(request_id).map(Body::from);
+    fn with_own_status(&self, response: Response<String>) -> Response<Body> {
+        let mut response = response.map(Body::from);
         if let Some(status) = self.status {
             *response.status_mut() = status;
         }
-        Some(response)
+        response
     }
 
     fn said(&self) -> &str {
         self.message
             .as_deref()
             .unwrap_or("The lab was told to fail here.")
-    }
-
-    fn error_document(&self, code: &str, request_id: &str) -> String {
-        let mut document = xml::Document::open("Error", None);
-        document.element("Code", code);
-        document.element("Message", self.said());
-        if let Some(region) = &self.region {
-            document.element("Region", region);
-        }
-        document.element("RequestId", request_id);
-        document.close()
     }
 
     /// Spoils an answer on its way out.
@@ -94,7 +93,7 @@ impl Action {
                 }
             }
         }
-        if self.truncate_at.is_none() && self.corrupt_byte_at.is_none() {
+        if self.truncate_at.is_none() && self.corrupt_byte_at.is_none() && self.stall_at.is_none() {
             return response;
         }
         self.spoil_body(response).await
@@ -114,15 +113,22 @@ impl Action {
         {
             *byte = !*byte;
         }
+        let promise = |head: &mut Parts| {
+            if let Some(length) = promised {
+                // A stream of unknown length would be sent in chunks and promise nothing.
+                head.headers
+                    .entry(CONTENT_LENGTH)
+                    .or_insert_with(|| HeaderValue::from(length));
+            }
+        };
+        if let Some(stop) = self.stall_at.filter(|stop| *stop < bytes.len()) {
+            promise(&mut head);
+            return Response::from_parts(head, stalling(bytes, stop, self.stall));
+        }
         let Some(cut) = self.truncate_at.filter(|cut| *cut < bytes.len()) else {
             return Response::from_parts(head, Body::from(bytes));
         };
-        if let Some(length) = promised {
-            // A stream of unknown length would be sent in chunks and promise nothing.
-            head.headers
-                .entry(CONTENT_LENGTH)
-                .or_insert_with(|| HeaderValue::from(length));
-        }
+        promise(&mut head);
         bytes.truncate(cut);
         let sent = stream::iter([Ok(Bytes::from(bytes))]);
         let broken = stream::once(async {
@@ -133,8 +139,16 @@ impl Action {
     }
 }
 
-fn status_of(code: &str) -> StatusCode {
-    S3ErrorCode::from_bytes(code.as_bytes())
-        .and_then(|code| code.status_code())
-        .unwrap_or(StatusCode::BAD_REQUEST)
+/// All bytes, with a pause in the middle that may never end.
+fn stalling(mut bytes: Vec<u8>, stop: usize, pause: Option<Duration>) -> Body {
+    let rest = bytes.split_off(stop);
+    let later = stream::once(async move {
+        match pause {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => std::future::pending().await,
+        }
+        Ok(Bytes::from(rest))
+    });
+    let sent = stream::iter([Ok::<_, io::Error>(Bytes::from(bytes))]);
+    Body::from_stream(sent.chain(later))
 }

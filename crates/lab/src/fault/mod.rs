@@ -1,11 +1,12 @@
 //! Fault rules: which requests are treated how. Data only; [`effect`] carries them out.
 
+pub(crate) mod echo;
 pub(crate) mod effect;
 mod wire;
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use crate::operation::Operation;
@@ -36,6 +37,11 @@ pub struct Match {
     pub method: Option<String>,
     /// The operation.
     pub operation: Option<Operation>,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// A header the request has, whatever its value.
+    #[serde(deserialize_with = "wire::header_name")]
+    pub header: Option<HeaderName>,
     /// A part of the percent-decoded path.
     pub path_contains: Option<String>,
     /// A part of the query as sent.
@@ -66,6 +72,23 @@ impl Match {
             method: Some(method.into()),
             ..Self::default()
         }
+    }
+
+    /// Only in this bucket.
+    #[must_use]
+    pub fn bucket(mut self, bucket: impl Into<String>) -> Self {
+        self.bucket = Some(bucket.into());
+        self
+    }
+
+    /// Only with this header.
+    ///
+    /// # Panics
+    /// When the name cannot stand in a header, or has capital letters.
+    #[must_use]
+    pub fn header(mut self, name: &'static str) -> Self {
+        self.header = Some(HeaderName::from_static(name));
+        self
     }
 
     /// Only where the decoded path contains this.
@@ -103,6 +126,14 @@ impl Match {
             && self
                 .operation
                 .is_none_or(|operation| operation == request.operation)
+            && self
+                .bucket
+                .as_ref()
+                .is_none_or(|bucket| request.bucket == Some(bucket.as_str()))
+            && self
+                .header
+                .as_ref()
+                .is_none_or(|name| request.headers.contains_key(name))
             && self
                 .path_contains
                 .as_ref()
@@ -146,10 +177,21 @@ pub struct Action {
     pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
     /// Stops the body after this many bytes, though `Content-Length` promised all.
     pub truncate_at: Option<usize>,
+    /// Stops sending the body after this many bytes and keeps the connection open.
+    pub stall_at: Option<usize>,
+    /// Goes on after a stall of this long; never when not said.
+    #[serde(rename = "stall_ms", deserialize_with = "wire::delay")]
+    pub stall: Option<Duration>,
     /// Flips the bits of the body's byte at this offset.
     pub corrupt_byte_at: Option<usize>,
     /// Spoils a listing.
     pub listing: Option<ListingFault>,
+    /// Spoils the reading of an object.
+    pub object: Option<ObjectFault>,
+    /// Repeats in the answer what the request held: every header as `x-echo-…`, and in an error document
+    /// the headers (with `Authorization` and the session token), the canonical request and the string to
+    /// sign.
+    pub echo: bool,
 }
 
 impl Action {
@@ -220,6 +262,48 @@ impl Action {
         }
     }
 
+    /// Stops sending the body after this many bytes and keeps the connection open.
+    pub fn stall_at(bytes: usize) -> Self {
+        Self {
+            stall_at: Some(bytes),
+            ..Self::default()
+        }
+    }
+
+    /// Spoils the reading of an object.
+    pub fn object(fault: ObjectFault) -> Self {
+        Self {
+            object: Some(fault),
+            ..Self::default()
+        }
+    }
+
+    /// Lets the provider answer and repeats in its answer what the request held.
+    pub fn echo() -> Self {
+        Self::default().echoing()
+    }
+
+    /// And repeats what the request held.
+    #[must_use]
+    pub fn echoing(mut self) -> Self {
+        self.echo = true;
+        self
+    }
+
+    /// Goes on after a stall of this long.
+    #[must_use]
+    pub fn stalling_for(mut self, pause: Duration) -> Self {
+        self.stall = Some(pause);
+        self
+    }
+
+    /// With this message in the error document.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
     /// With this status instead of the code's own.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
@@ -266,7 +350,7 @@ impl Action {
 }
 
 /// What can be wrong with a listing that is otherwise well-formed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListingFault {
     /// Says that more follows, and gives no token to ask for it.
@@ -281,12 +365,37 @@ pub enum ListingFault {
     UnquotedEtag,
     /// Leaves `LastModified` away.
     MissingLastModified,
+    /// Leaves `Size` away.
+    MissingSize,
+    /// Leaves this key away, though it is there.
+    Omits(String),
+    /// Writes control characters of keys as they are, which is no XML, unless asked for `encoding-type=url`.
+    RawControlCharacters,
+    /// Lists keys as they are though asked for `encoding-type=url`, and does not say that it encodes.
+    NoUrlEncoding,
+    /// Knows the first version of listings only and answers that whatever was asked: pages start after
+    /// `marker`, and `NextMarker` is given with a delimiter only.
+    VersionOne,
+}
+
+/// What can be wrong with the reading of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectFault {
+    /// Sends the whole object with 200 whatever range was asked for.
+    RangeIgnored,
+    /// Sends the checksum of the whole object with a part of it.
+    RangeWithWholeChecksum,
+    /// Denies for this many milliseconds after an object was put that it is there.
+    LagMs(u32),
 }
 
 /// What of a request the rules look at.
 pub(crate) struct Sighting<'a> {
     pub(crate) method: &'a str,
     pub(crate) operation: Operation,
+    pub(crate) bucket: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
 }

@@ -11,6 +11,14 @@ pub(super) fn delay<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duratio
     Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
 }
 
+pub(super) fn header_name<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<HeaderName>, D::Error> {
+    Option::<String>::deserialize(from)?
+        .map(|name| HeaderName::try_from(name).map_err(D::Error::custom))
+        .transpose()
+}
+
 pub(super) fn status<'de, D: Deserializer<'de>>(from: D) -> Result<Option<StatusCode>, D::Error> {
     Option::<u16>::deserialize(from)?
         .map(|status| StatusCode::from_u16(status).map_err(D::Error::custom))

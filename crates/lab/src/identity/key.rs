@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::permission::{Because, Denial};
+
 /// An access key the lab accepts.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +16,8 @@ pub struct KeyPair {
     pub(crate) session_token: Option<String>,
     #[serde(default)]
     pub(crate) only_buckets: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) denials: Vec<Denial>,
 }
 
 impl KeyPair {
@@ -24,6 +28,7 @@ impl KeyPair {
             secret_access_key: secret_access_key.into(),
             session_token: None,
             only_buckets: None,
+            denials: Vec::new(),
         }
     }
 
@@ -38,6 +43,25 @@ impl KeyPair {
     #[must_use]
     pub fn only_buckets<B: Into<String>>(mut self, buckets: impl IntoIterator<Item = B>) -> Self {
         self.only_buckets = Some(buckets.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Forbids an action, such as `s3:GetObject`, on a bucket (`media`) or on keys (`media/private/*`).
+    /// A listing is an `s3:ListBucket` on the bucket and on `bucket/prefix`.
+    #[must_use]
+    pub fn deny(self, action: impl Into<String>, resource: impl Into<String>) -> Self {
+        self.deny_because(action, resource, Because::default())
+    }
+
+    /// The same, refused in the words that fit this policy.
+    #[must_use]
+    pub fn deny_because(
+        mut self,
+        action: impl Into<String>,
+        resource: impl Into<String>,
+        because: Because,
+    ) -> Self {
+        self.denials.push(Denial::new(action, resource, because));
         self
     }
 }

@@ -2,6 +2,7 @@
 //! sessions that came of it.
 
 pub(crate) mod key;
+pub(crate) mod permission;
 pub(crate) mod role;
 mod session;
 

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::permission::{Because, Denial};
+
 const DEFAULT_MAX_SESSION_SECONDS: u32 = 3600;
 
 /// A role any key of the lab may assume, on the condition the role sets. Without a condition of either
@@ -20,6 +22,8 @@ pub struct Role {
     pub(crate) max_session_seconds: u32,
     #[serde(default)]
     pub(crate) only_buckets: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) denials: Vec<Denial>,
 }
 
 impl Role {
@@ -32,6 +36,7 @@ impl Role {
             session_seconds: None,
             max_session_seconds: DEFAULT_MAX_SESSION_SECONDS,
             only_buckets: None,
+            denials: Vec::new(),
         }
     }
 
@@ -68,6 +73,25 @@ impl Role {
     #[must_use]
     pub fn only_buckets<B: Into<String>>(mut self, buckets: impl IntoIterator<Item = B>) -> Self {
         self.only_buckets = Some(buckets.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Forbids an action, such as `s3:GetObject`, on a bucket (`media`) or on keys (`media/private/*`).
+    /// A listing is an `s3:ListBucket` on the bucket and on `bucket/prefix`.
+    #[must_use]
+    pub fn deny(self, action: impl Into<String>, resource: impl Into<String>) -> Self {
+        self.deny_because(action, resource, Because::default())
+    }
+
+    /// The same, refused in the words that fit this policy.
+    #[must_use]
+    pub fn deny_because(
+        mut self,
+        action: impl Into<String>,
+        resource: impl Into<String>,
+        because: Because,
+    ) -> Self {
+        self.denials.push(Denial::new(action, resource, because));
         self
     }
 

@@ -38,6 +38,7 @@ impl Session {
         )
         .session_token(format!("IQoJb3JpZ2luX2Vj{}", STANDARD.encode(token)));
         key.only_buckets.clone_from(&role.only_buckets);
+        key.denials.clone_from(&role.denials);
         let seconds = role.session_seconds.unwrap_or(asked.seconds);
         let (account, name) = names(&role.arn);
         Self(Principal {

@@ -1,5 +1,5 @@
-//! Who may do what: keys, session tokens and restrictions to buckets. Signatures themselves are
-//! verified by the protocol crate, with the secret found here.
+//! Who may do what: keys, session tokens and what is denied to them. Signatures themselves are verified
+//! by the protocol crate, with the secret found here.
 
 use std::sync::Arc;
 
@@ -7,14 +7,17 @@ use async_trait::async_trait;
 use http::{HeaderMap, Uri};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{Credentials, S3Auth, SecretKey};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use url::form_urlencoded;
 
+use super::target::Target;
 use crate::identity::Principal;
+use crate::operation::Operation;
 use crate::world::World;
 
 const TOKEN_HEADER: &str = "x-amz-security-token";
 const TOKEN_PARAMETER: &str = "X-Amz-Security-Token";
+const PAYER_HEADER: &str = "x-amz-request-payer";
 
 pub(crate) struct Gate(pub(crate) Arc<World>);
 
@@ -28,13 +31,13 @@ impl S3Auth for Gate {
 #[async_trait]
 impl S3Access for Gate {
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let bucket = request.s3_path().get_bucket_name();
+        let target = request.extensions_mut().get::<Target>().cloned();
         authorize(
             &self.0,
             request.credentials(),
             request.headers(),
             request.uri(),
-            bucket,
+            target.as_ref(),
         )
     }
 }
@@ -45,7 +48,7 @@ pub(crate) fn authorize(
     credentials: Option<&Credentials>,
     headers: &HeaderMap,
     uri: &Uri,
-    bucket: Option<&str>,
+    target: Option<&Target>,
 ) -> S3Result<()> {
     let Some(credentials) = credentials else {
         return Err(s3_error!(
@@ -63,14 +66,70 @@ pub(crate) fn authorize(
     if principal.has_ended() {
         return Err(s3_error!(ExpiredToken, "The provided token has expired."));
     }
+    let bucket = target.and_then(|target| target.bucket.as_deref());
     match (&principal.key.only_buckets, bucket) {
-        (None, _) => Ok(()),
-        (Some(allowed), Some(bucket)) if allowed.iter().any(|name| name == bucket) => Ok(()),
-        (Some(_), _) => Err(s3_error!(AccessDenied, "Access Denied")),
+        (None, _) => {}
+        (Some(allowed), Some(bucket)) if allowed.iter().any(|name| name == bucket) => {}
+        (Some(_), _) => return Err(s3_error!(AccessDenied, "Access Denied")),
+    }
+    let Some(target) = target else {
+        return Ok(());
+    };
+    for resource in resources(target, uri) {
+        permit(&principal, target.operation, &resource)?;
+    }
+    pays(world, target, headers)
+}
+
+/// Whether the key that signed may do this to one `bucket` or `bucket/key`.
+pub(crate) fn permit(principal: &Principal, operation: Operation, resource: &str) -> S3Result<()> {
+    let Some(action) = operation.permission() else {
+        return Ok(());
+    };
+    match principal
+        .key
+        .denials
+        .iter()
+        .find(|denial| denial.is_about(action, resource))
+    {
+        Some(denial) => Err(S3Error::with_message(
+            S3ErrorCode::AccessDenied,
+            denial.says(&principal.arn, action, resource),
+        )),
+        None => Ok(()),
     }
 }
 
-fn principal(world: &World, access_key: &str) -> S3Result<Principal> {
+/// What a request touches. A listing touches its bucket and what it lists of it.
+fn resources(target: &Target, uri: &Uri) -> Vec<String> {
+    let bucket = target.bucket.clone().unwrap_or_default();
+    match (&target.key, target.operation) {
+        (Some(key), _) => vec![format!("{bucket}/{key}")],
+        (None, Operation::ListObjects | Operation::ListObjectsV1) => {
+            let prefix = parameter(uri, "prefix").unwrap_or_default();
+            vec![format!("{bucket}/{prefix}"), bucket]
+        }
+        (None, _) => vec![bucket],
+    }
+}
+
+fn pays(world: &World, target: &Target, headers: &HeaderMap) -> S3Result<()> {
+    let bucket = target.bucket.as_deref().unwrap_or_default();
+    let demanded = world
+        .store
+        .settings(bucket)
+        .is_some_and(|settings| settings.requester_pays);
+    let offered = headers
+        .get(PAYER_HEADER)
+        .is_some_and(|payer| payer == "requester");
+    if demanded && !offered {
+        Err(s3_error!(AccessDenied, "Access Denied"))
+    } else {
+        Ok(())
+    }
+}
+
+pub(crate) fn principal(world: &World, access_key: &str) -> S3Result<Principal> {
     world.identities.principal(access_key).ok_or_else(|| {
         s3_error!(
             InvalidAccessKeyId,
@@ -84,7 +143,11 @@ fn token(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     if let Some(value) = headers.get(TOKEN_HEADER) {
         return Some(String::from_utf8_lossy(value.as_bytes()).into_owned());
     }
+    parameter(uri, TOKEN_PARAMETER)
+}
+
+fn parameter(uri: &Uri, wanted: &str) -> Option<String> {
     form_urlencoded::parse(uri.query()?.as_bytes())
-        .find(|(name, _)| name == TOKEN_PARAMETER)
+        .find(|(name, _)| name == wanted)
         .map(|(_, value)| value.into_owned())
 }

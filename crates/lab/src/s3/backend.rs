@@ -1,28 +1,32 @@
-//! The operations on buckets and objects, except listings.
+//! The operations of the protocol; those that are more than a few lines have files of their own.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use http::header::{ETAG, LAST_MODIFIED};
-use http::{HeaderMap, HeaderValue};
 use s3s::dto::{
-    Bucket, ChecksumMode, ChecksumType, CreateBucketInput, CreateBucketOutput, DeleteObjectInput,
-    DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CreateBucketInput,
+    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, Error,
+    GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
     GetObjectTaggingInput, GetObjectTaggingOutput, HeadBucketInput, HeadBucketOutput,
-    HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, Owner, PutObjectInput,
-    PutObjectOutput, StreamingBlob, Tag, Timestamp,
+    HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, Owner,
+    PutObjectInput, PutObjectOutput, PutObjectTaggingInput, PutObjectTaggingOutput, Tag, Timestamp,
+    UploadPartInput, UploadPartOutput,
 };
-use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::put;
+use super::bucket::DEFAULT_REGION;
+use super::read::no_such_key;
 use super::store::Object;
+use super::{access, conditions, put};
+use crate::operation::Operation;
 use crate::world::World;
 
 pub(crate) const OWNER: &str = "lab";
-const REGION: &str = "us-east-1";
 
 pub(crate) struct Backend(pub(crate) Arc<World>);
 
@@ -74,10 +78,22 @@ impl S3 for Backend {
         &self,
         request: S3Request<HeadBucketInput>,
     ) -> S3Result<S3Response<HeadBucketOutput>> {
-        self.bucket(&request.input.bucket)?;
+        let region = self.region(&request.input.bucket)?;
         Ok(S3Response::new(HeadBucketOutput {
-            bucket_region: Some(REGION.to_owned()),
+            bucket_region: Some(region),
             ..HeadBucketOutput::default()
+        }))
+    }
+
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        let region = self.region(&request.input.bucket)?;
+        // The oldest region has no name here.
+        let named = (region != DEFAULT_REGION).then(|| BucketLocationConstraint::from(region));
+        Ok(S3Response::new(GetBucketLocationOutput {
+            location_constraint: named,
         }))
     }
 
@@ -85,86 +101,14 @@ impl S3 for Backend {
         &self,
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = request.input;
-        let object = self.object(&input.bucket, &input.key)?;
-        Conditions {
-            tag: input.if_match.as_ref(),
-            other_tag: input.if_none_match.as_ref(),
-            modified_since: input.if_modified_since.as_ref(),
-            unmodified_since: input.if_unmodified_since.as_ref(),
-        }
-        .check(&object)?;
-        if object.is_archived() {
-            return Err(s3_error!(
-                InvalidObjectState,
-                "The operation is not valid for the object's storage class"
-            ));
-        }
-        let mut output = GetObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_type: Some(object.content_type.clone()),
-            e_tag: Some(etag(&object)),
-            last_modified: Some(timestamp(object.modified)),
-            metadata: Some(object.metadata.clone()),
-            tag_count: i32::try_from(object.tags.len())
-                .ok()
-                .filter(|count| *count > 0),
-            ..GetObjectOutput::default()
-        };
-        let bytes = if let Some(range) = input.range {
-            let Range { start, end } = satisfy(range, object.size())?;
-            output.content_range = Some(format!("bytes {start}-{}/{}", end - 1, object.size()));
-            let place = |offset| usize::try_from(offset).unwrap_or(object.bytes.len());
-            object.bytes.slice(place(start)..place(end))
-        } else {
-            if wants_checksum(input.checksum_mode.as_ref()) {
-                let checksum = object.checksum.clone();
-                output.checksum_crc32 = checksum.checksum_crc32;
-                output.checksum_crc32c = checksum.checksum_crc32c;
-                output.checksum_crc64nvme = checksum.checksum_crc64nvme;
-                output.checksum_sha1 = checksum.checksum_sha1;
-                output.checksum_sha256 = checksum.checksum_sha256;
-                output.checksum_type = Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
-            }
-            object.bytes.clone()
-        };
-        output.content_length = i64::try_from(bytes.len()).ok();
-        output.body = Some(StreamingBlob::from(Body::from(bytes)));
-        Ok(S3Response::new(output))
+        self.get(request).map(S3Response::new)
     }
 
     async fn head_object(
         &self,
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        let input = request.input;
-        let object = self.object(&input.bucket, &input.key)?;
-        Conditions {
-            tag: input.if_match.as_ref(),
-            other_tag: input.if_none_match.as_ref(),
-            modified_since: input.if_modified_since.as_ref(),
-            unmodified_since: input.if_unmodified_since.as_ref(),
-        }
-        .check(&object)?;
-        let mut output = HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: i64::try_from(object.bytes.len()).ok(),
-            content_type: Some(object.content_type.clone()),
-            e_tag: Some(etag(&object)),
-            last_modified: Some(timestamp(object.modified)),
-            metadata: Some(object.metadata.clone()),
-            ..HeadObjectOutput::default()
-        };
-        if wants_checksum(input.checksum_mode.as_ref()) {
-            let checksum = object.checksum.clone();
-            output.checksum_crc32 = checksum.checksum_crc32;
-            output.checksum_crc32c = checksum.checksum_crc32c;
-            output.checksum_crc64nvme = checksum.checksum_crc64nvme;
-            output.checksum_sha1 = checksum.checksum_sha1;
-            output.checksum_sha256 = checksum.checksum_sha256;
-            output.checksum_type = Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
-        }
-        Ok(S3Response::new(output))
+        self.head(request).map(S3Response::new)
     }
 
     async fn put_object(
@@ -175,18 +119,11 @@ impl S3 for Backend {
         let new = put::read(&mut request).await?;
         let input = request.input;
         let present = self.0.store.object(&input.bucket, &input.key);
-        let blocked = match (&input.if_match, &input.if_none_match) {
-            (Some(wanted), _) => !present
-                .as_deref()
-                .is_some_and(|object| matches(wanted, object)),
-            (None, Some(unwanted)) => present
-                .as_deref()
-                .is_some_and(|object| matches(unwanted, object)),
-            (None, None) => false,
-        };
-        if blocked {
-            return Err(precondition_failed());
-        }
+        conditions::check_write(
+            input.if_match.as_ref(),
+            input.if_none_match.as_ref(),
+            present.as_deref(),
+        )?;
         let object = self.0.store.put(&input.bucket, &input.key, new);
         let checksum = object.checksum.clone();
         Ok(S3Response::new(PutObjectOutput {
@@ -195,6 +132,7 @@ impl S3 for Backend {
             checksum_crc64nvme: checksum.checksum_crc64nvme,
             checksum_sha1: checksum.checksum_sha1,
             checksum_sha256: checksum.checksum_sha256,
+            checksum_type: checksum.checksum_type,
             e_tag: Some(etag(&object)),
             ..PutObjectOutput::default()
         }))
@@ -222,111 +160,131 @@ impl S3 for Backend {
         let tag_set = object.tags.iter().map(tag).collect();
         Ok(S3Response::new(GetObjectTaggingOutput {
             tag_set,
-            version_id: None,
+            version_id: object.version_id.clone(),
         }))
+    }
+
+    async fn put_object_tagging(
+        &self,
+        request: S3Request<PutObjectTaggingInput>,
+    ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+        let input = request.input;
+        self.bucket(&input.bucket)?;
+        let tags = input
+            .tagging
+            .tag_set
+            .into_iter()
+            .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
+            .collect();
+        if !self.0.store.tag(&input.bucket, &input.key, tags) {
+            return Err(no_such_key());
+        }
+        Ok(S3Response::new(PutObjectTaggingOutput::default()))
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let signer = request.credentials.map(|signer| signer.access_key);
+        let signer = access::principal(&self.0, &signer.unwrap_or_default())?;
+        let input = request.input;
+        self.bucket(&input.bucket)?;
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for object in input.delete.objects {
+            let key = object.key;
+            let resource = format!("{}/{key}", input.bucket);
+            if let Err(error) = access::permit(&signer, Operation::DeleteObjects, &resource) {
+                errors.push(Error {
+                    code: Some(error.code().as_str().to_owned()),
+                    key: Some(key),
+                    message: error.message().map(ToOwned::to_owned),
+                    version_id: None,
+                });
+                continue;
+            }
+            self.0.store.delete(&input.bucket, &key);
+            deleted.push(DeletedObject {
+                key: Some(key),
+                ..DeletedObject::default()
+            });
+        }
+        if input.delete.quiet == Some(true) {
+            deleted.clear();
+        }
+        Ok(S3Response::new(DeleteObjectsOutput {
+            deleted: Some(deleted),
+            errors: Some(errors),
+            request_charged: None,
+        }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.begin_upload(request.input).map(S3Response::new)
+    }
+
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        self.take_part(request).await.map(S3Response::new)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        self.complete_upload(request.input).map(S3Response::new)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.abort_upload(&request.input).map(S3Response::new)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        self.list_uploads(request.input).map(S3Response::new)
+    }
+
+    async fn list_parts(
+        &self,
+        request: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        self.list_upload_parts(request.input).map(S3Response::new)
     }
 }
 
 impl Backend {
-    fn bucket(&self, name: &str) -> S3Result<()> {
+    pub(super) fn bucket(&self, name: &str) -> S3Result<()> {
+        self.region(name).map(drop)
+    }
+
+    fn region(&self, bucket: &str) -> S3Result<String> {
         self.0
             .store
-            .in_bucket(name, |_| ())
+            .settings(bucket)
+            .map(|settings| settings.region_name().to_owned())
             .ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))
     }
 
-    fn object(&self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
+    pub(super) fn object(&self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
         self.bucket(bucket)?;
-        self.0
-            .store
-            .object(bucket, key)
-            .ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
+        self.0.store.object(bucket, key).ok_or_else(no_such_key)
     }
 }
 
-/// The conditional headers of a read.
-struct Conditions<'a> {
-    tag: Option<&'a ETagCondition>,
-    other_tag: Option<&'a ETagCondition>,
-    modified_since: Option<&'a Timestamp>,
-    unmodified_since: Option<&'a Timestamp>,
-}
-
-impl Conditions<'_> {
-    /// A condition on the tag, where there is one, overrules that on the date.
-    fn check(&self, object: &Object) -> S3Result<()> {
-        let modified = timestamp(object.modified);
-        let changed = match (self.tag, self.unmodified_since) {
-            (Some(wanted), _) => !matches(wanted, object),
-            (None, Some(since)) => modified > *since,
-            (None, None) => false,
-        };
-        if changed {
-            return Err(precondition_failed());
-        }
-        let unchanged = match (self.other_tag, self.modified_since) {
-            (Some(known), _) => matches(known, object),
-            (None, Some(since)) => modified <= *since,
-            (None, None) => false,
-        };
-        if unchanged {
-            Err(not_modified(object))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-fn matches(condition: &ETagCondition, object: &Object) -> bool {
-    match condition {
-        ETagCondition::Any => true,
-        ETagCondition::ETag(tag) => tag.value() == object.etag,
-    }
-}
-
-fn precondition_failed() -> S3Error {
-    s3_error!(
-        PreconditionFailed,
-        "At least one of the preconditions you specified did not hold."
-    )
-}
-
-fn not_modified(object: &Object) -> S3Error {
-    let mut headers = HeaderMap::new();
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", object.etag)) {
-        headers.insert(ETAG, tag);
-    }
-    if let Ok(date) = HeaderValue::try_from(
-        object
-            .modified
-            .format("%a, %d %b %Y %H:%M:%S GMT")
-            .to_string(),
-    ) {
-        headers.insert(LAST_MODIFIED, date);
-    }
-    let mut error = S3Error::new(S3ErrorCode::NotModified);
-    error.set_headers(headers);
-    error
-}
-
-fn satisfy(range: s3s::dto::Range, size: u64) -> S3Result<Range<u64>> {
-    let unsatisfiable = || s3_error!(InvalidRange, "The requested range is not satisfiable");
-    let bytes = range.check(size).map_err(|_| unsatisfiable())?;
-    if bytes.is_empty() {
-        Err(unsatisfiable())
-    } else {
-        Ok(bytes)
-    }
-}
-
-fn wants_checksum(mode: Option<&ChecksumMode>) -> bool {
-    mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED)
-}
-
-fn etag(object: &Object) -> ETag {
+pub(super) fn etag(object: &Object) -> ETag {
     ETag::Strong(object.etag.clone())
 }
 
-fn timestamp(time: DateTime<Utc>) -> Timestamp {
+pub(super) fn timestamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp::from(SystemTime::from(time))
 }

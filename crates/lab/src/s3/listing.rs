@@ -16,6 +16,14 @@ pub(crate) enum Position {
     Prefix(String),
 }
 
+impl Position {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Key(text) | Self::Prefix(text) => text,
+        }
+    }
+}
+
 /// What a continuation token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token {
@@ -25,6 +33,13 @@ pub(crate) struct Token {
 }
 
 impl Token {
+    pub(crate) fn after(after: Option<Position>) -> Self {
+        Self {
+            after,
+            after_empty_page: false,
+        }
+    }
+
     /// An opaque text for clients to hand back.
     pub(crate) fn encode(&self) -> String {
         let (kind, text) = match &self.after {

@@ -1,59 +1,49 @@
 //! `PutObject`: reading the body and believing nothing that is said about it.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::HeaderMap;
 use md5::{Digest, Md5};
-use s3s::checksum::ChecksumHasher;
-use s3s::dto::{Checksum, PutObjectInput, StreamingBlob};
+use s3s::dto::{PutObjectInput, StreamingBlob};
 use s3s::{S3Request, S3Result, s3_error};
 use url::form_urlencoded;
 
+use super::checksum;
 use super::store::NewObject;
 
 pub(crate) async fn read(request: &mut S3Request<PutObjectInput>) -> S3Result<NewObject> {
     let bytes = read_body(request.input.body.take()).await?;
     let input = &request.input;
-    if let Some(claimed) = &input.content_md5 {
-        let claimed = STANDARD
-            .decode(claimed)
-            .map_err(|_| s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid."))?;
-        if claimed != Md5::digest(&bytes)[..] {
-            return Err(s3_error!(
-                BadDigest,
-                "The Content-MD5 you specified did not match what we received."
-            ));
-        }
-    }
-    let trailers = request
-        .trailing_headers
-        .as_ref()
-        .and_then(s3s::TrailingHeaders::take)
-        .unwrap_or_default();
+    check_md5(input.content_md5.as_deref(), &bytes)?;
+    let trailers = trailers(request.trailing_headers.as_ref());
+    let claimed = checksum::claimed(&request.headers, &trailers);
     Ok(NewObject {
-        checksum: verified_checksum(&bytes, claimed_checksum(input, &trailers))?,
+        checksum: checksum::verified(&bytes, &claimed)?,
+        content_encoding: input.content_encoding.clone(),
         content_type: input.content_type.clone(),
         metadata: input.metadata.clone().unwrap_or_default(),
-        tags: input
-            .tagging
-            .as_deref()
-            .map(|tags| {
-                form_urlencoded::parse(tags.as_bytes())
-                    .into_owned()
-                    .collect()
-            })
-            .unwrap_or_default(),
+        tags: tags(input.tagging.as_deref()),
         storage_class: input
             .storage_class
             .as_ref()
             .map(|class| class.as_str().to_owned()),
         bytes,
+        ..NewObject::default()
     })
 }
 
-async fn read_body(body: Option<StreamingBlob>) -> S3Result<Bytes> {
+/// Checksums may come after the body.
+pub(super) fn trailers(trailers: Option<&s3s::TrailingHeaders>) -> HeaderMap {
+    trailers
+        .and_then(s3s::TrailingHeaders::take)
+        .unwrap_or_default()
+}
+
+pub(super) async fn read_body(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     let mut bytes = BytesMut::new();
     if let Some(mut body) = body {
         while let Some(chunk) = body.next().await {
@@ -69,55 +59,29 @@ async fn read_body(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     Ok(bytes.freeze())
 }
 
-/// Checksums come as headers, or after the body as trailers.
-fn claimed_checksum(input: &PutObjectInput, trailers: &HeaderMap) -> Checksum {
-    let claimed = |header: &Option<String>, trailer: &str| {
-        let trailing = || trailers.get(trailer)?.to_str().ok().map(str::to_owned);
-        header.clone().or_else(trailing)
+/// Refuses bytes that do not have the MD5 digest said.
+pub(super) fn check_md5(claimed: Option<&str>, bytes: &[u8]) -> S3Result<()> {
+    let Some(claimed) = claimed else {
+        return Ok(());
     };
-    Checksum {
-        checksum_crc32: claimed(&input.checksum_crc32, "x-amz-checksum-crc32"),
-        checksum_crc32c: claimed(&input.checksum_crc32c, "x-amz-checksum-crc32c"),
-        checksum_crc64nvme: claimed(&input.checksum_crc64nvme, "x-amz-checksum-crc64nvme"),
-        checksum_sha1: claimed(&input.checksum_sha1, "x-amz-checksum-sha1"),
-        checksum_sha256: claimed(&input.checksum_sha256, "x-amz-checksum-sha256"),
-        ..Checksum::default()
-    }
-}
-
-fn verified_checksum(bytes: &[u8], claimed: Checksum) -> S3Result<Option<Checksum>> {
-    if claimed == Checksum::default() {
-        return Ok(None);
-    }
-    let mut hasher = ChecksumHasher {
-        crc32: claimed
-            .checksum_crc32
-            .as_ref()
-            .map(|_| s3s::crypto::Crc32::default()),
-        crc32c: claimed
-            .checksum_crc32c
-            .as_ref()
-            .map(|_| s3s::crypto::Crc32c::default()),
-        sha1: claimed
-            .checksum_sha1
-            .as_ref()
-            .map(|_| s3s::crypto::Checksum::new()),
-        sha256: claimed
-            .checksum_sha256
-            .as_ref()
-            .map(|_| s3s::crypto::Checksum::new()),
-        crc64nvme: claimed
-            .checksum_crc64nvme
-            .as_ref()
-            .map(|_| s3s::crypto::Crc64Nvme::default()),
-    };
-    hasher.update(bytes);
-    if hasher.finalize() == claimed {
-        Ok(Some(claimed))
+    let claimed = STANDARD
+        .decode(claimed)
+        .ok()
+        .filter(|digest| digest.len() == 16)
+        .ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified was invalid."))?;
+    if claimed == Md5::digest(bytes)[..] {
+        Ok(())
     } else {
         Err(s3_error!(
             BadDigest,
-            "The checksum you specified did not match the calculated checksum."
+            "The Content-MD5 you specified did not match what we received."
         ))
     }
+}
+
+/// The tags of a header, written as a query is.
+pub(super) fn tags(header: Option<&str>) -> BTreeMap<String, String> {
+    form_urlencoded::parse(header.unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect()
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::store::{NewObject, Store};
+use super::checksum::Algorithm;
+use super::store::{Encryption, NewObject, Restore, Store};
 
 const LONGEST_KEY: usize = 1024;
 
@@ -68,9 +69,29 @@ pub struct SeedObject {
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Its storage class, `STANDARD` when not said; those in `GLACIER` and `DEEP_ARCHIVE` cannot be read.
+    /// Its `Content-Encoding` header; the bytes are as given.
+    #[serde(default)]
+    pub content_encoding: Option<String>,
+    /// Its storage class, `STANDARD` when not said; those in `GLACIER` and `DEEP_ARCHIVE` cannot be read
+    /// unless restored.
     #[serde(default)]
     pub storage_class: Option<String>,
+    /// Whether it is restored from there.
+    #[serde(default)]
+    pub restore: Option<Restore>,
+    /// How it is encrypted.
+    #[serde(default)]
+    pub encryption: Encryption,
+    /// The id of its version.
+    #[serde(default)]
+    pub version_id: Option<String>,
+    /// The checksums kept with it; `crc64nvme` when not said.
+    #[serde(default)]
+    pub checksums: Vec<Algorithm>,
+    /// Makes it look put together from parts of this many bytes: its `ETag` counts them, and a single
+    /// checksum other than `crc64nvme` is a composite one.
+    #[serde(default)]
+    pub part_size: Option<usize>,
 }
 
 /// What an object holds.
@@ -117,12 +138,23 @@ impl Store {
                 .content
                 .bytes(&object.key)
                 .ok_or(SeedError::Base64(index))?;
+            let parts = object.part_size.map(|size| part_lengths(bytes.len(), size));
             let new = NewObject {
                 content_type: object.content_type,
+                content_encoding: object.content_encoding,
                 metadata: object.metadata,
                 tags: object.tags,
                 storage_class: object.storage_class,
+                restore: object.restore,
+                encryption: object.encryption,
+                version_id: object.version_id,
+                parts,
                 ..NewObject::of(bytes)
+            };
+            let new = if object.checksums.is_empty() {
+                new
+            } else {
+                new.with_checksums(&object.checksums)
             };
             objects.push((object.key, new));
         }
@@ -143,8 +175,35 @@ impl Store {
     }
 }
 
+fn part_lengths(bytes: usize, part: usize) -> Vec<usize> {
+    let part = part.max(1);
+    (0..bytes.div_ceil(part).max(1))
+        .map(|index| part.min(bytes - index * part))
+        .collect()
+}
+
 fn is_key(key: &str) -> bool {
     (1..=LONGEST_KEY).contains(&key.len())
+}
+
+impl SeedObject {
+    /// An object with nothing peculiar about it; set its fields for more.
+    pub fn new(key: impl Into<String>, content: Content) -> Self {
+        Self {
+            key: key.into(),
+            content,
+            content_type: None,
+            metadata: HashMap::new(),
+            tags: BTreeMap::new(),
+            content_encoding: None,
+            storage_class: None,
+            restore: None,
+            encryption: Encryption::default(),
+            version_id: None,
+            checksums: Vec::new(),
+            part_size: None,
+        }
+    }
 }
 
 impl Content {

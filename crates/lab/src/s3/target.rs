@@ -22,6 +22,30 @@ const OBJECT_PARTS: [&str; 9] = [
     "uploads",
 ];
 
+/// Query parameters that turn a bucket's URL into that of something belonging to it.
+const BUCKET_PARTS: [&str; 20] = [
+    "accelerate",
+    "acl",
+    "analytics",
+    "cors",
+    "delete",
+    "encryption",
+    "inventory",
+    "lifecycle",
+    "location",
+    "logging",
+    "metrics",
+    "notification",
+    "object-lock",
+    "policy",
+    "replication",
+    "tagging",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) operation: Operation,
@@ -54,12 +78,17 @@ impl Target {
 }
 
 fn on_bucket(method: &Method, query: &str) -> Operation {
-    let lists = form_urlencoded::parse(query.as_bytes())
-        .any(|pair| pair == ("list-type".into(), "2".into()));
-    match *method {
-        Method::GET if lists => Operation::ListObjects,
-        Method::HEAD => Operation::HeadBucket,
-        Method::PUT if query.is_empty() => Operation::CreateBucket,
+    let has =
+        |wanted: &str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == wanted);
+    let part = BUCKET_PARTS.into_iter().find(|part| has(part));
+    match (method, part) {
+        (&Method::GET, None) if has("list-type") => Operation::ListObjects,
+        (&Method::GET, None) => Operation::ListObjectsV1,
+        (&Method::GET, Some("location")) => Operation::GetBucketLocation,
+        (&Method::GET, Some("uploads")) => Operation::ListMultipartUploads,
+        (&Method::POST, Some("delete")) => Operation::DeleteObjects,
+        (&Method::HEAD, None) => Operation::HeadBucket,
+        (&Method::PUT, None) if query.is_empty() => Operation::CreateBucket,
         _ => Operation::Other,
     }
 }
@@ -74,6 +103,12 @@ fn on_object(method: &Method, query: &str) -> Operation {
         (&Method::HEAD, None) => Operation::HeadObject,
         (&Method::PUT, None) => Operation::PutObject,
         (&Method::DELETE, None) => Operation::DeleteObject,
+        (&Method::PUT, Some("tagging")) => Operation::PutObjectTagging,
+        (&Method::POST, Some("uploads")) => Operation::CreateMultipartUpload,
+        (&Method::PUT, Some("uploadId")) => Operation::UploadPart,
+        (&Method::POST, Some("uploadId")) => Operation::CompleteMultipartUpload,
+        (&Method::DELETE, Some("uploadId")) => Operation::AbortMultipartUpload,
+        (&Method::GET, Some("uploadId")) => Operation::ListParts,
         _ => Operation::Other,
     }
 }
@@ -140,7 +175,19 @@ mod tests {
             operation(&Method::GET, "/b?list-type=2&prefix=x"),
             Operation::ListObjects
         );
-        assert_eq!(operation(&Method::GET, "/b/?location"), Operation::Other);
+        assert_eq!(
+            operation(&Method::GET, "/b/?location"),
+            Operation::GetBucketLocation
+        );
+        assert_eq!(
+            operation(&Method::GET, "/b?marker=x"),
+            Operation::ListObjectsV1
+        );
+        assert_eq!(
+            operation(&Method::PUT, "/b/k?partNumber=1&uploadId=u"),
+            Operation::UploadPart
+        );
+        assert_eq!(operation(&Method::GET, "/b?versions"), Operation::Other);
         assert_eq!(operation(&Method::GET, "/"), Operation::ListBuckets);
     }
 }

@@ -6,12 +6,14 @@ mod assume;
 mod refusal;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 pub(crate) use self::refusal::Refusal;
+use crate::clock;
 use crate::identity::Principal;
 use crate::operation::Operation;
 use crate::sigv4::Claim;
@@ -135,6 +137,11 @@ fn authenticate(world: &World, request: &Parts, form: &Form) -> Result<Principal
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.",
         ));
     }
+    if let Some(time) = clock::of_signature(&claim.time)
+        && world.clock.refuses(time)
+    {
+        return Err(mismatch(skew(&claim.time, time, world.clock.now())));
+    }
     let canonical = claim.canonical_request(
         &request.method,
         &request.uri,
@@ -165,6 +172,19 @@ fn authenticate(world: &World, request: &Parts, form: &Form) -> Result<Principal
 
 fn token(headers: &HeaderMap) -> Option<&str> {
     headers.get(TOKEN)?.to_str().ok()
+}
+
+fn skew(said: &str, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let written = |time: DateTime<Utc>| time.format("%Y%m%dT%H%M%SZ").to_string();
+    if time < now {
+        let oldest = written(now - clock::MOST_SKEW);
+        let now = written(now);
+        format!("Signature expired: {said} is now earlier than {oldest} ({now} - 15 min.)")
+    } else {
+        let newest = written(now + clock::MOST_SKEW);
+        let now = written(now);
+        format!("Signature not yet current: {said} is still later than {newest} ({now} + 15 min.)")
+    }
 }
 
 fn unknown_token() -> Refusal {

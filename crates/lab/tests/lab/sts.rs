@@ -55,7 +55,7 @@ pub(crate) fn s3_of(lab: &Lab, session: &Session) -> aws_sdk_s3::Client {
     )
 }
 
-fn assume(lab: &Lab) -> AssumeRoleFluentBuilder {
+pub(crate) fn assume(lab: &Lab) -> AssumeRoleFluentBuilder {
     sts(lab)
         .assume_role()
         .role_arn(READER)

@@ -301,7 +301,7 @@ pub async fn blobs_are_listed_in_the_order_of_their_keys(h: BlobHarness) {
 
 pub async fn a_blob_tells_its_age(h: BlobHarness) {
     let old = put(&h, b"old").await;
-    h.pass(Duration::from_millis(300)).await;
+    h.pass(h.grain * 3 / 2).await;
     let new = put(&h, b"new").await;
     let places = h.store.list(None, 10).await.unwrap();
     let age = |key: &BlobKey| places.iter().find(|place| place.key == *key).unwrap().age;

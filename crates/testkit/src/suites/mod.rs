@@ -12,5 +12,6 @@ pub mod jobs;
 pub mod keys;
 pub mod namespaces;
 pub mod objects;
+pub mod provider;
 pub mod runs;
 pub mod syncs;

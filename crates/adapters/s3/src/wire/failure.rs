@@ -49,13 +49,55 @@ pub(crate) struct Refused {
 /// What a message gives away beyond the code, looked for where the code alone is too coarse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// A policy above the key's own denies it.
-    ExplicitDeny,
+    /// The key that encrypts the object may not be used.
+    EncryptionKey,
+    /// The object is encrypted with a key that each request must bring.
+    CustomerKey,
+    /// Whoever asks must pay.
+    RequesterPays,
     /// A paid-for cap is used up.
     CapExceeded,
-    /// The key that encrypts the object may not be used.
-    Encryption,
+    /// A service or resource control policy denies it, or allows it to nobody.
+    OrganizationPolicy,
+    /// The policy of a VPC endpoint does.
+    EndpointPolicy,
+    /// A permissions boundary does.
+    Boundary,
+    /// The bucket's policy denies it explicitly.
+    BucketPolicy,
+    /// The bucket's policy allows it to nobody.
+    BucketGrantsNothing,
+    /// A policy of the user or role itself denies it explicitly.
+    OwnDeny,
+    /// The request must come over TLS.
+    PlainHttp,
+    /// The access key id has no form of one.
+    MalformedKey,
 }
+
+#[cfg(test)]
+impl Hint {
+    /// How the documents say what the message tells.
+    pub(crate) fn told_by(self) -> &'static str {
+        match self {
+            Self::EncryptionKey => "naming KMS",
+            Self::CustomerKey => "naming server-side encryption",
+            Self::RequesterPays => "naming requester pays",
+            Self::CapExceeded => "naming a cap",
+            Self::OrganizationPolicy => "naming a service or resource control policy",
+            Self::EndpointPolicy => "naming a VPC endpoint policy",
+            Self::Boundary => "naming a permissions boundary",
+            Self::BucketPolicy => "naming an explicit deny in a resource-based policy",
+            Self::BucketGrantsNothing => "naming a resource-based policy that does not allow it",
+            Self::OwnDeny => "naming an explicit deny in another policy",
+            Self::PlainHttp => "naming a secure connection",
+            Self::MalformedKey => "naming the access key",
+        }
+    }
+}
+
+/// The longest pause that a store is believed to want.
+const LONGEST_WISH: Duration = Duration::from_hours(1);
 
 /// Takes an error of a call apart.
 pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Failure
@@ -86,7 +128,8 @@ where
         code: code.map(ToOwned::to_owned),
         hint: service
             .and_then(ProvideErrorMetadata::message)
-            .and_then(hint),
+            .and_then(hint)
+            .or_else(|| code.and_then(of_key_service)),
         region: region(response),
         retry_after: retry_after(response),
     })
@@ -97,21 +140,62 @@ pub(super) fn of_stream(error: &(dyn Error + 'static)) -> Failure {
     EgressError::find(error).map_or(Failure::Corrupt, |egress| Failure::Egress(egress.clone()))
 }
 
+/// Codes that the store passes on from its key service.
+fn of_key_service(code: &str) -> Option<Hint> {
+    let passed_on = code.starts_with("KMS") || code.starts_with("kms");
+    passed_on.then_some(Hint::EncryptionKey)
+}
+
+/// Looks for fixed phrases, never in the names of users and resources, which are anybody's choice.
 fn hint(message: &str) -> Option<Hint> {
-    let message = message.to_ascii_lowercase();
+    let message = without_names(&message.to_ascii_lowercase());
     let says = |words: &str| message.contains(words);
+    let denies = says("explicit deny") || says("explicitly denies");
     if says("cap exceeded") || says("caps exceeded") {
         Some(Hint::CapExceeded)
-    } else if says("kms") || says("server side encryption") {
-        Some(Hint::Encryption)
-    } else if says("explicit deny")
-        && (says("resource-based policy")
-            || says("service control policy")
-            || says("endpoint policy"))
+    } else if says("secure connection") {
+        Some(Hint::PlainHttp)
+    } else if says("kms") {
+        Some(Hint::EncryptionKey)
+    } else if says("server side encryption")
+        || says("server-side encryption")
+        || says("customer-provided")
+        || says("customer provided")
     {
-        Some(Hint::ExplicitDeny)
+        Some(Hint::CustomerKey)
+    } else if says("requester pays") || says("requester-pays") || says("request-payer") {
+        Some(Hint::RequesterPays)
+    } else if says("service control policy") || says("resource control policy") {
+        Some(Hint::OrganizationPolicy)
+    } else if says("endpoint policy") {
+        Some(Hint::EndpointPolicy)
+    } else if says("permissions boundary") {
+        Some(Hint::Boundary)
+    } else if says("resource-based policy") {
+        Some(if denies {
+            Hint::BucketPolicy
+        } else {
+            Hint::BucketGrantsNothing
+        })
+    } else if denies {
+        Some(Hint::OwnDeny)
+    } else if says("(akid)") || says("the credential is mal-formed") {
+        Some(Hint::MalformedKey)
     } else {
         None
+    }
+}
+
+/// A message without the user and the resource that it speaks of, nor anything else that it quotes.
+fn without_names(message: &str) -> String {
+    if let Some((_, denied)) = message.split_once(" is not authorized to perform: ") {
+        let action = denied.split(' ').next().unwrap_or_default();
+        let reason = denied.rfind(" because ").max(denied.rfind(" with an "));
+        return [action, reason.map_or("", |at| &denied[at..])].concat();
+    }
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) => [&message[..first], &message[last + 1..]].concat(),
+        _ => message.to_owned(),
     }
 }
 
@@ -140,27 +224,62 @@ fn is_html(response: &HttpResponse) -> bool {
 }
 
 fn region(response: &HttpResponse) -> Option<Region> {
-    let in_body = || {
-        text(response)
-            .split_once("<Region>")?
-            .1
-            .split_once("</Region>")
-            .map(|(region, _)| region)
-    };
+    let document = text(response);
     header(response, "x-amz-bucket-region")
-        .or_else(in_body)
+        .or_else(|| element(document, "Region"))
         .and_then(Region::parse)
+        .or_else(|| region_of_host(element(document, "Endpoint")?))
 }
 
-/// Seconds, or a date, which is measured against the store's own clock.
+/// The text of the first element of this name.
+fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(text.trim())
+}
+
+/// Vendors that name the region after `s3` in their hosts.
+const WITH_REGION: [&str; 4] = [
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".wasabisys.com",
+    ".backblazeb2.com",
+];
+
+/// The region in the host that a redirect names, such as `media.s3.eu-west-1.amazonaws.com` or, of older days,
+/// `s3-eu-west-1.amazonaws.com`.
+fn region_of_host(host: &str) -> Option<Region> {
+    let own = WITH_REGION
+        .iter()
+        .find_map(|vendor| host.strip_suffix(vendor))?;
+    let mut labels = own
+        .split('.')
+        .skip_while(|label| *label != "s3" && !label.starts_with("s3-"));
+    let region = match labels.next()?.strip_prefix("s3-") {
+        Some("external-1") => None,
+        Some("fips") | None => labels.find(|label| *label != "dualstack"),
+        dashed => dashed,
+    };
+    // A host without one is the oldest region's.
+    Region::parse(region.unwrap_or("us-east-1"))
+}
+
+/// What the store wishes, as far as it is believed: a header of AWS in milliseconds, or seconds, or a date, which is
+/// measured against the store's own clock.
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
-    let wish = header(response, "retry-after")?.trim();
-    if let Ok(seconds) = wish.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let then = DateTime::parse_from_rfc2822(wish).ok()?;
-    let now = DateTime::parse_from_rfc2822(header(response, "date")?).ok()?;
-    Some((then - now).to_std().unwrap_or_default())
+    let precise = header(response, "x-amz-retry-after")
+        .and_then(|wish| wish.trim().parse().ok())
+        .map(Duration::from_millis);
+    let wish = precise.or_else(|| {
+        let wish = header(response, "retry-after")?.trim();
+        if let Ok(seconds) = wish.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let then = DateTime::parse_from_rfc2822(wish).ok()?;
+        let now = DateTime::parse_from_rfc2822(header(response, "date")?).ok()?;
+        Some((then - now).to_std().unwrap_or_default())
+    });
+    wish.map(|wish| wish.min(LONGEST_WISH))
 }
 
 #[cfg(test)]
@@ -185,6 +304,10 @@ mod tests {
             (" 120 ", Some(120)),
             ("Wed, 21 Oct 2026 07:28:30 GMT", Some(30)),
             ("Wed, 21 Oct 2026 07:27:00 GMT", Some(0)),
+            ("Thu, 22 Oct 2026 07:28:00 GMT", Some(3600)),
+            ("86400", Some(3600)),
+            ("18446744073709551615", Some(3600)),
+            ("99999999999999999999", None),
             ("soon", None),
             ("-5", None),
             ("", None),
@@ -199,6 +322,15 @@ mod tests {
             )),
             None
         );
+        let in_ms = |wish| {
+            retry_after(&answer(
+                &[("x-amz-retry-after", wish), ("retry-after", "7")],
+                "",
+            ))
+        };
+        assert_eq!(in_ms("1500"), Some(Duration::from_millis(1500)));
+        assert_eq!(in_ms("soon"), Some(Duration::from_secs(7)));
+        assert_eq!(in_ms("99000000"), Some(LONGEST_WISH));
     }
 
     #[test]
@@ -216,6 +348,30 @@ mod tests {
             None
         );
         assert_eq!(named(&[], "<Region>"), None);
+        for (host, region) in [
+            ("s3-eu-west-1.amazonaws.com", Some("eu-west-1")),
+            ("s3.eu-west-1.amazonaws.com", Some("eu-west-1")),
+            ("media.s3.eu-west-1.amazonaws.com", Some("eu-west-1")),
+            ("media.2024.s3-us-west-2.amazonaws.com", Some("us-west-2")),
+            (
+                "media.s3.dualstack.eu-west-1.amazonaws.com",
+                Some("eu-west-1"),
+            ),
+            ("s3-fips.us-gov-west-1.amazonaws.com", Some("us-gov-west-1")),
+            ("s3.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
+            ("s3.amazonaws.com", Some("us-east-1")),
+            ("media.s3.eu-central-1.wasabisys.com", Some("eu-central-1")),
+            ("s3.us-west-004.backblazeb2.com", Some("us-west-004")),
+            ("minio.example.com", None),
+            ("s3.example.com", None),
+            ("s3.<evil>.amazonaws.com", None),
+            ("amazonaws.com", None),
+            ("", None),
+        ] {
+            let document: &'static str =
+                format!("<Error><Endpoint>{host}</Endpoint></Error>").leak();
+            assert_eq!(named(&[], document).as_deref(), region, "{host}");
+        }
     }
 
     #[test]
@@ -234,20 +390,89 @@ mod tests {
 
     #[test]
     fn messages_refine_what_codes_leave_open() {
-        let scp = "User is not authorized to perform: s3:ListBucket with an explicit deny in a service control policy";
-        assert_eq!(hint(scp), Some(Hint::ExplicitDeny));
+        let aws = |reason: &str| {
+            format!(
+                "User: arn:aws:iam::123456789012:user/kms is not authorized to perform: s3:GetObject on resource: \
+                 \"arn:aws:s3:::media/kms cap exceeded\" {reason}"
+            )
+        };
+        for (reason, told) in [
+            (
+                "because no identity-based policy allows the s3:GetObject action",
+                None,
+            ),
+            (
+                "with an explicit deny in an identity-based policy",
+                Some(Hint::OwnDeny),
+            ),
+            (
+                "with an explicit deny in a resource-based policy",
+                Some(Hint::BucketPolicy),
+            ),
+            (
+                "because no resource-based policy allows the s3:GetObject action",
+                Some(Hint::BucketGrantsNothing),
+            ),
+            (
+                "with an explicit deny in a service control policy",
+                Some(Hint::OrganizationPolicy),
+            ),
+            (
+                "because no service control policy allows the s3:GetObject action",
+                Some(Hint::OrganizationPolicy),
+            ),
+            (
+                "with an explicit deny in a resource control policy",
+                Some(Hint::OrganizationPolicy),
+            ),
+            (
+                "with an explicit deny in a VPC endpoint policy",
+                Some(Hint::EndpointPolicy),
+            ),
+            (
+                "because no permissions boundary allows the s3:GetObject action",
+                Some(Hint::Boundary),
+            ),
+        ] {
+            assert_eq!(hint(&aws(reason)), told, "{reason}");
+        }
+        for (message, told) in [
+            (
+                "Cannot download file, download bandwidth or transaction (Class B) cap exceeded.",
+                Some(Hint::CapExceeded),
+            ),
+            (
+                "User: arn:aws:iam::123456789012:user/reader is not authorized to perform: kms:Decrypt on the resource \
+                 associated with this ciphertext because the resource does not exist in this Region, no resource-based \
+                 policies allow access, or a resource-based policy explicitly denies access",
+                Some(Hint::EncryptionKey),
+            ),
+            (
+                "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to \
+                 retrieve the object.",
+                Some(Hint::CustomerKey),
+            ),
+            (
+                "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure \
+                 connection.",
+                Some(Hint::PlainHttp),
+            ),
+            (
+                "Bucket is a requester pays bucket but no user project provided.",
+                Some(Hint::RequesterPays),
+            ),
+            (
+                "The authorization header is malformed; a non-empty Access Key (AKID) must be provided in the credential.",
+                Some(Hint::MalformedKey),
+            ),
+            ("Access Denied", None),
+        ] {
+            assert_eq!(hint(message), told, "{message}");
+        }
         assert_eq!(
-            hint("with an explicit deny in an identity-based policy"),
-            None
+            of_key_service("KMS.DisabledException"),
+            Some(Hint::EncryptionKey)
         );
-        assert_eq!(
-            hint("Cannot download file, download bandwidth or transaction (Class B) cap exceeded."),
-            Some(Hint::CapExceeded)
-        );
-        assert_eq!(
-            hint("not authorized to perform: kms:Decrypt"),
-            Some(Hint::Encryption)
-        );
-        assert_eq!(hint("Access Denied"), None);
+        assert_eq!(of_key_service("AccessDenied"), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::operation::list_objects::ListObjectsOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_smithy_runtime_api::box_error::BoxError;
 
@@ -25,11 +26,14 @@ impl Intercept for WholeListings {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let listing = context
-            .output_or_error()
-            .ok()
-            .and_then(|output| output.downcast_ref::<ListObjectsV2Output>());
-        let Some(listing) = listing else {
+        let Ok(output) = context.output_or_error() else {
+            return Ok(());
+        };
+        let objects = if let Some(listing) = output.downcast_ref::<ListObjectsV2Output>() {
+            listing.contents()
+        } else if let Some(listing) = output.downcast_ref::<ListObjectsOutput>() {
+            listing.contents()
+        } else {
             return Ok(());
         };
         let document = context
@@ -38,7 +42,7 @@ impl Intercept for WholeListings {
             .bytes()
             .and_then(|body| std::str::from_utf8(body).ok());
         match document {
-            Some(document) if is_whole(document, listing.contents().len()) => Ok(()),
+            Some(document) if is_whole(document, objects.len()) => Ok(()),
             _ => Err(NotWhole.into()),
         }
     }

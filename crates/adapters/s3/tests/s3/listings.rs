@@ -126,7 +126,7 @@ async fn short_and_empty_pages_are_no_end() {
     let lab = lab().await;
     seeded(&lab);
     for fault in [ListingFault::ShortPages(3), ListingFault::EmptyPage] {
-        misbehave(&lab, listing(), Action::listing(fault));
+        misbehave(&lab, listing(), Action::listing(fault.clone()));
         let (entries, pages) = list_all(&open(&lab), "media", 10).await.unwrap();
         assert_eq!(entries.len(), TOTAL, "{fault:?}");
         assert!(pages > 3, "{fault:?}");
@@ -141,7 +141,7 @@ async fn a_page_that_cannot_be_trusted_is_an_error() {
         (ListingFault::TruncatedWithoutToken, "no token"),
         (ListingFault::RepeatedToken, "repeats itself"),
     ] {
-        misbehave(&lab, listing(), Action::listing(fault));
+        misbehave(&lab, listing(), Action::listing(fault.clone()));
         let (code, message) = refused(&lab, 10).await;
         assert_eq!(code, ErrorCode::ProtocolUnexpectedResponse, "{fault:?}");
         assert!(message.contains(words), "{message}");
@@ -325,6 +325,7 @@ async fn archived_objects_are_told_apart_from_restored_ones() {
             .iter()
             .map(|entry| entry.unreadable)
             .collect::<Vec<_>>(),
-        [archived, archived, None]
+        // Of the first nothing is told, so reading it will.
+        [None, archived, None]
     );
 }

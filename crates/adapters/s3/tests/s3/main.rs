@@ -3,11 +3,17 @@
 
 mod account;
 mod checks;
+mod contract;
 mod downloads;
+mod independent;
+mod injection;
 mod keys;
 mod listings;
 mod refusals;
 mod requests;
+mod resumptions;
 mod roles;
 mod secrecy;
+mod server;
 mod setup;
+mod vendors;

@@ -88,13 +88,111 @@ async fn codes_statuses_and_silences_are_told_apart() {
     }
 }
 
+fn denied(message: &str) -> Action {
+    Action {
+        message: Some(message.into()),
+        ..Action::s3_error("AccessDenied")
+    }
+}
+
 #[tokio::test]
 async fn policies_are_named_when_the_store_names_them() {
-    let denied = Action {
-        message: Some("not authorized with an explicit deny in a resource-based policy".into()),
-        ..Action::s3_error("AccessDenied")
+    for (reason, code) in [
+        (
+            "with an explicit deny in a resource-based policy",
+            ErrorCode::PermPolicyBlocked,
+        ),
+        (
+            "with an explicit deny in a service control policy",
+            ErrorCode::PermPolicyBlocked,
+        ),
+        (
+            "with an explicit deny in a VPC endpoint policy",
+            ErrorCode::PermPolicyBlocked,
+        ),
+        (
+            "because no identity-based policy allows the action",
+            ErrorCode::PermDenied,
+        ),
+    ] {
+        let message = format!(
+            "User: arn:aws:iam::123456789012:user/echoed is not authorized to perform: s3:ListBucket on resource: \
+             \"arn:aws:s3:::media\" {reason}"
+        );
+        let error = error_of(denied(&message)).await;
+        assert_eq!(error.code, code, "{reason}");
+        assert!(!error.message.contains("echoed"), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn objects_that_cannot_be_had_carry_the_reason_they_are_skipped_with() {
+    let bad_request = StatusCode::BAD_REQUEST;
+    let customer_key = Action {
+        message: Some(
+            "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to \
+             retrieve the object."
+                .into(),
+        ),
+        ..Action::s3_error("InvalidRequest").with_status(bad_request)
     };
-    assert_eq!(error_of(denied).await.code, ErrorCode::PermPolicyBlocked);
+    for (action, code) in [
+        (customer_key, ErrorCode::ObjectCustomerKey),
+        (
+            Action::s3_error("UserProjectMissing").with_status(bad_request),
+            ErrorCode::ObjectRequesterPays,
+        ),
+        (
+            denied("This is a requester pays bucket."),
+            ErrorCode::ObjectRequesterPays,
+        ),
+        (
+            Action::s3_error("InvalidObjectState"),
+            ErrorCode::ResourceArchived,
+        ),
+    ] {
+        let lab = lab().await;
+        lab.put_object("media", "a", "x");
+        let provider = open(&lab);
+        let entry = crate::account::only_entry(&provider, "media").await;
+        lab.add_fault(FaultRule::new(Match::any(), action));
+        let error = provider.fetch(&entry).await.unwrap_err();
+        assert_eq!((error.code, error.retry), (code, Retry::Never));
+        let remedy = code.remedy();
+        assert!(error.message.ends_with(remedy), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn a_wish_to_be_asked_later_is_believed_up_to_an_hour() {
+    for (name, wish, seconds) in [
+        ("retry-after", "86400", 3600),
+        ("x-amz-retry-after", "2000", 2),
+    ] {
+        let error = error_of(Action::s3_error("SlowDown").header(name, wish)).await;
+        let after = Some(Duration::from_secs(seconds));
+        assert_eq!(error.retry, Retry::Later { after }, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_region_in_the_endpoint_of_a_redirect_is_named() {
+    let document = "<Error><Code>PermanentRedirect</Code><Message>Elsewhere.</Message><Bucket>media</Bucket>\
+                    <Endpoint>media.s3.eu-central-1.wasabisys.com</Endpoint></Error>";
+    let error = error_of(Action {
+        body: Some(document.into()),
+        ..Action::status(StatusCode::MOVED_PERMANENTLY)
+    })
+    .await;
+    assert_eq!(error.code, ErrorCode::ConfigWrongRegion);
+    for word in [
+        "eu-central-1",
+        "provider_config.region",
+        "provider_config.endpoint_url",
+    ] {
+        assert!(error.message.contains(word), "{}", error.message);
+    }
+    assert!(!error.message.contains("wasabisys"), "{}", error.message);
 }
 
 #[tokio::test]
@@ -254,9 +352,9 @@ fn a_factory_opens_what_it_supports_and_says_what_it_does_not() {
     };
     assert_eq!(error.code, ErrorCode::ConfigInvalid);
     assert!(
-        error
-            .message
-            .starts_with("provider_config.credentials.type: role connections need"),
+        error.message.starts_with(
+            "provider_config.credentials.type: this server has no identity of its own"
+        ),
         "{error}"
     );
 

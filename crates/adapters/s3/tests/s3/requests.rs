@@ -1,21 +1,19 @@
 //! What goes over the wire, byte by byte, and what does not.
 
-use std::io;
-use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use wharf_domain::provider::Provider;
-use wharf_egress::{Dialer, Guard};
+use wharf_egress::Guard;
 use wharf_lab::{Lab, LabConfig};
 use wharf_ports::ProviderFactory;
 use wharf_s3::S3;
 
 use crate::account::{Here, config, only_entry, open_with, policy, read, s3_at};
+use crate::server::DialHere;
 
 /// Variables that the vendor's own tools heed.
 const AMBIENT: [(&str, &str); 10] = [
@@ -118,17 +116,6 @@ fn the_environment_is_not_heeded() {
     );
 }
 
-/// Finds every name at the lab, whatever its port.
-#[derive(Debug)]
-struct ToLab(SocketAddr);
-
-#[async_trait]
-impl Dialer for ToLab {
-    async fn connect(&self, _: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect(self.0).await
-    }
-}
-
 #[tokio::test]
 async fn aws_is_asked_in_the_region_with_the_bucket_in_the_host_unless_it_has_dots() {
     let domain = "s3.eu-west-1.amazonaws.com";
@@ -150,7 +137,7 @@ async fn aws_is_asked_in_the_region_with_the_bucket_in_the_host_unless_it_has_do
         json!({"region": "eu-west-1", "use_ssl": false}),
         credentials,
     );
-    let guard = Guard::with(policy(), Arc::new(Here), Arc::new(ToLab(lab.address())));
+    let guard = Guard::with(policy(), Arc::new(Here), Arc::new(DialHere(lab.address())));
     let provider = S3::new(Arc::new(guard))
         .open(
             &crate::account::connection(),

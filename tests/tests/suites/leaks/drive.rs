@@ -1,0 +1,432 @@
+//! Every use of secrets there is, the failing ones above all.
+
+use anyhow::{Context, Result, ensure};
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use wharf_tests::{Answer, Api, Echo, Installation, Lab, Server, text};
+
+use super::secrets::{FIELDS, Secrets};
+
+const CONNECTIONS: &str = "/v1/organizations/connections";
+
+pub(crate) struct Drive<'a> {
+    pub(crate) secrets: &'a Secrets,
+    pub(crate) server: &'a Server,
+    pub(crate) wharf: &'a Installation,
+    pub(crate) lab: &'a Lab,
+    pub(crate) echo: &'a Echo,
+    pub(crate) api: Api,
+    pub(crate) answers: Vec<Answer>,
+    /// What the admin commands printed, but for the one line in which a new key is shown once.
+    pub(crate) printed: Vec<String>,
+}
+
+impl Drive<'_> {
+    /// All of it.
+    pub(crate) async fn through(&mut self) -> Result<()> {
+        self.every_kind_of_credentials().await?;
+        self.a_store_that_answers().await?;
+        self.a_store_that_echoes().await?;
+        self.secrets_in_wrong_places().await?;
+        self.names_that_are_taken().await?;
+        self.wrong_keys().await?;
+        self.admin_commands()?;
+        for path in ["/metrics", "/v1/health", "/v1/health/deep", "/openapi.json"] {
+            let answer = self.api.get(path).await?;
+            self.answers.push(answer);
+        }
+        self.reads().await
+    }
+
+    async fn post(&mut self, path: &str, body: &Value) -> Result<&Answer> {
+        let answer = self.api.post(path, body).await?;
+        self.keep(answer)
+    }
+
+    fn keep(&mut self, answer: Answer) -> Result<&Answer> {
+        self.answers.push(answer);
+        self.answers.last().context("an answer was kept")
+    }
+
+    async fn create(&mut self, name: &str, config: Value, tested: bool) -> Result<&Answer> {
+        let provider = text(&config, "provider_type")?.to_owned();
+        let connection = json!({
+            "name": name, "provider_type": provider, "provider_config": config, "test_before_save": tested,
+        });
+        self.post(CONNECTIONS, &connection).await
+    }
+
+    /// Stored, read, patched, tested: whether or not there is an adapter.
+    async fn every_kind_of_credentials(&mut self) -> Result<()> {
+        let kit = self.api.get("/v1/organizations/setup/s3").await?;
+        let issued = kit.ok().ok();
+        let issued = issued.as_ref().and_then(|kit| kit["external_id"].as_str());
+        let external_id = issued.map(str::to_owned);
+        self.keep(kit)?;
+        for (provider, kind, _) in FIELDS {
+            let mut config = Secrets::settings(provider, &self.echo.url());
+            config["provider_type"] = json!(provider);
+            config["credentials"] = self.secrets.credentials(provider, kind)?;
+            if kind == "iam_role" {
+                // One that nobody issued is refused, which must not repeat the rest either.
+                let id = external_id
+                    .clone()
+                    .unwrap_or_else(|| "wharf-not-issued".to_owned());
+                config["credentials"]["external_id"] = json!(id);
+            }
+            let name = format!("{provider} {kind}");
+            let created = self.create(&name, config.clone(), false).await?;
+            let stored = created.status == 200;
+            ensure!(
+                stored || (kind == "iam_role" && external_id.is_none()),
+                "{name} was not stored: {}",
+                created.text()
+            );
+            self.create(&format!("{name}, tested"), config.clone(), true)
+                .await?;
+            if !stored {
+                continue;
+            }
+            let path = format!("{CONNECTIONS}/{}", name.replace(' ', "%20"));
+            self.post(&format!("{path}/test"), &json!({})).await?;
+            for patch in [
+                json!({"provider_config": config}),
+                json!({"provider_config": {"credentials": {"type": kind}}, "description": "kept"}),
+                json!({"provider_config": {"credentials": {"type": "access_key", "password": self.secrets.get("a misplaced value")}}}),
+                json!({"status": "SUSPENDED"}),
+            ] {
+                let answer = self.api.patch(&path, &patch).await?;
+                self.keep(answer)?;
+            }
+            let answer = self.api.get(&path).await?;
+            ensure!(answer.status == 200, "{name} is gone");
+            self.keep(answer)?;
+        }
+        Ok(())
+    }
+
+    /// A whole life at a store that works: created, synced, its secret rotated, archived.
+    async fn a_store_that_answers(&mut self) -> Result<()> {
+        let config = self.lab.provider_config();
+        self.create("vault", config.clone(), true).await?.ok()?;
+        let path = format!("{CONNECTIONS}/vault");
+        let wrong = self
+            .lab
+            .wrong_provider_config(self.secrets.get("a wrong secret access key"));
+        self.create("wrong", wrong.clone(), true)
+            .await?
+            .refused(422)?;
+        self.create("stored wrong", wrong, false).await?.ok()?;
+        for _ in 0..2 {
+            self.post(&format!("{CONNECTIONS}/stored%20wrong/test"), &json!({}))
+                .await?;
+        }
+        let mut stale = config.clone();
+        stale["credentials"]["session_token"] = json!(self.secrets.get("a wrong session token"));
+        self.create("stale", stale, true).await?.refused(422)?;
+
+        let elsewhere = json!({"provider_config": {"credentials": {"type": "access_key"}, "endpoint_url": "https://s3.example.com"}});
+        let reentry = self.api.patch(&path, &elsewhere).await?;
+        ensure!(
+            reentry.refused(422)?["code"] == "credentials_reentry_required",
+            "{}",
+            reentry.text()
+        );
+        self.keep(reentry)?;
+
+        let connection = text(&self.api.get(&path).await?.ok()?, "connection_id")?.to_owned();
+        let bucket = self.api.create_bucket("vault").await?;
+        let sync = self.api.create_sync(&bucket, &connection, "vault").await?;
+        let jobs = self.api.synced(&bucket, &sync).await?;
+        ensure!(jobs[0]["progress"]["synced"] == 2, "{}", jobs[0]);
+        for path in [
+            format!("/v1/buckets/{bucket}/syncs/{sync}/jobs"),
+            format!("/v1/buckets/{bucket}/syncs/list"),
+            format!("/v1/buckets/{bucket}/objects/list"),
+        ] {
+            self.post(&path, &json!({})).await?;
+        }
+        let rotated = json!({"provider_config": {"credentials": {
+            "type": "access_key", "secret_access_key": self.secrets.get("a rotated secret access key"),
+        }}});
+        let answer = self.api.patch(&path, &rotated).await?;
+        self.keep(answer)?;
+        self.post(&format!("{path}/test"), &json!({})).await?;
+        for answer in [self.api.delete(&path).await?, self.api.get(&path).await?] {
+            self.keep(answer)?;
+        }
+        Ok(())
+    }
+
+    /// Tests and runs at a store that puts what it was sent, and the secret itself, into everything it answers.
+    async fn a_store_that_echoes(&mut self) -> Result<()> {
+        let secret = |name: &str| self.secrets.get(&format!("the echoed {name}")).to_owned();
+        let credentials = json!({
+            "type": "access_key", "access_key_id": secret("access key id"),
+            "secret_access_key": secret("secret access key"), "session_token": secret("session token"),
+        });
+        let config = json!({"provider_type": "s3", "endpoint_url": self.echo.url(), "credentials": credentials});
+        let before = self.echo.asked();
+        self.create("echo, tested", config.clone(), true).await?;
+        let created = self.create("echo", config.clone(), false).await?.ok()?;
+        let id = text(&created, "connection_id")?.to_owned();
+        let path = format!("{CONNECTIONS}/{id}");
+        // Ways of refusing times steps of a test, roughly; a definite refusal suspends, so it is made good each time.
+        for round in 0..3 * Echo::ways() {
+            let query = if round % 2 == 0 {
+                "?source_path=harbour/quay"
+            } else {
+                ""
+            };
+            self.post(&format!("{path}/test{query}"), &json!({}))
+                .await?;
+            if round % 4 == 3 {
+                let again = json!({"provider_config": config, "status": "ACTIVE"});
+                let answer = self.api.patch(&path, &again).await?;
+                self.keep(answer)?;
+            }
+        }
+        let bucket = self.api.create_bucket("echo").await?;
+        let syncs = format!("/v1/buckets/{bucket}/syncs");
+        for round in 0..Echo::ways() {
+            let again = json!({"provider_config": config, "status": "ACTIVE"});
+            let answer = self.api.patch(&path, &again).await?;
+            self.keep(answer)?;
+            let sync = json!({
+                "connection_id": id, "source_path": format!("harbour/{round}"), "sync_mode": "one_time",
+            });
+            let created = self.post(&syncs, &sync).await?;
+            let Ok(created) = created.ok() else { continue };
+            let jobs = format!("{syncs}/{}/jobs", text(&created, "sync_config_id")?);
+            for _ in 0..20 {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                let told = self.api.post(&jobs, &json!({})).await?;
+                let job = told.ok()?["results"][0].clone();
+                let ended =
+                    job.is_object() && job["status"] != "running" && job["status"] != "pending";
+                self.keep(told)?;
+                if ended {
+                    break;
+                }
+            }
+        }
+        let asked = self.echo.asked() - before;
+        ensure!(
+            asked >= 2 * Echo::ways(),
+            "the echo was asked {asked} times only, which is not every way of refusing"
+        );
+        Ok(())
+    }
+
+    async fn secrets_in_wrong_places(&mut self) -> Result<()> {
+        let value = self.secrets.get("a misplaced value").to_owned();
+        let key = self.secrets.get("a misplaced key").to_owned();
+        let base = self.lab.provider_config();
+        let changed = |path: &[&str], to: Value| {
+            let mut config = base.clone();
+            let (last, parents) = path.split_last().expect("a path");
+            let parent = parents
+                .iter()
+                .fold(&mut config, |value, key| &mut value[*key]);
+            parent[*last] = to;
+            config
+        };
+        for (number, config) in [
+            changed(&["credentials", "secret_acces_key"], json!(value)),
+            changed(&["password"], json!(value)),
+            changed(&["region"], json!({"secret": value})),
+            changed(&["region"], json!(value)),
+            changed(&["credentials", "secret_access_key"], json!([value])),
+            changed(
+                &["credentials", "secret_access_key"],
+                json!({"value": value}),
+            ),
+            changed(&["credentials", "type"], json!(value)),
+            changed(&["credentials"], json!(value)),
+            changed(&["credentials"], json!([value])),
+            changed(&["credentials", &key], json!(value)),
+            changed(&[&key], json!(value)),
+            changed(&["verify_ssl"], json!(value)),
+            changed(&["endpoint_url"], json!(value)),
+            changed(
+                &["endpoint_url"],
+                json!(format!(
+                    "https://{}:{}@s3.example.com",
+                    self.secrets.get("a name in an endpoint"),
+                    self.secrets.get("a password in an endpoint")
+                )),
+            ),
+            json!(value),
+            json!([value]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            for (method, path, name) in [
+                (Method::POST, CONNECTIONS.to_owned(), "name"),
+                (
+                    Method::PATCH,
+                    format!("{CONNECTIONS}/stored%20wrong"),
+                    "description",
+                ),
+            ] {
+                let mut body =
+                    json!({name: format!("misplaced {number}"), "provider_config": config});
+                if method == Method::POST {
+                    body["provider_type"] = json!("s3");
+                }
+                let answer = self.api.ask(method, &path, Some(&body)).await?;
+                answer
+                    .refused(422)
+                    .with_context(|| format!("misplaced {number}"))?;
+                self.keep(answer)?;
+            }
+        }
+        for body in [
+            json!({"name": "x", "provider_type": value, "provider_config": {}}),
+            json!({"name": "x", "provider_type": "s3", "provider_config": base, "status": value}),
+            json!({"name": "x", "provider_type": "s3", "provider_config": base, key.as_str(): value}),
+            json!({"name": {"x": value}, "provider_type": "s3", "provider_config": base}),
+        ] {
+            self.post(CONNECTIONS, &body).await?.refused(422)?;
+        }
+        self.bodies_that_cannot_be_read().await
+    }
+
+    async fn bodies_that_cannot_be_read(&mut self) -> Result<()> {
+        let bearer = format!("Bearer {}", self.secrets.get("the admin key"));
+        let json_headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let malformed = self.secrets.get("a secret in malformed JSON");
+        let key = self.secrets.get("a misplaced key");
+        for body in [
+            format!(
+                "{{\"provider_config\": {{\"credentials\": {{\"secret_access_key\": \"{malformed}\"}}"
+            ),
+            format!("{{\"provider_config\": {{\"secret_access_key\": {malformed}}}}}"),
+            format!("{{\"secret_access_key\": \"{malformed}\" \"{malformed}\"}}"),
+            format!("{{\"a\": \"{malformed}\\u00zz\"}}"),
+            format!("{{\"a\": \"\\ud800{malformed}\"}}"),
+            format!("{{\"{key}\": \"{malformed}\", \"{key}\": 1}}"),
+            format!("[\"{malformed}\"]"),
+            format!("\"{malformed}\""),
+            malformed.to_owned(),
+        ] {
+            let answer = self
+                .api
+                .post_raw(CONNECTIONS, &json_headers, body.into_bytes())
+                .await?;
+            ensure!(answer.status >= 400, "{}", answer.text());
+            self.answers.push(answer);
+        }
+        let invalid_utf8 = [b"{\"a\": \"\xff", malformed.as_bytes(), b"\"}"].concat();
+        let answer = self
+            .api
+            .post_raw(CONNECTIONS, &json_headers, invalid_utf8)
+            .await?;
+        self.answers.push(answer);
+        let large = self
+            .secrets
+            .get("a secret in a body that is too large")
+            .repeat(6_600);
+        let large = json!({"name": "large", "provider_config": {"credentials": large}});
+        let answer = self
+            .api
+            .post_raw(CONNECTIONS, &json_headers, large.to_string().into_bytes())
+            .await?;
+        answer.refused(413)?;
+        self.answers.push(answer);
+        let typed = format!(
+            "secret_access_key={}",
+            self.secrets.get("a secret in a body of another type")
+        );
+        let form = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let answer = self
+            .api
+            .post_raw(CONNECTIONS, &form, typed.into_bytes())
+            .await?;
+        self.answers.push(answer);
+        Ok(())
+    }
+
+    /// The database itself says no: many at once take one name.
+    async fn names_that_are_taken(&mut self) -> Result<()> {
+        let mut config = self.lab.provider_config();
+        let secret = self
+            .secrets
+            .get("a secret of a connection whose name is taken");
+        config["credentials"]["secret_access_key"] = json!(secret);
+        let connection = json!({
+            "name": "taken", "provider_type": "s3", "provider_config": config, "test_before_save": false,
+        });
+        let api = self.api.clone();
+        let together = join_all((0..12).map(|_| api.post(CONNECTIONS, &connection))).await;
+        let mut refused = 0;
+        for answer in together {
+            let answer = answer?;
+            refused += usize::from(answer.status == 409);
+            self.keep(answer)?;
+        }
+        ensure!(refused == 11, "{refused} of 12 with one name were refused");
+        Ok(())
+    }
+
+    async fn wrong_keys(&mut self) -> Result<()> {
+        let wrong = self.secrets.get("a wrong API key");
+        let answer = self.server.api_as(wrong)?.get(CONNECTIONS).await?;
+        self.answers.push(answer);
+        let basic = format!("Basic {}", self.secrets.get("a wrong basic password"));
+        let other = self.secrets.get("an API key in another header");
+        for headers in [
+            vec![("authorization", basic.as_str())],
+            vec![("x-api-key", other), ("cookie", other)],
+            vec![("authorization", other)],
+            vec![("authorization", wrong), ("x-request-id", "a-request")],
+        ] {
+            let answer = self
+                .api
+                .post_raw(&format!("{CONNECTIONS}/list"), &headers, Vec::new())
+                .await?;
+            ensure!(answer.status == 401, "{}", answer.text());
+            self.answers.push(answer);
+        }
+        let query = self.secrets.get("an API key in the query");
+        let path = format!("{CONNECTIONS}/list?limit=1&api_key={query}");
+        let answer = self.api.post(&path, &json!({})).await?;
+        self.answers.push(answer);
+        let answer = self.api.get(&format!("/nowhere?token={query}")).await?;
+        self.answers.push(answer);
+        Ok(())
+    }
+
+    fn admin_commands(&mut self) -> Result<()> {
+        for arguments in [&["admin", "organizations", "list"][..], &["check-config"]] {
+            let output = self.wharf.run(arguments)?;
+            for bytes in [output.stdout, output.stderr] {
+                self.printed
+                    .push(String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+        Ok(())
+    }
+
+    async fn reads(&mut self) -> Result<()> {
+        for path in [
+            format!("{CONNECTIONS}/list"),
+            format!("{CONNECTIONS}/list?limit=1&include_total=true"),
+            "/v1/buckets/list".to_owned(),
+            "/v1/namespaces/list".to_owned(),
+        ] {
+            self.post(&path, &json!({})).await?;
+        }
+        let answer = self.api.get(CONNECTIONS).await?;
+        self.answers.push(answer);
+        Ok(())
+    }
+}
