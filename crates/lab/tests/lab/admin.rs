@@ -211,6 +211,26 @@ async fn keys_and_roles_come_by_wire() {
 }
 
 #[tokio::test]
+async fn buckets_and_the_clock_are_set_by_wire() {
+    let lab = start().await;
+    let bucket = json!({"bucket": "far", "settings": {"region": "eu-central-1", "wrong_region": "malformed"}});
+    assert_eq!(
+        post(&lab, "buckets", &bucket).await.0,
+        StatusCode::NO_CONTENT
+    );
+    let list = async || client(&lab).list_objects_v2().bucket("far").send().await;
+    assert_eq!(
+        refusal(list().await),
+        refused(400, "AuthorizationHeaderMalformed")
+    );
+    let ahead = json!({"offset_s": 3600});
+    assert_eq!(post(&lab, "clock", &ahead).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(refusal(list().await), refused(403, "RequestTimeTooSkewed"));
+    post(&lab, "reset", &Value::Null).await;
+    assert_eq!(refusal(list().await), refused(404, "NoSuchBucket"));
+}
+
+#[tokio::test]
 async fn a_lab_that_was_shut_down_frees_its_port() {
     let lab = start().await;
     let address = lab.address();

@@ -131,6 +131,13 @@ impl S3Blobs {
     }
 }
 
+/// Tells the log what an operator has to mend; whoever asked for a blob learns only that the store is not available.
+fn tell(error: &BlobError) {
+    if let BlobError::Unavailable(reason) = error {
+        tracing::warn!(%reason, "the blob store failed");
+    }
+}
+
 impl fmt::Debug for S3Blobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("S3Blobs")
@@ -143,11 +150,13 @@ impl fmt::Debug for S3Blobs {
 impl BlobStore for S3Blobs {
     /// An interrupted call leaves at most an unfinished upload.
     async fn put(&self, key: &BlobKey, bytes: ByteStream) -> Result<StoredBlob, BlobError> {
-        put::put(self, key, bytes).await
+        put::put(self, key, bytes).await.inspect_err(tell)
     }
 
     async fn open(&self, key: &BlobKey, offset: u64, length: u64) -> Result<ByteStream, BlobError> {
-        read::open(self, key, offset, length).await
+        read::open(self, key, offset, length)
+            .await
+            .inspect_err(tell)
     }
 
     async fn remove(&self, key: &BlobKey) -> Result<(), BlobError> {
@@ -155,6 +164,7 @@ impl BlobStore for S3Blobs {
         patiently(|| self.wire.remove(&object))
             .await
             .map_err(|failure| self.unavailable("s3:DeleteObject", failure))
+            .inspect_err(tell)
     }
 
     /// A list from the start ends uploads that were left unfinished a week ago, too.
@@ -167,7 +177,9 @@ impl BlobStore for S3Blobs {
         if after.is_none() {
             listing::clear_abandoned(self, now).await;
         }
-        listing::list(self, after, limit, now).await
+        listing::list(self, after, limit, now)
+            .await
+            .inspect_err(tell)
     }
 
     /// Writes and removes a small object, once: whoever asks for health wants to know how it is now.
