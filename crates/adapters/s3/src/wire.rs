@@ -63,6 +63,7 @@ impl Wire {
         access: &Access,
         http: egress::Client,
     ) -> Self {
+        let session_over = signing::SessionOver(access.clone());
         let endpoint = stand_in.or(store.endpoint.as_ref()).cloned();
         let tls = stand_in.map_or(store.tls, |url| url.scheme() == Scheme::Https);
         let signer = Signer::of_account(access.clone());
@@ -77,13 +78,14 @@ impl Wire {
             .http_client(wharf_aws::http_client(http, tls))
             // Whoever calls decides about trying again, and the guarded client knows when to give up.
             .retry_config(signing::attempts(access))
-            .retry_classifier(signing::SessionOver(access.clone()))
+            .retry_classifier(session_over.clone())
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             // The SDK knows one answer at a time; the whole object, over however many, is verified by whoever reads it.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(PlainManners)
+            .interceptor(session_over)
             .interceptor(WholeListings);
         let by_host = Client::from_conf(config.clone().force_path_style(false).build());
         let by_path = match &endpoint {

@@ -8,10 +8,17 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_s3::config::{IdentityCache, SharedIdentityCache};
-use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef, InterceptorContext,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::retries::classifiers::{
     ClassifyRetry, RetryAction, RetryClassifierPriority,
 };
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use aws_smithy_types::retry::{ErrorKind, ReconnectMode, RetryConfig};
 
 use super::AccessKey;
@@ -113,7 +120,8 @@ pub(super) fn attempts(access: &Access) -> RetryConfig {
     config.with_reconnect_mode(ReconnectMode::ReuseAllConnections)
 }
 
-/// Has a session replaced that the store no longer accepts.
+/// Has a session replaced that the store no longer accepts, and the request tried again.
+#[derive(Clone)]
 pub(super) struct SessionOver(pub(super) Access);
 
 impl fmt::Debug for SessionOver {
@@ -122,13 +130,59 @@ impl fmt::Debug for SessionOver {
     }
 }
 
+/// The id of the key that the request at hand is signed with.
+#[derive(Debug)]
+struct SignedWith(String);
+
+impl Storable for SignedWith {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for SessionOver {
+    fn name(&self) -> &'static str {
+        "SessionOver"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let signature = context.request().headers().get("authorization");
+        let key = signature
+            .and_then(|signature| signature.split_once("Credential="))
+            .and_then(|(_, credential)| credential.split('/').next());
+        if let Some(id) = key {
+            config
+                .interceptor_state()
+                .store_put(SignedWith(id.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(SignedWith(id)) = config.load::<SignedWith>()
+            && context.response().is_some_and(says_session_is_over)
+        {
+            self.0.reject(id);
+        }
+        Ok(())
+    }
+}
+
 impl ClassifyRetry for SessionOver {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let Some(id) = refused_session(context) else {
-            return RetryAction::RetryForbidden;
-        };
-        self.0.reject(id);
-        RetryAction::retryable_error(ErrorKind::ClientError)
+        if context.response().is_some_and(says_session_is_over) {
+            RetryAction::retryable_error(ErrorKind::ClientError)
+        } else {
+            RetryAction::RetryForbidden
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -141,19 +195,17 @@ impl ClassifyRetry for SessionOver {
     }
 }
 
-/// The access key id of a request that was refused because of its session.
-fn refused_session(context: &InterceptorContext) -> Option<&str> {
+fn says_session_is_over(answer: &HttpResponse) -> bool {
     const CODES: [&str; 4] = [
         "<Code>ExpiredToken</Code>",
         "<Code>InvalidToken</Code>",
         "<Code>TokenRefreshRequired</Code>",
         "<Code>InvalidAccessKeyId</Code>",
     ];
-    let answer = std::str::from_utf8(context.response()?.body().bytes()?).ok()?;
-    if !CODES.iter().any(|code| answer.contains(code)) {
-        return None;
-    }
-    let signature = context.request()?.headers().get("authorization")?;
-    let (_, credential) = signature.split_once("Credential=")?;
-    credential.split('/').next()
+    let text = answer
+        .body()
+        .bytes()
+        .filter(|_| answer.status().is_client_error())
+        .and_then(|body| std::str::from_utf8(body).ok());
+    text.is_some_and(|text| CODES.iter().any(|code| text.contains(code)))
 }
