@@ -1,6 +1,6 @@
 //! What the SDK does not hand on of an answer's head.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -15,14 +15,17 @@ pub(super) struct Head {
     pub(super) server: Option<String>,
 }
 
-/// Keeps the head of a call's one answer; clones share it.
+/// Keeps the head of a call's last answer; clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeepHead(Arc<OnceLock<Head>>);
+pub(super) struct KeepHead(Arc<Mutex<Head>>);
 
 impl KeepHead {
     /// The head, once there was an answer.
     pub(super) fn kept(&self) -> Head {
-        self.0.get().cloned().unwrap_or_default()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -38,11 +41,10 @@ impl Intercept for KeepHead {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        // There is one attempt, so nothing is ever kept already.
-        let _ = self.0.set(Head {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Head {
             partial: response.status().as_u16() == 206,
             server: response.headers().get("server").map(ToOwned::to_owned),
-        });
+        };
         Ok(())
     }
 }
