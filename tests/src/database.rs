@@ -170,12 +170,15 @@ async fn contents_of_sqlite(pool: &SqlitePool) -> Result<Vec<(String, Vec<u8>)>>
     .await?;
     let mut contents = Vec::new();
     for (table, column) in columns {
-        let sql = format!("SELECT CAST(\"{column}\" AS BLOB) FROM \"{table}\" WHERE \"{column}\" IS NOT NULL");
+        let sql = format!(
+            "SELECT CAST(\"{column}\" AS BLOB) FROM \"{table}\" WHERE \"{column}\" IS NOT NULL"
+        );
         let values: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
             .fetch_all(pool)
             .await?;
         contents.push((format!("{table}.{column}"), values.join(&b'\n')));
-        let sql = format!("SELECT \"{column}\" FROM \"{table}\" WHERE typeof(\"{column}\") = 'blob'");
+        let sql =
+            format!("SELECT \"{column}\" FROM \"{table}\" WHERE typeof(\"{column}\") = 'blob'");
         let values: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
             .fetch_all(pool)
             .await?;

@@ -112,7 +112,11 @@ impl Words {
         let (status, code, sound) = REFUSALS[number % REFUSALS.len()];
         let told = format!("{head} {}", self.known.join(" "));
         let encoded = STANDARD.encode(&told);
-        let (open, close) = if sound { ("<Error>", "</Error>") } else { ("<Error", "") };
+        let (open, close) = if sound {
+            ("<Error>", "</Error>")
+        } else {
+            ("<Error", "")
+        };
         let body = format!(
             "<?xml version=\"1.0\"?>{open}<Code>{code}</Code><Message>{told}</Message><StringToSign>{told}\
              </StringToSign><StringToSignBytes>{}</StringToSignBytes><SignatureProvided>{encoded}</SignatureProvided>\

@@ -136,9 +136,7 @@ impl Installation {
     /// The same, to change things behind the servers' back.
     pub async fn database_to_change(&self) -> Result<Database> {
         match self.store {
-            Store::Sqlite => {
-                Database::sqlite_to_change(&self.data_dir().join("wharf.db")).await
-            }
+            Store::Sqlite => Database::sqlite_to_change(&self.data_dir().join("wharf.db")).await,
             Store::Postgres => self.database().await,
         }
     }

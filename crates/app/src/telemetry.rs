@@ -109,8 +109,14 @@ mod tests {
         });
         let log = String::from_utf8(written.0.lock().expect("not poisoned").clone());
         let log = log.expect("the log is text");
-        assert!(log.contains("a panic") && log.contains("telemetry.rs"), "{log}");
-        assert!(!log.contains("canary") && !log.contains("went wrong"), "{log}");
+        assert!(
+            log.contains("a panic") && log.contains("telemetry.rs"),
+            "{log}"
+        );
+        assert!(
+            !log.contains("canary") && !log.contains("went wrong"),
+            "{log}"
+        );
     }
 
     #[test]
@@ -130,7 +136,10 @@ mod tests {
         });
         let log = String::from_utf8(written.0.lock().expect("not poisoned").clone());
         let log = log.expect("the log is text");
-        assert!(!log.contains("string to sign") && !log.contains("headers sent"), "{log}");
+        assert!(
+            !log.contains("string to sign") && !log.contains("headers sent"),
+            "{log}"
+        );
         assert!(log.contains("sibling") && log.contains("our own"), "{log}");
     }
 }

@@ -115,7 +115,11 @@ fn accepted(provider: Provider, config: Value, place: &str) -> BTreeSet<String> 
 #[test]
 fn every_setting_is_listed_as_public() {
     for (provider, public) in PUBLIC {
-        let all = accepted(provider, json!({"no_such_key": 1}), "provider_config.no_such_key");
+        let all = accepted(
+            provider,
+            json!({"no_such_key": 1}),
+            "provider_config.no_such_key",
+        );
         let always = ["credentials", "description", "provider_type"];
         let listed = public.iter().chain(&always).map(|key| (*key).to_owned());
         assert_eq!(all, listed.collect(), "{provider}");
@@ -135,7 +139,11 @@ fn every_field_of_credentials_is_listed_as_secret() {
             let config = json!({"credentials": {"type": kind.as_str(), "no_such_key": 1}});
             let place = "provider_config.credentials.no_such_key";
             let listed = secret.iter().chain(&["type"]).map(|key| (*key).to_owned());
-            assert_eq!(accepted(provider, config, place), listed.collect(), "{provider} {kind}");
+            assert_eq!(
+                accepted(provider, config, place),
+                listed.collect(),
+                "{provider} {kind}"
+            );
             kinds += 1;
         }
     }

@@ -70,10 +70,7 @@ impl Form {
 
     /// Whether a whole buffer must be unpacked to see what is in it.
     pub fn is_packed(self) -> bool {
-        matches!(
-            self,
-            Self::Gzip | Self::Zlib | Self::Deflate | Self::Brotli
-        )
+        matches!(self, Self::Gzip | Self::Zlib | Self::Deflate | Self::Brotli)
     }
 
     /// Whether the form can stand in the middle of a text.

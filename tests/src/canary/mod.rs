@@ -52,7 +52,13 @@ impl Canary {
     /// A random GUID.
     pub fn random_guid(name: &str) -> Self {
         let hex = hex::encode(fresh_bytes::<16>());
-        let groups = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        let groups = [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ];
         Self::new(name, groups.join("-"))
     }
 

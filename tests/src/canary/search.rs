@@ -110,7 +110,10 @@ impl Search {
     /// told if it was not.
     pub fn expect(&mut self, kind: &str, planted: &[Canary], places: &[Place]) -> Result<()> {
         let of_kind: Vec<&Place> = places.iter().filter(|place| place.kind == kind).collect();
-        ensure!(!of_kind.is_empty(), "there is no place of the kind `{kind}`");
+        ensure!(
+            !of_kind.is_empty(),
+            "there is no place of the kind `{kind}`"
+        );
         let all = of_kind
             .iter()
             .flat_map(|place| self.sightings(&place.bytes, &place.name))
@@ -146,7 +149,10 @@ impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (canaries, patterns) = (self.canaries.len(), self.owners.len());
         let places: usize = self.searched.values().map(|(count, _)| count).sum();
-        writeln!(f, "{canaries} canaries in {patterns} patterns, {places} places:")?;
+        writeln!(
+            f,
+            "{canaries} canaries in {patterns} patterns, {places} places:"
+        )?;
         for (kind, (count, length)) in &self.searched {
             writeln!(f, "  {count:>4} × {kind}, {length} bytes")?;
         }
@@ -172,7 +178,10 @@ mod tests {
                 };
                 let told = search.sightings(&around, "a test");
                 assert_eq!(told.len(), 1, "{form:?} after {before}: {told:?}");
-                assert!(told[0].starts_with("the secret stands in a test"), "{told:?}");
+                assert!(
+                    told[0].starts_with("the secret stands in a test"),
+                    "{told:?}"
+                );
             }
         }
     }
@@ -195,7 +204,11 @@ mod tests {
         let search = Search::for_all(vec![canary.clone()]);
         for form in Form::ALL {
             let piece = &canary.text().as_bytes()[..11];
-            assert_eq!(search.sightings(&form.of(piece), "a test"), [""; 0], "{form:?}");
+            assert_eq!(
+                search.sightings(&form.of(piece), "a test"),
+                [""; 0],
+                "{form:?}"
+            );
             let other = Canary::random("another");
             let leak = form.of(other.text().as_bytes());
             assert_eq!(search.sightings(&leak, "a test"), [""; 0], "{form:?}");
@@ -208,7 +221,11 @@ mod tests {
         let canary = Canary::new("a key", &key);
         let search = Search::for_all(vec![canary]);
         for form in Form::ALL {
-            assert_eq!(search.sightings(&form.of(&key), "a test").len(), 1, "{form:?}");
+            assert_eq!(
+                search.sightings(&form.of(&key), "a test").len(),
+                1,
+                "{form:?}"
+            );
         }
     }
 
@@ -217,7 +234,11 @@ mod tests {
         let canary = Canary::random("planted");
         let mut search = Search::for_all(vec![canary.clone()]);
         let places = [Place::new("the log", "1", "nothing")];
-        assert!(search.expect("the log", &[canary.clone()], &places).is_err());
+        assert!(
+            search
+                .expect("the log", &[canary.clone()], &places)
+                .is_err()
+        );
         let places = [Place::new("the log", "1", canary.text())];
         assert!(search.expect("the log", &[canary], &places).is_ok());
     }

@@ -49,7 +49,9 @@ struct Recorder(Arc<Mutex<String>>);
 
 impl Recorder {
     fn note(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut Fields<'_>)) {
-        let talkative = TALKATIVE.iter().any(|start| metadata.target().starts_with(start));
+        let talkative = TALKATIVE
+            .iter()
+            .any(|start| metadata.target().starts_with(start));
         if talkative && *metadata.level() > Level::INFO {
             return;
         }
@@ -94,10 +96,14 @@ struct WatchedIds {
 
 impl WatchedIds {
     fn keys(&self) -> Vec<Vec<u8>> {
-        let drawn = self.drawn.lock().unwrap_or_else(|broken| broken.into_inner());
+        let drawn = self
+            .drawn
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner());
         let is_key = |at: usize| drawn[at].len() == 32;
         // A salt is followed by the nonce of the body.
-        let is_salt = |at: usize| is_key(at) && drawn.get(at + 1).is_some_and(|next| next.len() == 12);
+        let is_salt =
+            |at: usize| is_key(at) && drawn.get(at + 1).is_some_and(|next| next.len() == 12);
         let keys = (0..drawn.len()).filter(|at| is_key(*at) && !is_salt(*at));
         keys.map(|at| drawn[at].clone()).collect()
     }
@@ -110,7 +116,10 @@ impl IdSource for WatchedIds {
 
     fn fill(&self, bytes: &mut [u8]) {
         self.ids.fill(bytes);
-        let mut drawn = self.drawn.lock().unwrap_or_else(|broken| broken.into_inner());
+        let mut drawn = self
+            .drawn
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner());
         drawn.push(bytes.to_vec());
     }
 }
@@ -147,7 +156,11 @@ impl ProviderFactory for Panicking {
         self.s3.open(connection, config, credentials)
     }
 
-    async fn setup(&self, provider: Provider, request: &SetupRequest) -> Result<SetupKit, ProviderError> {
+    async fn setup(
+        &self,
+        provider: Provider,
+        request: &SetupRequest,
+    ) -> Result<SetupKit, ProviderError> {
         self.s3.setup(provider, request).await
     }
 }
@@ -179,8 +192,14 @@ impl Secrets {
 
     fn all(&self) -> Vec<Canary> {
         let all = [
-            &self.admin_key, &self.wrong_key, &self.id, &self.secret, &self.token, &self.misplaced,
-            &self.panicked, &self.planted,
+            &self.admin_key,
+            &self.wrong_key,
+            &self.id,
+            &self.secret,
+            &self.token,
+            &self.misplaced,
+            &self.panicked,
+            &self.planted,
         ];
         all.into_iter().cloned().collect()
     }
@@ -244,16 +263,26 @@ async fn no_secret_is_in_a_span_an_event_or_the_answer_after_a_panic() -> Result
     let engine = Engine::new(parts);
     let admin = SecretString::new(secrets.admin_key.text().to_owned());
     engine.bootstrap(&admin).await?;
-    let router = wharf_http::router(ApiState::new(engine.clone(), ids.clone(), Duration::from_secs(30)));
+    let router = wharf_http::router(ApiState::new(
+        engine.clone(),
+        ids.clone(),
+        Duration::from_secs(30),
+    ));
     let answers = use_the_api(&router, &engine, &secrets, &echo).await?;
 
     let mut canaries = secrets.all();
     let keys = ids.keys();
     ensure!(keys.len() >= 4, "no keys were drawn");
-    canaries.extend(keys.iter().map(|key| Canary::new("a key that was drawn", key)));
+    canaries.extend(
+        keys.iter()
+            .map(|key| Canary::new("a key that was drawn", key)),
+    );
     let mut search = Search::for_all(canaries);
     let recorded = |recorder: &Recorder| {
-        let text = recorder.0.lock().unwrap_or_else(|broken| broken.into_inner());
+        let text = recorder
+            .0
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner());
         Place::new(SPANS, "all", text.as_str())
     };
     let mut places = vec![recorded(&recorder)];
@@ -267,7 +296,11 @@ async fn no_secret_is_in_a_span_an_event_or_the_answer_after_a_panic() -> Result
 
     // A span, a field recorded later, and an event: each found alone.
     for way in 0..3 {
-        recorder.0.lock().unwrap_or_else(|broken| broken.into_inner()).clear();
+        recorder
+            .0
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+            .clear();
         let leak = secrets.planted.text();
         match way {
             0 => drop(tracing::trace_span!("planted", leak)),
@@ -306,19 +339,64 @@ async fn use_the_api(
     let mut requests = vec![
         ("POST", connections, admin, create("stored", &config, false)),
         ("POST", connections, admin, create("stored", &config, false)),
-        ("POST", connections, admin, create("misplaced", &misplaced, false)),
-        ("POST", connections, admin, create("panic", &panicking, false)),
+        (
+            "POST",
+            connections,
+            admin,
+            create("misplaced", &misplaced, false),
+        ),
+        (
+            "POST",
+            connections,
+            admin,
+            create("panic", &panicking, false),
+        ),
         ("GET", connections, secrets.wrong_key.text(), Value::Null),
-        ("POST", connections, secrets.wrong_key.text(), create("x", &config, true)),
-        ("PATCH", "/v1/organizations/connections/stored", admin, json!({"provider_config": config})),
-        ("PATCH", "/v1/organizations/connections/stored", admin, json!({"provider_config": misplaced})),
-        ("PATCH", "/v1/organizations/connections/stored", admin, json!({"provider_config": panicking})),
-        ("GET", "/v1/organizations/connections/stored", admin, Value::Null),
-        ("POST", "/v1/buckets", admin, json!({"bucket_name": "quay", "bucket_schema": {"properties": {}}})),
+        (
+            "POST",
+            connections,
+            secrets.wrong_key.text(),
+            create("x", &config, true),
+        ),
+        (
+            "PATCH",
+            "/v1/organizations/connections/stored",
+            admin,
+            json!({"provider_config": config}),
+        ),
+        (
+            "PATCH",
+            "/v1/organizations/connections/stored",
+            admin,
+            json!({"provider_config": misplaced}),
+        ),
+        (
+            "PATCH",
+            "/v1/organizations/connections/stored",
+            admin,
+            json!({"provider_config": panicking}),
+        ),
+        (
+            "GET",
+            "/v1/organizations/connections/stored",
+            admin,
+            Value::Null,
+        ),
+        (
+            "POST",
+            "/v1/buckets",
+            admin,
+            json!({"bucket_name": "quay", "bucket_schema": {"properties": {}}}),
+        ),
     ];
     for _ in 0..Echo::ways() {
         requests.push(("POST", connections, admin, create("tested", &config, true)));
-        requests.push(("POST", "/v1/organizations/connections/stored/test", admin, json!({})));
+        requests.push((
+            "POST",
+            "/v1/organizations/connections/stored/test",
+            admin,
+            json!({}),
+        ));
     }
     let mut ids = Map::new();
     for (method, path, key, body) in requests {
@@ -331,19 +409,46 @@ async fn use_the_api(
     }
     ensure!(panicked >= 2, "nothing panicked");
     let restored = json!({"provider_config": config, "status": "ACTIVE"});
-    ask(router, "PATCH", "/v1/organizations/connections/stored", admin, &restored).await?;
+    ask(
+        router,
+        "PATCH",
+        "/v1/organizations/connections/stored",
+        admin,
+        &restored,
+    )
+    .await?;
     let bucket = ids["bucket_id"].as_str().context("a bucket")?;
     let connection = ids["connection_id"].as_str().context("a connection")?;
     let sync = json!({"connection_id": connection, "source_path": "quay", "sync_mode": "continuous", "polling_interval_seconds": 86_400});
-    let (_, created) = ask(router, "POST", &format!("/v1/buckets/{bucket}/syncs"), admin, &sync).await?;
+    let (_, created) = ask(
+        router,
+        "POST",
+        &format!("/v1/buckets/{bucket}/syncs"),
+        admin,
+        &sync,
+    )
+    .await?;
     places.push(Place::new(ANSWERS, "a sync", created));
     let worker = Worker::new(engine.clone(), "a worker");
-    ensure!(worker.run_once(&CancellationToken::new()).await?, "nothing ran");
+    ensure!(
+        worker.run_once(&CancellationToken::new()).await?,
+        "nothing ran"
+    );
     Ok(places)
 }
 
-async fn ask(router: &Router, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, Vec<u8>)> {
-    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+async fn ask(
+    router: &Router,
+    method: &str,
+    path: &str,
+    key: &str,
+    body: &Value,
+) -> Result<(u16, Vec<u8>)> {
+    let body = if body.is_null() {
+        Body::empty()
+    } else {
+        Body::from(body.to_string())
+    };
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -387,11 +492,19 @@ async fn no_error_of_the_adapter_says_a_secret_by_display_debug_or_source() -> R
         }
         for round in 0..Echo::ways() {
             let parts = parse_new(provider, object(config.clone()), "provider_config")?;
-            places.push(Place::new(ERRORS, "Debug of a configuration", format!("{parts:?} {parts:#?}")));
+            places.push(Place::new(
+                ERRORS,
+                "Debug of a configuration",
+                format!("{parts:?} {parts:#?}"),
+            ));
             let account = adapter().open(&connection, &parts.config, parts.credentials)?;
             let mut note = |error: &ProviderError| {
                 codes.insert(error.code.as_str().to_owned());
-                places.push(Place::new(ERRORS, format!("{settings} {round}"), told(error)));
+                places.push(Place::new(
+                    ERRORS,
+                    format!("{settings} {round}"),
+                    told(error),
+                ));
             };
             if let Err(error) = account.list("harbour/quay", None, 10).await {
                 note(&error);
@@ -417,7 +530,11 @@ async fn no_error_of_the_adapter_says_a_secret_by_display_debug_or_source() -> R
                 budget: Duration::from_secs(10),
             };
             let report = account.check(request).await;
-            places.push(Place::new(ERRORS, "a check", format!("{report:?} {report:#?}")));
+            places.push(Place::new(
+                ERRORS,
+                "a check",
+                format!("{report:?} {report:#?}"),
+            ));
         }
     }
     ensure!(codes.len() >= 5, "only these errors came: {codes:?}");
@@ -429,7 +546,8 @@ async fn no_error_of_a_reader_says_a_secret_by_display_debug_or_source() -> Resu
     let secrets = Secrets::new();
     let leak = secrets.misplaced.text();
     let mut places = Vec::new();
-    let mut note = |error: &(dyn Error + 'static)| places.push(Place::new(ERRORS, "a reader's", told(error)));
+    let mut note =
+        |error: &(dyn Error + 'static)| places.push(Place::new(ERRORS, "a reader's", told(error)));
     for provider in Provider::ALL {
         for wrong in [
             json!({"credentials": leak}),
@@ -450,20 +568,32 @@ async fn no_error_of_a_reader_says_a_secret_by_display_debug_or_source() -> Resu
         }
         for kind in provider.credential_types() {
             for field in FIELDS {
-                for value in [json!([leak]), json!({"x": leak}), json!(format!("{leak}\n\u{1}")), json!(leak.repeat(1000))] {
+                for value in [
+                    json!([leak]),
+                    json!({"x": leak}),
+                    json!(format!("{leak}\n\u{1}")),
+                    json!(leak.repeat(1000)),
+                ] {
                     let wrong = json!({"credentials": {"type": kind.as_str(), field: value}});
                     if let Err(error) = parse_new(provider, object(wrong), "provider_config") {
                         note(&error);
                     }
                 }
             }
-            let bytes = wharf_domain::secret::SecretBytes::new(format!("{{\"type\":\"{kind}\",\"x\":\"{leak}\"").into_bytes());
+            let bytes = wharf_domain::secret::SecretBytes::new(
+                format!("{{\"type\":\"{kind}\",\"x\":\"{leak}\"").into_bytes(),
+            );
             let broken = Credentials::from_secret_bytes(provider, &bytes).err();
             note(&broken.context("broken credentials were read")?);
         }
     }
     note(&leak.parse::<Provider>().err().context("a provider")?);
-    note(&leak.parse::<wharf_domain::provider::CredentialType>().err().context("a kind")?);
+    note(
+        &leak
+            .parse::<wharf_domain::provider::CredentialType>()
+            .err()
+            .context("a kind")?,
+    );
     note(&leak.parse::<ConnectionId>().err().context("an id")?);
 
     let folder = tempfile::tempdir()?;
@@ -471,7 +601,9 @@ async fn no_error_of_a_reader_says_a_secret_by_display_debug_or_source() -> Resu
     for text in [
         leak.to_owned(),
         format!("{{\"format\": \"{leak}\"}}"),
-        format!("{{\"format\": \"wharf-key-ring/1\", \"primary\": \"{leak}\", \"keys\": [], \"api_key_hash_key\": \"{leak}\"}}"),
+        format!(
+            "{{\"format\": \"wharf-key-ring/1\", \"primary\": \"{leak}\", \"keys\": [], \"api_key_hash_key\": \"{leak}\"}}"
+        ),
         format!("{{\"format\": \"wharf-key-ring/1\", \"{leak}\": \"{leak}\"}}"),
         format!(
             "{{\"format\": \"wharf-key-ring/1\", \"primary\": \"k\", \"keys\": [{{\"id\": \"k\", \"created_at\": \
@@ -482,19 +614,32 @@ async fn no_error_of_a_reader_says_a_secret_by_display_debug_or_source() -> Resu
         use std::os::unix::fs::PermissionsExt;
         std::fs::write(&ring, &text)?;
         std::fs::set_permissions(&ring, std::fs::Permissions::from_mode(0o600))?;
-        note(&FileKeyRing::open(&ring).err().context("a broken key ring was opened")?);
+        note(
+            &FileKeyRing::open(&ring)
+                .err()
+                .context("a broken key ring was opened")?,
+        );
     }
     let database = folder.path().join("wharf.db");
     std::fs::write(&database, leak.repeat(100))?;
     let path = database.to_str().context("a path")?;
-    note(&wharf_sqlite::SqliteDatabase::open(path).await.err().context("a broken database was opened")?);
+    note(
+        &wharf_sqlite::SqliteDatabase::open(path)
+            .await
+            .err()
+            .context("a broken database was opened")?,
+    );
     for url in [
         format!("postgres://wharf:{leak}@127.0.0.1:1/wharf"),
         format!("postgres://wharf:{leak}@127.0.0.1:notaport/wharf"),
         format!("postgres://wharf@127.0.0.1:1/wharf?password={leak}&sslmode={leak}"),
     ] {
         let refused = wharf_postgres::PostgresDatabase::connect(&url).await;
-        note(&refused.err().context("a database that is not there was opened")?);
+        note(
+            &refused
+                .err()
+                .context("a database that is not there was opened")?,
+        );
     }
     ensure!(places.len() > 100, "{} errors only", places.len());
     assert_none(&secrets, ERRORS, &places)
@@ -502,9 +647,22 @@ async fn no_error_of_a_reader_says_a_secret_by_display_debug_or_source() -> Resu
 
 /// Every field of every kind of credentials.
 const FIELDS: [&str; 16] = [
-    "project_id", "private_key_id", "private_key", "client_email", "client_id", "client_secret",
-    "refresh_token", "access_key_id", "secret_access_key", "session_token", "role_arn", "external_id",
-    "username", "password", "private_key_passphrase", "tenant_id",
+    "project_id",
+    "private_key_id",
+    "private_key",
+    "client_email",
+    "client_id",
+    "client_secret",
+    "refresh_token",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "role_arn",
+    "external_id",
+    "username",
+    "password",
+    "private_key_passphrase",
+    "tenant_id",
 ];
 
 fn assert_none(secrets: &Secrets, kind: &str, places: &[Place]) -> Result<()> {

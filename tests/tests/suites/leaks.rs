@@ -100,7 +100,10 @@ async fn nothing_leaks(store: Store) -> Result<()> {
     assert_talkative(&places)?;
     let kinds: BTreeSet<&str> = places.iter().map(|place| place.kind).collect();
     let files = (store == Store::Sqlite).then_some(DATA);
-    for kind in [BODIES, HEADERS, LOG, PRINTED, TABLES, BLOBS, NAMES].into_iter().chain(files) {
+    for kind in [BODIES, HEADERS, LOG, PRINTED, TABLES, BLOBS, NAMES]
+        .into_iter()
+        .chain(files)
+    {
         ensure!(kinds.contains(kind), "{kind} were not searched");
     }
 
@@ -132,7 +135,11 @@ async fn nothing_leaks(store: Store) -> Result<()> {
 }
 
 /// Every place that a secret could have got to.
-async fn collect(wharf: &Installation, answers: &[Answer], printed: &[String]) -> Result<Vec<Place>> {
+async fn collect(
+    wharf: &Installation,
+    answers: &[Answer],
+    printed: &[String],
+) -> Result<Vec<Place>> {
     let mut places = Vec::new();
     for (number, answer) in answers.iter().enumerate() {
         let name = format!("{number}: {}", answer.asked());
@@ -188,7 +195,10 @@ fn assert_talkative(places: &[Place]) -> Result<()> {
 }
 
 /// A second API key, made, listed and revoked: it is shown once, in the line that is left out of `printed`.
-fn another_key(wharf: &Installation, printed: &mut Vec<String>) -> Result<[(&'static str, String); 1]> {
+fn another_key(
+    wharf: &Installation,
+    printed: &mut Vec<String>,
+) -> Result<[(&'static str, String); 1]> {
     let mut admin = |arguments: &[&str], kept: bool| -> Result<Value> {
         let text = wharf.answer(&[&["admin"], arguments].concat())?;
         let value = serde_json::from_str(&text)?;
@@ -198,15 +208,27 @@ fn another_key(wharf: &Installation, printed: &mut Vec<String>) -> Result<[(&'st
         Ok(value)
     };
     let organizations = admin(&["organizations", "list"], true)?;
-    let organization = organizations[0]["internal_id"].as_str().context("an id")?.to_owned();
+    let organization = organizations[0]["internal_id"]
+        .as_str()
+        .context("an id")?
+        .to_owned();
     let of = ["--organization", organization.as_str()];
-    admin(&[&["users", "create", "--email", "mate@example.com"], &of[..]].concat(), true)?;
+    admin(
+        &[&["users", "create", "--email", "mate@example.com"], &of[..]].concat(),
+        true,
+    )?;
     let of_mate = [&of[..], &["--email", "mate@example.com"]].concat();
     let create = ["keys", "create", "--name", "second", "--permission", "read"];
     let key = admin(&[&create, &of_mate[..]].concat(), false)?;
-    let (secret, id) = (key["key"].as_str().context("a key")?, key["key_id"].as_str());
+    let (secret, id) = (
+        key["key"].as_str().context("a key")?,
+        key["key_id"].as_str(),
+    );
     admin(&[&["keys", "list"], &of_mate[..]].concat(), true)?;
-    admin(&[&["keys", "revoke", "--key", id.context("an id")?], &of[..]].concat(), true)?;
+    admin(
+        &[&["keys", "revoke", "--key", id.context("an id")?], &of[..]].concat(),
+        true,
+    )?;
     admin(&[&["keys", "list"], &of_mate[..]].concat(), true)?;
     Ok([("a second API key", secret.to_owned())])
 }
@@ -218,7 +240,10 @@ async fn keys(wharf: &Installation) -> Result<Vec<Canary>> {
     let decode = |value: &Value| -> Result<Vec<u8>> {
         Ok(STANDARD.decode(value.as_str().context("a key")?)?)
     };
-    let mut keys = vec![Canary::new("the key of API key hashes", decode(&ring["api_key_hash_key"])?)];
+    let mut keys = vec![Canary::new(
+        "the key of API key hashes",
+        decode(&ring["api_key_hash_key"])?,
+    )];
     for key in ring["keys"].as_array().context("keys")? {
         keys.push(Canary::new("a key of the key ring", decode(&key["key"])?));
     }
@@ -248,12 +273,18 @@ async fn plant(wharf: &Installation, echo: &Echo, secrets: &Secrets) -> Result<V
         Store::Postgres => "BYTEA",
     };
     database
-        .change(&format!("CREATE TABLE planted (leak {bytes} NOT NULL)"), None)
+        .change(
+            &format!("CREATE TABLE planted (leak {bytes} NOT NULL)"),
+            None,
+        )
         .await?;
     let api = Api::new(&echo.url(), "any")?;
     let mut answers = Vec::new();
     let blobs = files_below(&wharf.data_dir().join("blobs"))?;
-    let blob_folder = blobs.first().and_then(|file| file.parent()).context("a blob")?;
+    let blob_folder = blobs
+        .first()
+        .and_then(|file| file.parent())
+        .context("a blob")?;
     for (number, (form, canary)) in secrets.planted().iter().enumerate() {
         let leak = form.of(canary.text().as_bytes());
         database
@@ -261,7 +292,12 @@ async fn plant(wharf: &Installation, echo: &Echo, secrets: &Secrets) -> Result<V
             .await?;
         answers.push(api.get(&format!("/planted/{number}")).await?);
         let data = wharf.data_dir();
-        for folder in [&data, &wharf.logs_dir(), &wharf.temporary_dir(), blob_folder] {
+        for folder in [
+            &data,
+            &wharf.logs_dir(),
+            &wharf.temporary_dir(),
+            blob_folder,
+        ] {
             plant_file(folder, number, &leak)?;
         }
         if form.is_text() {

@@ -42,8 +42,11 @@ async fn tampered(store: Store) -> Result<()> {
     let (Some(wharf), Some(lab)) = (Installation::on(store).await?, Lab::start().await?) else {
         return Ok(());
     };
-    lab.put("quay", &[json!({"key": "map.txt", "text": "X marks the spot."})])
-        .await?;
+    lab.put(
+        "quay",
+        &[json!({"key": "map.txt", "text": "X marks the spot."})],
+    )
+    .await?;
     let elsewhere = Echo::start(Vec::new(), Vec::new()).await?;
     let server = wharf.start().await?;
     let api = server.api()?;
@@ -112,11 +115,26 @@ fn another_organization(wharf: &Installation) -> Result<String> {
     };
     let email = "keeper@example.com";
     let name = "Lighthouse";
-    let created = admin(&["organizations", "create", "--name", name, "--admin-email", email])?;
+    let created = admin(&[
+        "organizations",
+        "create",
+        "--name",
+        name,
+        "--admin-email",
+        email,
+    ])?;
     let organization = text(&created["organization"], "internal_id")?;
     let key = admin(&[
-        "keys", "create", "--name", "lamp", "--permission", "admin", "--organization",
-        organization, "--email", email,
+        "keys",
+        "create",
+        "--name",
+        "lamp",
+        "--permission",
+        "admin",
+        "--organization",
+        organization,
+        "--email",
+        email,
     ])?;
     Ok(text(&key, "key")?.to_owned())
 }
@@ -167,8 +185,14 @@ impl Ground {
             ("the head alone".to_owned(), own[..145].to_vec()),
             ("nothing".to_owned(), Vec::new()),
             ("one byte more".to_owned(), [own.as_slice(), &[0]].concat()),
-            ("one block more".to_owned(), [own.as_slice(), &[0; 256]].concat()),
-            ("credentials in the clear".to_owned(), credentials_in_the_clear(&self.lab)),
+            (
+                "one block more".to_owned(),
+                [own.as_slice(), &[0; 256]].concat(),
+            ),
+            (
+                "credentials in the clear".to_owned(),
+                credentials_in_the_clear(&self.lab),
+            ),
         ];
         // One in every part of the form: magic, suite, key version, nonces, wrapped key, salt, commitment, body, tag.
         for at in [0, 4, 8, 10, 30, 68, 75, 105, 140, 150, own.len() - 1] {
@@ -195,16 +219,33 @@ impl Ground {
     async fn other_settings(&mut self, victim: &Victim) -> Result<()> {
         let edit = |from: &str, to: &str| {
             let edited = victim.config.replace(from, to);
-            ensure!(edited != victim.config, "there is no {from} in {}", victim.config);
+            ensure!(
+                edited != victim.config,
+                "there is no {from} in {}",
+                victim.config
+            );
             Ok(edited)
         };
         let (here, there) = (self.lab.url().to_owned(), self.elsewhere.url());
         for (what, config) in [
             ("another host beside the secret", edit(&here, &there)?),
-            ("another scheme", edit("http://", "https://").map(|text| text.replace("\"use_ssl\":false", "\"use_ssl\":true"))?),
-            ("localhost instead of its address", edit("127.0.0.1", "localhost")?),
-            ("no more verification", edit("\"verify_ssl\":true", "\"verify_ssl\":false")?),
-            ("AWS instead of the store", json!({"region": "us-east-1", "use_ssl": true, "verify_ssl": true}).to_string()),
+            (
+                "another scheme",
+                edit("http://", "https://")
+                    .map(|text| text.replace("\"use_ssl\":false", "\"use_ssl\":true"))?,
+            ),
+            (
+                "localhost instead of its address",
+                edit("127.0.0.1", "localhost")?,
+            ),
+            (
+                "no more verification",
+                edit("\"verify_ssl\":true", "\"verify_ssl\":false")?,
+            ),
+            (
+                "AWS instead of the store",
+                json!({"region": "us-east-1", "use_ssl": true, "verify_ssl": true}).to_string(),
+            ),
         ] {
             self.set_config(victim, "s3", &config).await?;
             self.refused(victim, what).await?;
@@ -217,16 +258,29 @@ impl Ground {
         self.refused(victim, "another provider elsewhere").await?;
         self.set_config(victim, "s3", &victim.config).await?;
         for (what, column, value) in [
-            ("another kind of credentials", "credential_type", "'iam_role'"),
-            ("a later version", "credential_version", "credential_version + 1"),
-            ("an earlier version", "credential_version", "credential_version - 2"),
+            (
+                "another kind of credentials",
+                "credential_type",
+                "'iam_role'",
+            ),
+            (
+                "a later version",
+                "credential_version",
+                "credential_version + 1",
+            ),
+            (
+                "an earlier version",
+                "credential_version",
+                "credential_version - 2",
+            ),
             ("version zero", "credential_version", "0"),
         ] {
             self.set(&victim.id, column, value).await?;
             self.refused(victim, what).await?;
         }
         self.set(&victim.id, "credential_version", "2").await?;
-        self.set(&victim.id, "credential_type", "'access_key'").await
+        self.set(&victim.id, "credential_type", "'access_key'")
+            .await
     }
 
     /// Rows that were given to another organization, or another identifier.
@@ -250,7 +304,11 @@ impl Ground {
         let (api, bucket, sync) = (&victim.api, &victim.bucket, &victim.sync);
         let path = format!("/v1/buckets/{bucket}/syncs/{sync}/trigger");
         let triggered = api.post(&path, &json!({})).await?;
-        let job = text(&triggered.ok().with_context(|| what.to_owned())?, "sync_job_id")?.to_owned();
+        let job = text(
+            &triggered.ok().with_context(|| what.to_owned())?,
+            "sync_job_id",
+        )?
+        .to_owned();
         let path = format!("/v1/buckets/{bucket}/syncs/{sync}/jobs/{job}");
         let ended = loop {
             let job = api.get(&path).await?.ok()?;
@@ -271,7 +329,11 @@ impl Ground {
         self.tried += 1;
         self.lab.clear_journal().await?;
         let path = format!("/v1/organizations/connections/{connection}/test");
-        let outcome = api.post(&path, &json!({})).await?.ok().with_context(|| what.to_owned())?;
+        let outcome = api
+            .post(&path, &json!({}))
+            .await?
+            .ok()
+            .with_context(|| what.to_owned())?;
         ensure!(
             outcome["success"] == false && outcome.to_string().contains("integrity_error"),
             "{what}: the test ended otherwise: {outcome}"
@@ -281,9 +343,15 @@ impl Ground {
 
     async fn nobody_was_asked(&self, what: &str) -> Result<()> {
         let journal = self.lab.journal().await?;
-        ensure!(journal.is_empty(), "{what}: the store was asked: {journal:?}");
+        ensure!(
+            journal.is_empty(),
+            "{what}: the store was asked: {journal:?}"
+        );
         let dialled = self.elsewhere.asked();
-        ensure!(dialled == 0, "{what}: the host written in was dialled {dialled} times");
+        ensure!(
+            dialled == 0,
+            "{what}: the host written in was dialled {dialled} times"
+        );
         Ok(())
     }
 
@@ -304,8 +372,9 @@ impl Ground {
     }
 
     async fn set_wrapped(&self, organization: &str, bytes: &[u8]) -> Result<()> {
-        let sql =
-            format!("UPDATE organization_keys SET wrapped = $1 WHERE organization = '{organization}'");
+        let sql = format!(
+            "UPDATE organization_keys SET wrapped = $1 WHERE organization = '{organization}'"
+        );
         self.one_row(&sql, Some(bytes)).await
     }
 
@@ -330,5 +399,7 @@ impl Ground {
 }
 
 fn credentials_in_the_clear(lab: &Lab) -> Vec<u8> {
-    lab.provider_config()["credentials"].to_string().into_bytes()
+    lab.provider_config()["credentials"]
+        .to_string()
+        .into_bytes()
 }

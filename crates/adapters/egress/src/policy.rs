@@ -238,7 +238,11 @@ mod tests {
 
     #[test]
     fn dots_at_the_end_make_no_other_name() {
-        for closed in ["https://localhost..", "https://intranet...", "https://a.internal.."] {
+        for closed in [
+            "https://localhost..",
+            "https://intranet...",
+            "https://a.internal..",
+        ] {
             let refusal = Policy::default().check_url(closed).unwrap_err();
             let known = [&Reason::LoopbackName, &Reason::InternalName];
             assert!(known.contains(&refusal.reason()), "{closed}: {refusal}");

@@ -31,10 +31,7 @@ fn audience_settings(provider: Provider) -> [Value; 2] {
             json!({}),
             json!({"site_id": "https://contoso.sharepoint.us/sites/a"}),
         ],
-        Provider::Tigris => [
-            json!({}),
-            json!({"endpoint_url": "https://t3.storage.dev"}),
-        ],
+        Provider::Tigris => [json!({}), json!({"endpoint_url": "https://t3.storage.dev"})],
     }
 }
 
@@ -107,7 +104,11 @@ async fn no_row_opens_what_was_sealed_for_another() {
 async fn every_flip_every_cut_and_every_addition_is_refused_with_a_type() {
     let desk = Desk::new();
     let text = text(1).repeat(6);
-    let sealed = desk.envelope.seal(&binding(), &secret(&text)).await.unwrap();
+    let sealed = desk
+        .envelope
+        .seal(&binding(), &secret(&text))
+        .await
+        .unwrap();
     let mut attempts = Vec::new();
     for at in 0..sealed.0.len() {
         for bit in 0..8 {
@@ -132,10 +133,7 @@ async fn every_flip_every_cut_and_every_addition_is_refused_with_a_type() {
         let attempt = SealedCredentials(attempt);
         let refusal = desk.envelope.open(&binding(), &attempt).await.err();
         assert!(
-            matches!(
-                refusal,
-                Some(OpenError::Integrity | OpenError::Malformed)
-            ),
+            matches!(refusal, Some(OpenError::Integrity | OpenError::Malformed)),
             "attempt {number}: {refusal:?}"
         );
     }
@@ -176,7 +174,11 @@ async fn under_another_organization_key_of_the_same_version_nothing_opens() {
 async fn an_older_version_put_back_is_refused_in_every_provider() {
     let desk = Desk::new();
     for row in rows().iter().filter(|row| row.credential_version == 1) {
-        let old = desk.envelope.seal(row, &secret("the old text")).await.unwrap();
+        let old = desk
+            .envelope
+            .seal(row, &secret("the old text"))
+            .await
+            .unwrap();
         let now = Binding {
             credential_version: 2,
             ..row.clone()
@@ -190,7 +192,11 @@ async fn an_older_version_put_back_is_refused_in_every_provider() {
 #[tokio::test]
 async fn a_refusal_shows_nothing_of_the_bytes_or_the_binding() {
     let desk = Desk::new();
-    let sealed = desk.envelope.seal(&binding(), &secret(&text(7))).await.unwrap();
+    let sealed = desk
+        .envelope
+        .seal(&binding(), &secret(&text(7)))
+        .await
+        .unwrap();
     let other = Binding {
         connection: "conn_ddddddddddddddd".parse().unwrap(),
         provider: Provider::Tigris,

@@ -70,7 +70,9 @@ impl Drive<'_> {
             config["credentials"] = self.secrets.credentials(provider, kind)?;
             if kind == "iam_role" {
                 // One that nobody issued is refused, which must not repeat the rest either.
-                let id = external_id.clone().unwrap_or_else(|| "wharf-not-issued".to_owned());
+                let id = external_id
+                    .clone()
+                    .unwrap_or_else(|| "wharf-not-issued".to_owned());
                 config["credentials"]["external_id"] = json!(id);
             }
             let name = format!("{provider} {kind}");
@@ -112,7 +114,9 @@ impl Drive<'_> {
         let wrong = self
             .lab
             .wrong_provider_config(self.secrets.get("a wrong secret access key"));
-        self.create("wrong", wrong.clone(), true).await?.refused(422)?;
+        self.create("wrong", wrong.clone(), true)
+            .await?
+            .refused(422)?;
         self.create("stored wrong", wrong, false).await?.ok()?;
         for _ in 0..2 {
             self.post(&format!("{CONNECTIONS}/stored%20wrong/test"), &json!({}))
@@ -170,8 +174,13 @@ impl Drive<'_> {
         let path = format!("{CONNECTIONS}/{id}");
         // Ways of refusing times steps of a test, roughly; a definite refusal suspends, so it is made good each time.
         for round in 0..3 * Echo::ways() {
-            let query = if round % 2 == 0 { "?source_path=harbour/quay" } else { "" };
-            self.post(&format!("{path}/test{query}"), &json!({})).await?;
+            let query = if round % 2 == 0 {
+                "?source_path=harbour/quay"
+            } else {
+                ""
+            };
+            self.post(&format!("{path}/test{query}"), &json!({}))
+                .await?;
             if round % 4 == 3 {
                 let again = json!({"provider_config": config, "status": "ACTIVE"});
                 let answer = self.api.patch(&path, &again).await?;
@@ -194,7 +203,8 @@ impl Drive<'_> {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 let told = self.api.post(&jobs, &json!({})).await?;
                 let job = told.ok()?["results"][0].clone();
-                let ended = job.is_object() && job["status"] != "running" && job["status"] != "pending";
+                let ended =
+                    job.is_object() && job["status"] != "running" && job["status"] != "pending";
                 self.keep(told)?;
                 if ended {
                     break;
@@ -216,7 +226,9 @@ impl Drive<'_> {
         let changed = |path: &[&str], to: Value| {
             let mut config = base.clone();
             let (last, parents) = path.split_last().expect("a path");
-            let parent = parents.iter().fold(&mut config, |value, key| &mut value[*key]);
+            let parent = parents
+                .iter()
+                .fold(&mut config, |value, key| &mut value[*key]);
             parent[*last] = to;
             config
         };
@@ -226,7 +238,10 @@ impl Drive<'_> {
             changed(&["region"], json!({"secret": value})),
             changed(&["region"], json!(value)),
             changed(&["credentials", "secret_access_key"], json!([value])),
-            changed(&["credentials", "secret_access_key"], json!({"value": value})),
+            changed(
+                &["credentials", "secret_access_key"],
+                json!({"value": value}),
+            ),
             changed(&["credentials", "type"], json!(value)),
             changed(&["credentials"], json!(value)),
             changed(&["credentials"], json!([value])),
@@ -250,14 +265,21 @@ impl Drive<'_> {
         {
             for (method, path, name) in [
                 (Method::POST, CONNECTIONS.to_owned(), "name"),
-                (Method::PATCH, format!("{CONNECTIONS}/stored%20wrong"), "description"),
+                (
+                    Method::PATCH,
+                    format!("{CONNECTIONS}/stored%20wrong"),
+                    "description",
+                ),
             ] {
-                let mut body = json!({name: format!("misplaced {number}"), "provider_config": config});
+                let mut body =
+                    json!({name: format!("misplaced {number}"), "provider_config": config});
                 if method == Method::POST {
                     body["provider_type"] = json!("s3");
                 }
                 let answer = self.api.ask(method, &path, Some(&body)).await?;
-                answer.refused(422).with_context(|| format!("misplaced {number}"))?;
+                answer
+                    .refused(422)
+                    .with_context(|| format!("misplaced {number}"))?;
                 self.keep(answer)?;
             }
         }
@@ -274,11 +296,16 @@ impl Drive<'_> {
 
     async fn bodies_that_cannot_be_read(&mut self) -> Result<()> {
         let bearer = format!("Bearer {}", self.secrets.get("the admin key"));
-        let json_headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let json_headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+        ];
         let malformed = self.secrets.get("a secret in malformed JSON");
         let key = self.secrets.get("a misplaced key");
         for body in [
-            format!("{{\"provider_config\": {{\"credentials\": {{\"secret_access_key\": \"{malformed}\"}}"),
+            format!(
+                "{{\"provider_config\": {{\"credentials\": {{\"secret_access_key\": \"{malformed}\"}}"
+            ),
             format!("{{\"provider_config\": {{\"secret_access_key\": {malformed}}}}}"),
             format!("{{\"secret_access_key\": \"{malformed}\" \"{malformed}\"}}"),
             format!("{{\"a\": \"{malformed}\\u00zz\"}}"),
@@ -296,9 +323,15 @@ impl Drive<'_> {
             self.answers.push(answer);
         }
         let invalid_utf8 = [b"{\"a\": \"\xff", malformed.as_bytes(), b"\"}"].concat();
-        let answer = self.api.post_raw(CONNECTIONS, &json_headers, invalid_utf8).await?;
+        let answer = self
+            .api
+            .post_raw(CONNECTIONS, &json_headers, invalid_utf8)
+            .await?;
         self.answers.push(answer);
-        let large = self.secrets.get("a secret in a body that is too large").repeat(6_600);
+        let large = self
+            .secrets
+            .get("a secret in a body that is too large")
+            .repeat(6_600);
         let large = json!({"name": "large", "provider_config": {"credentials": large}});
         let answer = self
             .api
@@ -306,12 +339,18 @@ impl Drive<'_> {
             .await?;
         answer.refused(413)?;
         self.answers.push(answer);
-        let typed = format!("secret_access_key={}", self.secrets.get("a secret in a body of another type"));
+        let typed = format!(
+            "secret_access_key={}",
+            self.secrets.get("a secret in a body of another type")
+        );
         let form = [
             ("authorization", bearer.as_str()),
             ("content-type", "application/x-www-form-urlencoded"),
         ];
-        let answer = self.api.post_raw(CONNECTIONS, &form, typed.into_bytes()).await?;
+        let answer = self
+            .api
+            .post_raw(CONNECTIONS, &form, typed.into_bytes())
+            .await?;
         self.answers.push(answer);
         Ok(())
     }
@@ -319,7 +358,9 @@ impl Drive<'_> {
     /// The database itself says no: many at once take one name.
     async fn names_that_are_taken(&mut self) -> Result<()> {
         let mut config = self.lab.provider_config();
-        let secret = self.secrets.get("a secret of a connection whose name is taken");
+        let secret = self
+            .secrets
+            .get("a secret of a connection whose name is taken");
         config["credentials"]["secret_access_key"] = json!(secret);
         let connection = json!({
             "name": "taken", "provider_type": "s3", "provider_config": config, "test_before_save": false,
@@ -365,13 +406,11 @@ impl Drive<'_> {
     }
 
     fn admin_commands(&mut self) -> Result<()> {
-        for arguments in [
-            &["admin", "organizations", "list"][..],
-            &["check-config"],
-        ] {
+        for arguments in [&["admin", "organizations", "list"][..], &["check-config"]] {
             let output = self.wharf.run(arguments)?;
             for bytes in [output.stdout, output.stderr] {
-                self.printed.push(String::from_utf8_lossy(&bytes).into_owned());
+                self.printed
+                    .push(String::from_utf8_lossy(&bytes).into_owned());
             }
         }
         Ok(())

@@ -13,16 +13,46 @@ pub(crate) const FIELDS: [(&str, &str, &[&str]); 9] = [
     (
         "google_drive",
         "service_account",
-        &["project_id", "private_key_id", "private_key", "client_email", "client_id"],
+        &[
+            "project_id",
+            "private_key_id",
+            "private_key",
+            "client_email",
+            "client_id",
+        ],
     ),
-    ("google_drive", "oauth", &["client_id", "client_secret", "refresh_token"]),
-    ("s3", "access_key", &["access_key_id", "secret_access_key", "session_token"]),
+    (
+        "google_drive",
+        "oauth",
+        &["client_id", "client_secret", "refresh_token"],
+    ),
+    (
+        "s3",
+        "access_key",
+        &["access_key_id", "secret_access_key", "session_token"],
+    ),
     ("s3", "iam_role", &["role_arn"]),
-    ("tigris", "access_key", &["access_key_id", "secret_access_key"]),
-    ("snowflake", "key_pair", &["username", "private_key", "private_key_passphrase"]),
+    (
+        "tigris",
+        "access_key",
+        &["access_key_id", "secret_access_key"],
+    ),
+    (
+        "snowflake",
+        "key_pair",
+        &["username", "private_key", "private_key_passphrase"],
+    ),
     ("snowflake", "username_password", &["username", "password"]),
-    ("sharepoint", "client_credentials", &["tenant_id", "client_id", "client_secret"]),
-    ("sharepoint", "delegated", &["tenant_id", "client_id", "client_secret", "refresh_token"]),
+    (
+        "sharepoint",
+        "client_credentials",
+        &["tenant_id", "client_id", "client_secret"],
+    ),
+    (
+        "sharepoint",
+        "delegated",
+        &["tenant_id", "client_id", "client_secret", "refresh_token"],
+    ),
 ];
 
 /// The canaries by name, and those that are planted to prove the search.
@@ -82,10 +112,9 @@ impl Secrets {
     }
 
     pub(crate) fn get(&self, name: &str) -> &str {
-        self.canaries.get(name).map_or_else(
-            || panic!("there is no canary called {name}"),
-            Canary::text,
-        )
+        self.canaries
+            .get(name)
+            .map_or_else(|| panic!("there is no canary called {name}"), Canary::text)
     }
 
     /// All that must not turn up, and those that are planted later.
@@ -116,7 +145,10 @@ impl Secrets {
                 _ => canary.to_owned(),
             });
         }
-        ensure!(credentials.as_object().is_some(), "credentials are an object");
+        ensure!(
+            credentials.as_object().is_some(),
+            "credentials are an object"
+        );
         Ok(credentials)
     }
 
