@@ -11,7 +11,11 @@ fn assert_alike(text: &str, parsed: &EndpointUrl, judged: &Endpoint) {
     let origin = judged.origin();
     assert_eq!(parsed.host(), origin.host().to_string(), "{text}");
     assert_eq!(parsed.port(), origin.port(), "{text}");
-    assert_eq!(parsed.scheme().as_str(), origin.scheme().to_string(), "{text}");
+    assert_eq!(
+        parsed.scheme().as_str(),
+        origin.scheme().to_string(),
+        "{text}"
+    );
 }
 
 fn assert_public(text: &str, judged: &Endpoint) {
@@ -30,14 +34,19 @@ fuzz_target!(|text: &str| {
     let strict = Policy::default();
     let lenient = Policy {
         allow_loopback: true,
-        allow: ["10.0.0.0/8:*", "[fd00::/8]:9000"].map(|entry| entry.parse().unwrap()).into(),
+        allow: ["10.0.0.0/8:*", "[fd00::/8]:9000"]
+            .map(|entry| entry.parse().unwrap())
+            .into(),
         ..Policy::default()
     };
     let parsed = EndpointUrl::parse(text);
     if let Ok(parsed) = &parsed {
         let shown = parsed.to_string();
         let again = EndpointUrl::parse(&shown).expect("the normal form is an endpoint");
-        assert_eq!(&again, parsed, "{text}: the normal form means something else");
+        assert_eq!(
+            &again, parsed,
+            "{text}: the normal form means something else"
+        );
         assert!(!shown.contains(['@', '?', '#', '\\', ' ']), "{shown}");
         for policy in [&strict, &lenient] {
             if let Ok(judged) = policy.check_url(&shown) {

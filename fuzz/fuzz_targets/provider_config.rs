@@ -62,8 +62,8 @@ fuzz_target!(|input: &[u8]| {
         assert!(patch.is_ok(), "a whole configuration is no patch");
         assert_sound(&new.config);
         let bytes = new.credentials.to_secret_bytes();
-        let again = Credentials::from_secret_bytes(provider, &bytes)
-            .expect("what is sealed can be read");
+        let again =
+            Credentials::from_secret_bytes(provider, &bytes).expect("what is sealed can be read");
         assert_eq!(again.to_secret_bytes().expose(), bytes.expose());
     }
 });

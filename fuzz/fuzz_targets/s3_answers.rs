@@ -43,7 +43,9 @@ struct ToListener(SocketAddr);
 #[async_trait]
 impl Dialer for ToListener {
     async fn connect(&self, _: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect(self.0).await
+        let stream = TcpStream::connect(self.0).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 }
 
@@ -119,35 +121,41 @@ fn whole(piece: &[u8]) -> Vec<u8> {
     [head.as_bytes(), piece].concat()
 }
 
-/// One request per connection: its head is read, its answer written, and that was it.
 async fn answer_all(listener: TcpListener, script: Script) {
-    loop {
-        let Ok((mut stream, _)) = listener.accept().await else {
-            return;
-        };
-        let mut head = Vec::new();
-        while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-            match stream.read_buf(&mut head).await {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
-            }
-        }
-        let answer = {
-            let mut script = script.lock().unwrap();
-            match script.len() {
-                0 | 1 => script.front().cloned().unwrap_or_default(),
-                _ => script.pop_front().unwrap_or_default(),
-            }
-        };
-        let _ = stream.write_all(&answer).await;
-        let _ = stream.shutdown().await;
+    while let Ok((stream, _)) = listener.accept().await {
+        // Clients open connections that they do not use at once: none may keep the others waiting.
+        tokio::spawn(answer_one(stream, Arc::clone(&script)));
     }
+}
+
+/// One request per connection: its head is read, its answer written, and that was it.
+async fn answer_one(mut stream: TcpStream, script: Script) {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read_buf(&mut head).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+    let answer = {
+        let mut script = script.lock().unwrap();
+        match script.len() {
+            0 | 1 => script.front().cloned().unwrap_or_default(),
+            _ => script.pop_front().unwrap_or_default(),
+        }
+    };
+    let _ = stream.write_all(&answer).await;
+    let _ = stream.shutdown().await;
 }
 
 fn assert_own_words(error: &ProviderError) {
     let told = format!("{error} {error:?}");
     assert!(!told.contains(SECRET), "an error holds the secret: {told}");
-    assert!(!error.message.contains(MARK), "an error quotes the store: {}", error.message);
+    assert!(
+        !error.message.contains(MARK),
+        "an error quotes the store: {}",
+        error.message
+    );
 }
 
 fn assert_sound(page: &ListingPage) {
@@ -157,7 +165,7 @@ fn assert_sound(page: &ListingPage) {
     }
 }
 
-async fn use_all(provider: &OpenProvider) {
+async fn list(provider: &OpenProvider) {
     match provider.list("bucket/some", None, LIMIT).await {
         Ok(page) => {
             assert_sound(&page);
@@ -170,6 +178,9 @@ async fn use_all(provider: &OpenProvider) {
         }
         Err(error) => assert_own_words(&error),
     }
+}
+
+async fn fetch(provider: &OpenProvider) {
     let entry = Entry {
         object: "bucket/some/file".to_owned(),
         path: "bucket/some/file".to_owned(),
@@ -186,20 +197,29 @@ async fn use_all(provider: &OpenProvider) {
         }
         Err(error) => assert_own_words(&error),
     }
+}
+
+async fn check(provider: &OpenProvider) {
     let request = CheckRequest {
         source_path: Some("bucket/some"),
         budget: PATIENCE,
     };
     let report = format!("{:?}", provider.check(request).await);
-    assert!(!report.contains(SECRET) && !report.contains(MARK), "{report}");
+    assert!(
+        !report.contains(SECRET) && !report.contains(MARK),
+        "{report}"
+    );
 }
 
 fuzz_target!(|input: &[u8]| {
     BENCH.with_borrow(|bench| {
         bench.set(input);
-        // Waiting for an answer that never ends is sound, and costs the fuzzer time only.
-        let _ = bench
-            .runtime
-            .block_on(async { timeout(PATIENCE, use_all(&bench.provider)).await });
+        // Waiting for more of an answer is sound, and costs the fuzzer time only.
+        bench.runtime.block_on(async {
+            let provider = &bench.provider;
+            let _ = timeout(PATIENCE, list(provider)).await;
+            let _ = timeout(PATIENCE, fetch(provider)).await;
+            let _ = timeout(PATIENCE, check(provider)).await;
+        });
     });
 });

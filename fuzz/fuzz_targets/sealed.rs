@@ -36,9 +36,7 @@ impl KeyRing for OpenRing {
 
     async fn unwrap(&self, _: &KeyContext, key: &WrappedKey) -> Result<SecretKey, KeyRingError> {
         let bytes = key.bytes.as_slice().try_into();
-        bytes
-            .map(SecretKey::new)
-            .map_err(|_| KeyRingError::Refused)
+        bytes.map(SecretKey::new).map_err(|_| KeyRingError::Refused)
     }
 
     async fn hash_api_key(&self, _: &[u8]) -> Result<[u8; 32], KeyRingError> {

@@ -19,8 +19,15 @@ fuzz_target!(|text: &str| {
         if let Some(account) = Account::parse(name) {
             assert_eq!(Account::parse(account.as_str()).as_ref(), Some(&account));
             let host = account.host();
-            assert!(host.ends_with(".snowflakecomputing.com") || host.ends_with(".snowflakecomputing.cn"), "{host}");
-            assert!(!host.contains(['/', '@', ':', '#', '?', '%', '\\']), "{host}");
+            assert!(
+                host.ends_with(".snowflakecomputing.com")
+                    || host.ends_with(".snowflakecomputing.cn"),
+                "{host}"
+            );
+            assert!(
+                !host.contains(['/', '@', ':', '#', '?', '%', '\\']),
+                "{host}"
+            );
         }
     }
     let Ok(read) = BucketPath::parse(path, "source_path") else {
@@ -28,8 +35,14 @@ fuzz_target!(|text: &str| {
     };
     let shown = read.to_string();
     assert_eq!(BucketPath::parse(&shown, "source_path").as_ref(), Ok(&read));
-    assert!(!read.bucket().contains(['/', '\\', '@', ':', '?', '#', '%']), "{shown}");
-    assert!(read.bucket().parse::<std::net::IpAddr>().is_err(), "{shown}");
+    assert!(
+        !read.bucket().contains(['/', '\\', '@', ':', '?', '#', '%']),
+        "{shown}"
+    );
+    assert!(
+        read.bucket().parse::<std::net::IpAddr>().is_err(),
+        "{shown}"
+    );
     if read.matches(key) {
         assert!(key.starts_with(read.list_prefix()), "{shown} covers {key}");
     }

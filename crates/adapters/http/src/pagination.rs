@@ -367,8 +367,10 @@ mod tests {
     }
 
     #[test]
-    fn links_keep_the_other_parameters_and_are_null_at_the_ends() {
-        let paging = read("/x?offset=10&search=a%20b&include_total=true").expect("good parameters");
+    fn links_keep_the_parameters_that_were_read_and_are_null_at_the_ends() {
+        let mut query = Query::parse("/x?offset=10&search=a%20b&api_key=secret&include_total=true");
+        query.string("search", 100);
+        let paging = Paging::read(query, Wish::default()).expect("good parameters");
         let described = paging.describe(&page(true, 35));
         assert_eq!(
             described.next_page.as_deref(),
