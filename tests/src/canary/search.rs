@@ -236,7 +236,7 @@ mod tests {
         let places = [Place::new("the log", "1", "nothing")];
         assert!(
             search
-                .expect("the log", &[canary.clone()], &places)
+                .expect("the log", std::slice::from_ref(&canary), &places)
                 .is_err()
         );
         let places = [Place::new("the log", "1", canary.text())];
