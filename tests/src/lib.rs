@@ -5,6 +5,7 @@
 //! Postgres and tells the suites where everything is.
 
 mod api;
+mod bucket;
 mod canary;
 mod database;
 mod environment;
@@ -14,6 +15,7 @@ mod program;
 mod random;
 
 pub use api::{Answer, Api, text};
+pub use bucket::Bucket;
 pub use canary::Canary;
 pub use database::{Database, fresh_database};
 pub use environment::variable;

@@ -1,9 +1,11 @@
 //! Whole programs, run, killed, paused and looked into. See the crate `wharf_tests` for what the suites stand on.
 
 mod egress;
+mod independent;
 mod kill;
 mod leaks;
 mod lifecycle;
 mod program;
 mod replicas;
+mod runs;
 mod sdk;
