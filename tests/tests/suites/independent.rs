@@ -22,7 +22,7 @@ async fn a_sync_from_seaweedfs_brings_every_byte_and_what_is_said_of_it() -> Res
     for number in 0..FILES {
         let key = format!("pier {}/crate+{number:03} ü%.bin", number % 7);
         let size = usize::try_from(random.from_to(0, LARGEST))?;
-        let bytes = (0..size).map(|place| (place * 31 + number) as u8).collect();
+        let bytes = key.bytes().cycle().take(size).collect();
         files.insert(key, bytes);
     }
     for (key, bytes) in &files {
