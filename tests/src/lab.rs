@@ -84,6 +84,20 @@ impl Lab {
         json!({"provider_type": "s3", "endpoint_url": self.url, "credentials": credentials})
     }
 
+    /// The same as another kind of provider that speaks the protocol: `s3` or `tigris`.
+    pub fn provider_config_of(&self, provider: &str) -> Value {
+        let mut config = self.provider_config();
+        config["provider_type"] = json!(provider);
+        if provider == "tigris" {
+            // It knows one type only.
+            config["credentials"] = json!({
+                "access_key_id": self.access_key_id,
+                "secret_access_key": self.secret_access_key,
+            });
+        }
+        config
+    }
+
     /// The same with a secret that the lab does not accept.
     pub fn wrong_provider_config(&self, secret: &str) -> Value {
         let mut config = self.provider_config();
@@ -118,20 +132,23 @@ impl Lab {
         list(objects)
     }
 
-    /// From now on every fetch of an object takes at least this long.
-    pub async fn slow_down(&self, milliseconds: u64) -> Result<()> {
-        let rule =
-            json!({"match": {"operation": "get_object"}, "action": {"delay_ms": milliseconds}});
-        self.admin(Method::POST, "faults", &[], Some(&json!([rule])))
+    /// From now on these fault rules are in force, and no others.
+    pub async fn misbehave(&self, rules: &[Value]) -> Result<()> {
+        self.admin(Method::POST, "faults", &[], Some(&json!(rules)))
             .await?;
         Ok(())
     }
 
+    /// From now on every fetch of an object takes at least this long.
+    pub async fn slow_down(&self, milliseconds: u64) -> Result<()> {
+        let rule =
+            json!({"match": {"operation": "get_object"}, "action": {"delay_ms": milliseconds}});
+        self.misbehave(&[rule]).await
+    }
+
     /// No more delays.
     pub async fn speed_up(&self) -> Result<()> {
-        self.admin(Method::POST, "faults", &[], Some(&json!([])))
-            .await?;
-        Ok(())
+        self.misbehave(&[]).await
     }
 
     /// The requests since the journal was last cleared.
@@ -192,7 +209,7 @@ fn list(value: Value) -> Result<Vec<Value>> {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| {
             if byte.is_ascii_alphanumeric() {

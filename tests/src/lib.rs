@@ -5,6 +5,7 @@
 //! Postgres and tells the suites where everything is.
 
 mod api;
+mod bucket;
 mod canary;
 mod database;
 mod echo;
@@ -15,6 +16,7 @@ mod program;
 mod random;
 
 pub use api::{Answer, Api, text};
+pub use bucket::Bucket;
 pub use canary::{Canary, Form, Place, Search};
 pub use database::{Database, OrganizationKeyRow, fresh_database};
 pub use echo::Echo;

@@ -3,10 +3,12 @@
 mod blob_store;
 mod egress;
 mod in_process;
+mod independent;
 mod kill;
 mod leaks;
 mod lifecycle;
 mod program;
 mod replicas;
+mod runs;
 mod sdk;
 mod tampering;

@@ -96,8 +96,9 @@ impl Place for Server {
 
     /// Whether the server took it and says that it has it under this name. What it has under another one is taken away.
     async fn put(&self, name: &str, bytes: &[u8]) -> bool {
-        // One shows pictures of them, one loses what follows them in pages of one, whoever asks.
-        if name.contains(char::is_control) {
+        // Of control characters one shows pictures, and another loses what follows them in pages of one; it also clears
+        // empty folders away when it sees fit. Whoever asks sees the same.
+        if name.contains(char::is_control) || name.ends_with('/') {
             return false;
         }
         let object = self.client.put_object().bucket(&self.bucket).key(name);
