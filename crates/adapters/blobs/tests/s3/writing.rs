@@ -22,6 +22,13 @@ fn parts_arrived(lab: &Lab) -> usize {
     lab.journal().iter().filter(|entry| arrived(entry)).count()
 }
 
+/// Waits until so many parts have arrived.
+async fn arrival(lab: &Lab, parts: usize) {
+    while parts_arrived(lab) < parts {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 fn fault(error: &BlobError) -> &S3Fault {
     let BlobError::Unavailable(source) = error else {
         panic!("the store is not available: {error:?}")
@@ -75,12 +82,11 @@ async fn a_store_that_fails_in_the_middle_keeps_nothing() {
 async fn a_writer_that_goes_away_leaves_nothing_to_see() {
     let (lab, store) = on_a_lab().await;
     let stalled = stream_of(20 * MIB).chain(stream::pending()).boxed();
-    let patience = Duration::from_secs(5);
     let key = key(1);
     let put = store.put(&key, stalled);
     tokio::select! {
         _ = put => unreachable!("the stream never ends"),
-        () = tokio::time::sleep(patience) => {}
+        () = arrival(&lab, 2) => {}
     }
     assert_eq!(parts_arrived(&lab), 2);
     assert_eq!(lab.objects(BUCKET), []);
@@ -164,7 +170,7 @@ async fn an_upload_is_ended_when_it_was_left_for_a_week_and_not_before() {
     let key = key(1);
     tokio::select! {
         _ = store.put(&key, stalled) => unreachable!("the stream never ends"),
-        () = tokio::time::sleep(Duration::from_secs(4)) => {}
+        () = arrival(&lab, 1) => {}
     }
     let aborts = || {
         let aborted = |entry: &&JournalEntry| entry.method == "DELETE";
