@@ -91,7 +91,7 @@ pub(crate) struct Fault {
     /// What the store's message gave away.
     pub(crate) hint: Option<Hint>,
     /// Why there was no answer, if there was none.
-    pub(crate) silence: Option<EgressError>,
+    pub(crate) silence: Option<Box<EgressError>>,
 }
 
 impl Fault {
@@ -149,7 +149,7 @@ impl Fault {
             source: None,
         };
         match self.silence {
-            Some(silence) => error.caused_by(silence),
+            Some(silence) => error.caused_by(*silence),
             None => error,
         }
     }
@@ -217,7 +217,7 @@ fn of_silence(error: EgressError) -> Fault {
         fault.retry
     };
     Fault {
-        silence: Some(error),
+        silence: Some(Box::new(error)),
         ..fault.retried(retry)
     }
 }

@@ -37,7 +37,8 @@ impl StorageProvider for Account {
     }
 
     async fn check(&self, request: CheckRequest<'_>) -> CheckReport {
-        check::report(&self.store, &self.access, &self.wire, request).await
+        let checked = check::report(&self.store, &self.access, &self.wire, request);
+        Box::pin(checked).await
     }
 
     async fn list(

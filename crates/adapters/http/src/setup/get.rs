@@ -173,17 +173,12 @@ fn view(provider: Provider, Setup { external_id, kit }: Setup) -> SetupView {
 
 /// The steps, numbered, and the documents below them.
 fn as_text(setup: &Setup) -> String {
-    let mut text = String::new();
-    for (number, step) in (1..).zip(&setup.kit.steps) {
-        text.push_str(&format!("{number}. {step}\n"));
-    }
-    for document in &setup.kit.documents {
-        text.push_str(&format!(
-            "\n--- {}: {}\n{}\n",
-            document.name,
-            document.purpose,
-            document.content.trim_end()
-        ));
-    }
-    text
+    let steps = (1..)
+        .zip(&setup.kit.steps)
+        .map(|(number, step)| format!("{number}. {step}\n"));
+    let documents = setup.kit.documents.iter().map(|document| {
+        let content = document.content.trim_end();
+        format!("\n--- {}: {}\n{content}\n", document.name, document.purpose)
+    });
+    steps.chain(documents).collect()
 }

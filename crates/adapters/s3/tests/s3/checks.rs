@@ -94,9 +94,9 @@ async fn a_working_connection_passes_every_check_with_one_request() {
                 "{profile:?} {name}"
             );
         }
-        let named = profile == Profile::TigrisByHost;
+        let by_name = profile == Profile::TigrisByHost;
         let resolved = outcome(&report, "name_resolution");
-        assert_eq!(resolved == Outcome::Passed, named, "{profile:?}");
+        assert_eq!(resolved == Outcome::Passed, by_name, "{profile:?}");
         assert_eq!(outcome(&report, "tls"), Outcome::Skipped);
         assert!(report.success());
         assert_eq!(lab.journal().len(), 1);

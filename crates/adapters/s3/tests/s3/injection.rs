@@ -212,7 +212,11 @@ enum Outcome {
 }
 
 fn fields(error: &InvalidInput) -> Vec<String> {
-    error.0.iter().map(|issue| issue.path()).collect()
+    error
+        .0
+        .iter()
+        .map(wharf_domain::input::FieldError::path)
+        .collect()
 }
 
 async fn outcome(attempt: &Attempt) -> Outcome {
