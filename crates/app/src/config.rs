@@ -707,6 +707,7 @@ mod tests {
     )]
     fn the_identity_at_aws_can_be_given_by_the_environment() {
         figment::Jail::expect_with(|jail| {
+            jail.clear_env();
             jail.set_env("WHARF_PROVIDERS__AWS__IDENTITY", "ambient");
             jail.set_env("WHARF_PROVIDERS__AWS__STS_URL", "http://127.0.0.1:4566");
             let aws = Config::load(None).expect("loads").aws().expect("usable");
@@ -718,6 +719,7 @@ mod tests {
             Ok(())
         });
         figment::Jail::expect_with(|jail| {
+            jail.clear_env();
             jail.set_env("WHARF_PROVIDERS__AWS__IDENTITY__ACCESS_KEY_ID", "AKIA1");
             jail.set_env(
                 "WHARF_PROVIDERS__AWS__IDENTITY__SECRET_ACCESS_KEY",
