@@ -209,10 +209,11 @@ fn list(value: Value) -> Result<Vec<Value>> {
     }
 }
 
+/// For a path whose slashes are its own, or a query.
 pub(crate) fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| {
-            if byte.is_ascii_alphanumeric() {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
                 char::from(byte).to_string()
             } else {
                 format!("%{byte:02X}")
