@@ -194,7 +194,9 @@ async fn identities_and_proxies_of_the_environment_are_left_alone() -> Result<()
 
     let journal = lab.journal().await?;
     // The lab verifies signatures: with another key than the connection's there would be refusals.
-    let signed = journal.iter().all(|request| request["status"] == 200);
+    let signed = journal
+        .iter()
+        .all(|request| [200, 206].contains(&request["status"].as_u64().unwrap_or_default()));
     ensure!(signed && !journal.is_empty(), "{}", json!(journal));
     let canaries = [
         Canary::new("the environment's key id", AMBIENT_ID),
