@@ -456,8 +456,9 @@ async fn a_file_that_grows_while_it_is_read_is_published_as_one_version(
         matching["nth"] = more;
         matching
     };
-    let cut = json!({"match": of_film(json!(1)), "action": {"truncate_at": 100_000}});
-    let slow = json!({"match": of_film(json!(2)), "action": {"delay_ms": 1500}});
+    // The first request for it is the test's of the source path.
+    let cut = json!({"match": of_film(json!(2)), "action": {"truncate_at": 100_000}});
+    let slow = json!({"match": of_film(json!(3)), "action": {"delay_ms": 1500}});
     harbour.lab.misbehave(&[cut, slow]).await?;
     harbour.lab.clear_journal().await?;
     let sync = harbour.sync().await?;
