@@ -188,8 +188,7 @@ impl Provider {
         )?;
         let connection = text(&connection, "connection_id")?;
         let path = self.source_path;
-        let test =
-            format!("/v1/organizations/connections/{connection}/test?source_path={path}");
+        let test = format!("/v1/organizations/connections/{connection}/test?source_path={path}");
         let check = passed_checks(&api.post(&test, &json!({}))?)?;
 
         let bucket = api.post(

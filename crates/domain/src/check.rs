@@ -143,10 +143,27 @@ impl CheckReport {
         self.error_code().map(ErrorCode::counting)
     }
 
+    fn works(&self) -> String {
+        let open = |check: &&Check| check.outcome == Outcome::Inconclusive;
+        let open: Vec<&str> = self
+            .checks
+            .iter()
+            .filter(open)
+            .map(|check| check.name.as_str())
+            .collect();
+        if open.is_empty() {
+            return "The connection works.".to_owned();
+        }
+        let told = open.join(", ");
+        format!(
+            "The connection works as far as could be checked. Left open: {told}; the checks say why."
+        )
+    }
+
     /// One sentence for a person, made of our own words only; at most 1000 characters.
     pub fn message(&self) -> String {
         let Some(failure) = self.first_failure() else {
-            return "The connection works.".to_owned();
+            return self.works();
         };
         let code = failure.error_code.unwrap_or(ErrorCode::Internal);
         let action = failure

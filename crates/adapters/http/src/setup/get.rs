@@ -176,7 +176,10 @@ fn as_text(setup: &Setup) -> String {
     let steps = (1..)
         .zip(&setup.kit.steps)
         .map(|(number, step)| format!("{number}. {step}\n"));
-    let documents = setup.kit.documents.iter().map(|document| {
+    // A text would only say the steps again.
+    let documents = setup.kit.documents.iter();
+    let documents = documents.filter(|document| document.format != SetupFormat::Text);
+    let documents = documents.map(|document| {
         let content = document.content.trim_end();
         format!("\n--- {}: {}\n{content}\n", document.name, document.purpose)
     });
