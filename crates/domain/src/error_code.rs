@@ -102,7 +102,7 @@ codes! {
     EgressRefused => "egress.refused", Uncounted, "An operator can open the address with egress.allow.";
     /// A sealed credential does not open: the row, the key ring or the audience was changed.
     IntegrityError => "integrity_error", Uncounted, "Enter the connection's credentials again.";
-    /// This server has no adapter for the provider.
+    /// This server has no adapter for the provider, or lacks what the adapter needs for this kind of connection.
     AdapterMissing => "adapter.missing", Uncounted, "Use a version of Wharf that has an adapter for this provider.";
     /// Our own fault.
     Internal => "internal", Uncounted, "Nothing to do at the provider; see Wharf's log.";

@@ -118,6 +118,7 @@ struct SignedIn {
 /// A claim that does not hold.
 struct Refuted {
     claim: Claim,
+    /// What STS was asked for, if it was not the store that was asked.
     action: Option<Call>,
     fault: Fault,
 }
@@ -261,7 +262,9 @@ fn claims(store: &Store, wire: &Wire, signed_in: &SignedIn) -> Vec<Check> {
         let name = claim.name();
         match answer {
             Err(refuted) if refuted.claim == claim => return refuted.check(*ahead, *ms),
-            Err(refuted) if refuted.claim < claim => return Check::skipped(name),
+            Err(refuted) if refuted.claim < claim || refuted.unasked(claim) => {
+                return Check::skipped(name);
+            }
             _ => {}
         }
         match claim {
@@ -286,6 +289,11 @@ fn claims(store: &Store, wire: &Wire, signed_in: &SignedIn) -> Vec<Check> {
 }
 
 impl Refuted {
+    /// Whether this leaves a claim open that the store alone could have shown: STS spoke, and the store was never asked.
+    fn unasked(&self, claim: Claim) -> bool {
+        self.action.is_some() && claim != Claim::Configuration
+    }
+
     fn check(&self, ahead: Option<Ahead>, ms: u64) -> Check {
         let fault = &self.fault;
         let remedy = match (self.claim, ahead) {

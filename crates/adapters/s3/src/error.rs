@@ -29,8 +29,13 @@ impl Call {
         Self { action, on: None }
     }
 
-    pub(crate) fn list(bucket: &str) -> Self {
-        Self::on("s3:ListBucket", bucket.to_owned())
+    /// Listing a path. A policy may allow it for certain prefixes alone.
+    pub(crate) fn list(path: &BucketPath) -> Self {
+        let on = match (path.bucket(), path.list_prefix()) {
+            (bucket, "") => bucket.to_owned(),
+            (bucket, prefix) => format!("{bucket} with the prefix {prefix}"),
+        };
+        Self::on("s3:ListBucket", on)
     }
 
     pub(crate) fn get(bucket: &str) -> Self {
@@ -309,6 +314,10 @@ mod tests {
         }
     }
 
+    fn path(text: &str) -> BucketPath {
+        BucketPath::parse(text, "source_path").unwrap()
+    }
+
     fn code_of(refused: Refused) -> ErrorCode {
         Fault::from(Failure::Refused(refused)).code
     }
@@ -452,7 +461,7 @@ mod tests {
             region: Region::parse("eu-central-1"),
             ..refusal(301, Some("PermanentRedirect"))
         };
-        let error = Fault::from(Failure::Refused(refused)).during(&Call::list("media"));
+        let error = Fault::from(Failure::Refused(refused)).during(&Call::list(&path("media")));
         let text = "s3:ListBucket on media: the bucket lies in eu-central-1. Set provider_config.region to eu-central-1 \
                     and, if provider_config.endpoint_url names a region, that one, too.";
         assert_eq!(error.message, text);
@@ -565,10 +574,13 @@ mod tests {
 
     #[test]
     fn calls_name_the_action_and_what_it_is_on() {
-        let path = |text| BucketPath::parse(text, "source_path").unwrap();
         for (call, text) in [
             (Call::list_buckets(), "s3:ListAllMyBuckets"),
-            (Call::list("media"), "s3:ListBucket on media"),
+            (Call::list(&path("media")), "s3:ListBucket on media"),
+            (
+                Call::list(&path("media/photos/")),
+                "s3:ListBucket on media with the prefix photos/",
+            ),
             (Call::get_under(&path("media")), "s3:GetObject on media/*"),
             (
                 Call::get_under(&path("media/photos/")),

@@ -151,7 +151,11 @@ impl S3 {
     fn role(&self, region: &Region, role: Role, sts: StsPlace) -> Result<Access, ProviderError> {
         let invalid = |message| Err(ProviderError::permanent(ErrorCode::ConfigInvalid, message));
         let Some(roles) = &self.roles else {
-            return invalid(NO_IDENTITY.to_owned());
+            // The operator's to mend, so that no connection is to blame.
+            return Err(ProviderError::permanent(
+                ErrorCode::AdapterMissing,
+                NO_IDENTITY,
+            ));
         };
         let partition = role.arn.split(':').nth(1).unwrap_or_default();
         if partition != region.partition() {

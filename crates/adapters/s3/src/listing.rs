@@ -48,7 +48,7 @@ pub(crate) async fn list(
         )
     })?;
     let listed = list_under(wire, &path, cursor, limit).await;
-    listed.map_err(|fault| fault.during(&Call::list(path.bucket())))
+    listed.map_err(|fault| fault.during(&Call::list(&path)))
 }
 
 /// The same for a path that was read, with what went wrong not yet told.

@@ -7,6 +7,8 @@ mod iam;
 mod steps;
 mod terraform;
 
+use std::fmt::Write;
+
 use wharf_domain::provider::{BucketPath, CredentialType, Provider, ProviderConfig};
 use wharf_domain::setup::{Grant, SetupDocument, SetupFormat, SetupKit, SetupRequest};
 
@@ -108,7 +110,7 @@ impl Aim {
             name,
             format: SetupFormat::Json,
             purpose: purpose.to_owned(),
-            content: format!("{document:#}\n"),
+            content: format!("{}\n", ascii(&format!("{document:#}"))),
         };
         let mut documents = vec![json(
             "permission_policy",
@@ -189,6 +191,22 @@ impl Aim {
             Way::Key => None,
         }
     }
+}
+
+/// The same JSON in ASCII, beyond which IAM accepts little.
+fn ascii(json: &str) -> String {
+    let mut ascii = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() && character != '\u{7f}' {
+            ascii.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a String succeeds.
+                let _ = write!(ascii, "\\u{unit:04x}");
+            }
+        }
+    }
+    ascii
 }
 
 fn numbered(steps: &[String]) -> String {

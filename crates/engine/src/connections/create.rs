@@ -7,7 +7,7 @@ use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::NewProviderConfig;
 
 use super::binding;
-use super::test::{Trial, refusal, run_check};
+use super::test::{Trial, refuse_unusable};
 use crate::error::{insert_failed, name_taken};
 use crate::{Caller, Engine, EngineError};
 
@@ -67,17 +67,16 @@ impl Engine {
         let credential_type = credentials.credential_type();
         let plaintext = credentials.to_secret_bytes();
         let id: ConnectionId = self.ids().id();
+        let trial = Trial {
+            connection: &id,
+            config: &config,
+            credentials,
+            source_path: None,
+        };
         if new.test_before_save {
-            let trial = Trial {
-                connection: &id,
-                config: &config,
-                credentials,
-                source_path: None,
-            };
-            let report = run_check(self, trial).await;
-            if !report.success() {
-                return Err(refusal(report));
-            }
+            self.check_before_saving(trial).await?;
+        } else if supported {
+            refuse_unusable(self, trial)?;
         }
         let binding = binding(caller.organization(), &id, &config, credential_type, 1);
         let sealed = self.envelope.seal(&binding, &plaintext).await?;

@@ -11,7 +11,7 @@ use wharf_domain::connection::{AttemptOutcome, AttemptResult, Connection, Event}
 use wharf_domain::error_code::{Counting, ErrorCode};
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::provider::{Credentials, ProviderConfig};
-use wharf_ports::CheckRequest;
+use wharf_ports::{CheckRequest, OpenProvider};
 
 use super::CredentialsError;
 use crate::error::apply_failed;
@@ -38,23 +38,40 @@ pub(super) struct Trial<'a> {
 /// How long a check may overrun its time before it is given up for dead.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Opens an account and checks it, within the operator's time.
-pub(super) async fn run_check(engine: &Engine, trial: Trial<'_>) -> CheckReport {
+/// Opens an account, which dials nothing; or tells why none can be made of its parts.
+fn open(engine: &Engine, trial: Trial<'_>) -> Result<OpenProvider, CheckReport> {
     let Trial {
         connection,
         config,
         credentials,
-        source_path,
+        ..
     } = trial;
     let opened = engine.parts.providers.open(connection, config, credentials);
-    let provider = match opened {
+    opened.map_err(|error| CheckReport {
+        checks: vec![Check::failed(
+            "configuration",
+            error.code,
+            None,
+            error.message,
+            0,
+        )],
+    })
+}
+
+/// Refuses, without a test, what stays wrong until a person acts.
+pub(super) fn refuse_unusable(engine: &Engine, trial: Trial<'_>) -> Result<(), EngineError> {
+    match open(engine, trial) {
+        Err(report) if report.counting() == Some(Counting::Definite) => Err(refusal(report)),
+        _ => Ok(()),
+    }
+}
+
+/// Opens an account and checks it, within the operator's time.
+async fn run_check(engine: &Engine, trial: Trial<'_>) -> CheckReport {
+    let source_path = trial.source_path;
+    let provider = match open(engine, trial) {
         Ok(provider) => provider,
-        Err(error) => {
-            let check = Check::failed("configuration", error.code, None, error.message, 0);
-            return CheckReport {
-                checks: vec![check],
-            };
-        }
+        Err(report) => return report,
     };
     let limit = engine.parts.settings.check_timeout;
     let request = CheckRequest {
@@ -78,7 +95,7 @@ pub(super) async fn run_check(engine: &Engine, trial: Trial<'_>) -> CheckReport 
 }
 
 /// How a failed test before saving is answered: as a mistake in the request, unless the cause lies elsewhere.
-pub(super) fn refusal(report: CheckReport) -> EngineError {
+fn refusal(report: CheckReport) -> EngineError {
     match (report.counting(), report.error_code()) {
         // Asking again does not help before somebody acts, although none of these counts against a connection.
         (

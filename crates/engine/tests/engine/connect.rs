@@ -1,5 +1,7 @@
 //! Connections: created, tested, changed, archived.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use wharf_domain::audit::Action;
 use wharf_domain::check::{Check, CheckReport};
@@ -7,6 +9,7 @@ use wharf_domain::connection::PublicStatus;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::provider::{Provider, parse_new};
 use wharf_engine::{ConfigFields, EngineError, UpdateConnection};
+use wharf_testkit::provider::{Failure, FakeProviderFactory};
 
 use crate::world::{World, fields, new_connection, s3_config, sign_up};
 
@@ -74,6 +77,20 @@ async fn a_connection_that_fails_its_test_is_not_saved() {
         2,
         "the last one was not to be tested"
     );
+}
+
+#[tokio::test]
+async fn what_no_account_can_be_made_of_is_not_saved_untested_either() {
+    let world = World::new().await;
+    let providers = Arc::new(FakeProviderFactory::new(world.source.clone()));
+    let engine = world.engine_with(providers.clone());
+    let create = || engine.create_connection(&world.caller, new_connection("store", false));
+    providers.fail_to_open(Some(Failure::permanent(ErrorCode::ConfigInvalid)));
+    let refused = create().await;
+    assert!(matches!(refused, Err(EngineError::ConnectionTestFailed(_))));
+    providers.fail_to_open(Some(Failure::permanent(ErrorCode::AdapterMissing)));
+    create().await.unwrap();
+    assert_eq!(world.source.calls().checks, 0);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ pub(super) async fn checks(wire: &Wire, patience: &Patience, source_path: &str) 
     let page = match listed.answer {
         Ok(page) => page,
         Err(fault) => {
-            let action = Some(Call::list(path.bucket()).to_string());
+            let action = Some(Call::list(&path).to_string());
             return and_skipped(Check::failed(
                 LIST,
                 fault.code,

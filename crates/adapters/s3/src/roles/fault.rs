@@ -84,6 +84,13 @@ fn region_disabled() -> Fault {
 fn of_transport(failure: Failure) -> Fault {
     let of_sts = matches!(failure, Failure::Refused(_));
     let fault = Fault::from(failure);
+    // The guard's words say what to do; to anything else no setting of a connection matters.
+    if fault.silence.is_some() && fault.code != ErrorCode::EgressRefused {
+        return fault.remedied(
+            "Wharf asks STS for every role: the operator of this server must let it get there, or correct \
+             providers.aws.sts_url.",
+        );
+    }
     if of_sts {
         let words = match fault.code {
             ErrorCode::QuotaRateLimited => "STS asks for fewer requests",

@@ -6,7 +6,7 @@ use http::StatusCode;
 use wharf_domain::check::{Check, CheckReport, Outcome};
 use wharf_domain::error_code::ErrorCode;
 use wharf_egress::Policy;
-use wharf_lab::{Action, FaultRule, KeyPair, Lab, LabConfig, Match};
+use wharf_lab::{Action, FaultRule, KeyPair, Lab, LabConfig, Match, Operation};
 use wharf_ports::CheckRequest;
 
 use crate::account::{PROFILES, Profile, WHOLE, lab, open, open_as, open_with, policy, s3_at};
@@ -474,7 +474,10 @@ mod of_a_path {
         assert_eq!(outcomes(&missing), failed);
         assert_eq!(missing.error_code(), Some(ErrorCode::ResourceNotFound));
         let list = check(&missing, "list");
-        assert_eq!(list.action.as_deref(), Some("s3:ListBucket on missing"));
+        assert_eq!(
+            list.action.as_deref(),
+            Some("s3:ListBucket on missing with the prefix photos")
+        );
 
         let redirect = Action::s3_error("PermanentRedirect")
             .with_status(StatusCode::MOVED_PERMANENTLY)
@@ -505,7 +508,10 @@ mod of_a_path {
         );
         let list = check(&report, "list");
         assert_eq!(list.error_code, Some(ErrorCode::PermDenied));
-        assert_eq!(list.action.as_deref(), Some("s3:ListBucket on media"));
+        assert_eq!(
+            list.action.as_deref(),
+            Some("s3:ListBucket on media with the prefix photos")
+        );
 
         let lab = photo("x-id=GetObject", Action::s3_error("AccessDenied")).await;
         let report = at(&lab, "media/photos").await;
@@ -799,6 +805,19 @@ mod under_a_role {
         account.check(request).await
     }
 
+    /// What the store alone could have shown is left open, since it was not asked.
+    fn assert_told_by_sts(report: &CheckReport, failed: &str, code: ErrorCode) {
+        assert_eq!(report.error_code(), Some(code), "{report:?}");
+        for check in &report.checks {
+            let expected = match check.name.as_str() {
+                "configuration" => Outcome::Passed,
+                name if name == failed => Outcome::Failed,
+                _ => Outcome::Skipped,
+            };
+            assert_eq!(check.outcome, expected, "{report:?}");
+        }
+    }
+
     #[tokio::test]
     async fn a_role_that_asks_for_the_external_id_passes_and_is_known_to_aws() {
         let lab = lab().await;
@@ -815,7 +834,7 @@ mod under_a_role {
         let lab = lab().await;
         lab.add_role(Role::new(READER).external_id("of-another-organization"));
         let report = report(&lab).await;
-        assert_failed(&report, "sign_in", ErrorCode::AuthAssumeRoleDenied);
+        assert_told_by_sts(&report, "sign_in", ErrorCode::AuthAssumeRoleDenied);
         let action = format!("sts:AssumeRole on {READER}");
         assert_eq!(check(&report, "sign_in").action, Some(action));
     }
@@ -825,10 +844,25 @@ mod under_a_role {
         let lab = lab().await;
         lab.add_role(Role::new(READER).trusting_anyone());
         let report = report(&lab).await;
-        assert_failed(
-            &report,
-            "sign_in",
-            ErrorCode::AuthRoleTrustsWithoutExternalId,
-        );
+        let refusal = ErrorCode::AuthRoleTrustsWithoutExternalId;
+        assert_told_by_sts(&report, "sign_in", refusal);
+    }
+
+    #[tokio::test]
+    async fn a_token_service_that_is_not_reached_is_the_operator_s_to_reach() {
+        let lab = lab().await;
+        lab.add_role(Role::new(READER).external_id(ISSUED));
+        lab.add_fault(FaultRule::new(
+            Match::operation(Operation::AssumeRole),
+            Action::close(),
+        ));
+        let report = report(&lab).await;
+        assert_told_by_sts(&report, "connection", ErrorCode::NetworkConnect);
+        let connection = check(&report, "connection");
+        let action = format!("sts:AssumeRole on {READER}");
+        assert_eq!(connection.action, Some(action));
+        let remedy = connection.remedy.as_deref().unwrap();
+        assert!(remedy.contains("providers.aws.sts_url"), "{remedy}");
+        assert!(!remedy.contains("provider_config"), "{remedy}");
     }
 }

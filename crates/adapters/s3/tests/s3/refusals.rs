@@ -350,7 +350,7 @@ fn a_factory_opens_what_it_supports_and_says_what_it_does_not() {
     ) else {
         panic!("a role was opened")
     };
-    assert_eq!(error.code, ErrorCode::ConfigInvalid);
+    assert_eq!(error.code, ErrorCode::AdapterMissing);
     assert!(
         error.message.starts_with(
             "provider_config.credentials.type: this server has no identity of its own"

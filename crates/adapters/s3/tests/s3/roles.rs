@@ -457,7 +457,7 @@ async fn without_an_identity_roles_are_refused_with_what_the_operator_must_set()
         let error = open_in(&factory, "us-east-1", READER, ISSUED)
             .err()
             .unwrap();
-        assert_eq!(error.code, ErrorCode::ConfigInvalid);
+        assert_eq!(error.code, ErrorCode::AdapterMissing);
         assert!(error.message.contains("providers.aws.identity"), "{error}");
         assert!(error.message.contains("no identity of its own"), "{error}");
     }

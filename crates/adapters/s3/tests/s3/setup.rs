@@ -11,10 +11,10 @@ use wharf_domain::secret::SecretString;
 use wharf_domain::setup::{SetupFormat, SetupKit, SetupRequest};
 use wharf_egress::{Guard, Policy, TcpDialer};
 use wharf_lab::{Lab, Operation};
-use wharf_ports::{Clock, IdSource, ProviderFactory};
+use wharf_ports::{CheckRequest, Clock, IdSource, ProviderFactory};
 use wharf_s3::{Aws, Identity, S3};
 
-use crate::account::{Here, config, factory, lab, policy};
+use crate::account::{Here, WHOLE, config, factory, lab, list_all, open, policy, read};
 
 const PLACEHOLDER: &str = "REPLACE-WITH-YOUR-BUCKET";
 
@@ -348,6 +348,130 @@ async fn names_are_data_in_every_document_whatever_they_contain() {
         );
         assert_eq!(blocks(terraform).len(), 5, "{prefix}");
     }
+}
+
+/// Whether a pattern of IAM's language fits: `*` and `?` are wild, and `${…}` is the one character in it.
+fn fits(pattern: &[char], text: &[char]) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        ['*', rest @ ..] => (0..=text.len()).any(|at| fits(rest, &text[at..])),
+        ['?', rest @ ..] => !text.is_empty() && fits(rest, &text[1..]),
+        ['$', '{', literal @ ('*' | '?' | '$'), '}', rest @ ..] | [literal, rest @ ..] => {
+            text.first() == Some(literal) && fits(rest, &text[1..])
+        }
+    }
+}
+
+fn one_fits(patterns: &Value, text: &str) -> bool {
+    let chars = |text: &str| text.chars().collect::<Vec<_>>();
+    let patterns = match patterns {
+        Value::Array(patterns) => patterns.clone(),
+        pattern => vec![pattern.clone()],
+    };
+    patterns
+        .iter()
+        .any(|pattern| fits(&chars(pattern.as_str().unwrap()), &chars(text)))
+}
+
+/// Whether a policy of the kit allows an action on `bucket` or `bucket/key`, and a listing with this prefix.
+fn allows(policy: &Value, action: &str, resource: &str, prefix: Option<&str>) -> bool {
+    let statement = statement(policy, action);
+    let prefixes = &statement["Condition"]["StringLike"]["s3:prefix"];
+    one_fits(&statement["Resource"], &format!("arn:aws:s3:::{resource}"))
+        && (prefixes.is_null() || prefix.is_some_and(|prefix| one_fits(prefixes, prefix)))
+}
+
+#[tokio::test]
+async fn the_policy_allows_all_that_a_test_and_a_sync_ask_for_and_no_neighbour() {
+    for folder in [
+        "photos",
+        "a*b?",
+        "${x}$",
+        "ü \u{1f4f7}",
+        "100%",
+        "$",
+        "x/y z",
+    ] {
+        for path in [
+            format!("media/{folder}"),
+            format!("media/{folder}/"),
+            "media".to_owned(),
+        ] {
+            let lab = lab().await;
+            for key in ["", "/a", "/deep/*/b?", "2/neighbour"] {
+                lab.put_object("media", &format!("{folder}{key}"), "bytes");
+            }
+            let kit = factory(policy())
+                .setup(Provider::S3, &request(Some(&path)))
+                .await
+                .unwrap();
+            let permissions = policy_in(&kit, "permission_policy");
+            let account = open(&lab);
+            let check = CheckRequest {
+                source_path: Some(&path),
+                ..WHOLE
+            };
+            let report = account.check(check).await;
+            assert!(report.success(), "{path}: {report:?}");
+            let (entries, _) = list_all(&account, &path, 1000).await.unwrap();
+            for entry in &entries {
+                read(&account, entry).await.unwrap();
+            }
+            let mut asked = 0;
+            for entry in lab.journal() {
+                let key = entry.key.unwrap_or_default();
+                let object = format!("media/{key}");
+                let allowed = match entry.operation {
+                    // Its denial proves as much as its success.
+                    Operation::ListBuckets => continue,
+                    Operation::ListObjects => {
+                        let query = entry.query.unwrap();
+                        let prefix = url::form_urlencoded::parse(query.as_bytes())
+                            .find(|(name, _)| name == "prefix")
+                            .map(|(_, prefix)| prefix.into_owned());
+                        allows(&permissions, "s3:ListBucket", "media", prefix.as_deref())
+                    }
+                    Operation::GetObject => allows(&permissions, "s3:GetObject", &object, None),
+                    Operation::GetObjectTagging => {
+                        allows(&permissions, "s3:GetObjectTagging", &object, None)
+                    }
+                    other => panic!("{path}: {other:?}"),
+                };
+                assert!(allowed, "{path}: {:?} {object}", entry.operation);
+                asked += 1;
+            }
+            assert!(asked >= entries.len() + 3, "{path}");
+            if path != "media" {
+                for neighbour in [format!("{folder}2/neighbour"), "else".to_owned()] {
+                    let object = format!("media/{neighbour}");
+                    assert!(!allows(&permissions, "s3:GetObject", &object, None));
+                    assert!(!allows(
+                        &permissions,
+                        "s3:ListBucket",
+                        "media",
+                        Some(&neighbour)
+                    ));
+                }
+                assert!(!allows(&permissions, "s3:ListBucket", "media", None));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_is_ascii_since_iam_takes_little_else() {
+    let kit = factory(policy())
+        .setup(Provider::S3, &request(Some("media/写真\u{1f4f7}\u{7f}")))
+        .await
+        .unwrap();
+    let text = content(&kit, "permission_policy").unwrap();
+    let printable = |byte: u8| byte == b'\n' || (b' '..=b'~').contains(&byte);
+    assert!(text.bytes().all(printable), "{text}");
+    let permissions = policy_in(&kit, "permission_policy");
+    assert_eq!(
+        statement(&permissions, "s3:GetObject")["Resource"][0],
+        "arn:aws:s3:::media/写真\u{1f4f7}\u{7f}"
+    );
 }
 
 #[tokio::test]
