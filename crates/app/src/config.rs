@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Env, Format, Serialized, Toml};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -23,6 +23,19 @@ pub(crate) use self::blob_store::BlobsAt;
 
 /// Environment variables with the prefix that are not settings: they are read by the command line itself.
 const NOT_SETTINGS: [&str; 3] = ["config", "url", "api_key"];
+
+/// Settings whose text is anybody's choice. In the environment they stand as they are, even if they look like a number,
+/// a list or a quotation.
+const TEXTS: [&str; 8] = [
+    "blob_store_s3.access_key_id",
+    "blob_store_s3.secret_access_key",
+    "blob_store_s3.session_token",
+    "bootstrap.admin_key",
+    "database_url",
+    "providers.aws.identity.access_key_id",
+    "providers.aws.identity.secret_access_key",
+    "providers.aws.identity.session_token",
+];
 
 /// A setting that cannot be used, told by name with what would be right.
 #[derive(Debug)]
@@ -260,7 +273,13 @@ impl Config {
             }
             figment = figment.merge(Toml::string(&read_toml(path)?));
         }
-        figment = figment.merge(Env::prefixed("WHARF_").ignore(&NOT_SETTINGS).split("__"));
+        let environment = Env::prefixed("WHARF_").ignore(&NOT_SETTINGS).split("__");
+        figment = figment.merge(&environment);
+        for (name, text) in environment.iter() {
+            if TEXTS.contains(&name.as_str()) {
+                figment = figment.merge(Serialized::default(name.as_str(), text.trim()));
+            }
+        }
         let config: Self = figment.extract().map_err(|error| {
             let messages: Vec<String> = error.into_iter().map(|error| describe(&error)).collect();
             ConfigError(messages.join("; "))
@@ -731,6 +750,53 @@ mod tests {
             assert!(!aws.require_external_id);
             Ok(())
         });
+    }
+
+    #[test]
+    #[expect(
+        clippy::result_large_err,
+        reason = "the closure's type is the jail's own"
+    )]
+    fn secrets_in_the_environment_are_taken_as_they_are() {
+        for text in [
+            "00012345",
+            "1234567e8",
+            "[1234567]",
+            "\"12345678\"",
+            "{a=12345}",
+        ] {
+            figment::Jail::expect_with(|jail| {
+                jail.clear_env();
+                jail.set_env("WHARF_BLOB_STORE", "s3://media");
+                for name in TEXTS.iter().filter(|name| **name != "database_url") {
+                    let variable = name.replace('.', "__").to_ascii_uppercase();
+                    jail.set_env(format!("WHARF_{variable}"), format!(" {text}\n"));
+                }
+                let config = Config::load(None).expect("loads");
+                let admin_key = config.bootstrap.admin_key.as_ref().expect("an admin key");
+                assert_eq!(admin_key.expose(), text);
+                let Ok(BlobsAt::S3(_, key)) = config.blobs() else {
+                    panic!("a bucket")
+                };
+                let token = key.session_token.expect("a token");
+                assert_eq!((key.id.as_str(), key.secret.expose()), (text, text));
+                assert_eq!(token.expose(), text);
+                let Some(Identity::Key {
+                    access_key_id,
+                    secret_access_key,
+                    session_token: Some(token),
+                }) = config.aws().expect("usable").identity
+                else {
+                    panic!("a key")
+                };
+                assert_eq!(
+                    (access_key_id.as_str(), secret_access_key.expose()),
+                    (text, text)
+                );
+                assert_eq!(token.expose(), text);
+                Ok(())
+            });
+        }
     }
 
     #[test]

@@ -127,24 +127,30 @@ async fn readable(wire: &Wire, request: &PageRequest<'_>) -> Result<Page, Failur
     if !wire.knows_url_encoding() {
         return answer;
     }
-    let encoded = PageRequest {
-        url_encoded: true,
-        ..*request
-    };
-    match answer {
+    let inexact = match &answer {
         // XML cannot carry every key. Not all stores know the encoding that can, so it is the second choice.
-        Err(Failure::Unreadable { html: false }) => wire.list(&encoded).await,
+        Err(Failure::Unreadable { html }) => !html,
+        Err(_) => false,
         // Some stores put U+FFFD where XML cannot carry a character. An object really named so is listed rightly both ways.
-        Ok(page)
-            if page
-                .objects
-                .iter()
-                .any(|object| object.key.contains(REPLACEMENT)) =>
-        {
-            let encoded = wire.list(&encoded).await?;
-            Ok(if encoded.url_encoded { encoded } else { page })
-        }
-        answer => answer,
+        Ok(page) => page
+            .objects
+            .iter()
+            .any(|object| object.key.contains(REPLACEMENT)),
+    };
+    if !inexact {
+        return answer;
+    }
+    let encoded = wire
+        .list(&PageRequest {
+            url_encoded: true,
+            ..*request
+        })
+        .await?;
+    // Without the store's word there is no telling whether a `%41` is one.
+    if encoded.url_encoded {
+        Ok(encoded)
+    } else {
+        answer
     }
 }
 

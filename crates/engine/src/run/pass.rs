@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::connection::Connection;
@@ -214,7 +214,23 @@ impl<'a> Pass<'a> {
         let mut committed = Instant::now();
         let mut unsettled = checkpoint.unsettled;
         let mut troubles = Troubles::default();
-        while let Some(task) = copies.next().await {
+        loop {
+            let due = if batch.puts.len() >= BATCH {
+                Instant::now()
+            } else {
+                committed + BATCH_AGE
+            };
+            // A file that takes long does not keep back the others: bytes that wait for a day are swept.
+            let task = tokio::select! {
+                biased;
+                () = sleep_until(due), if !batch.puts.is_empty() => {
+                    self.commit(checkpoint.pass, std::mem::take(&mut batch)).await?;
+                    committed = Instant::now();
+                    continue;
+                }
+                task = copies.next() => task,
+            };
+            let Some(task) = task else { break };
             let outcome =
                 task.unwrap_or_else(|panic| Err(Stop::Ours(EngineError::Internal(panic.into()))));
             match outcome {
@@ -232,13 +248,6 @@ impl<'a> Pass<'a> {
             if let Some(error) = troubles.too_many() {
                 self.commit(checkpoint.pass, batch).await?;
                 return Err(Stop::Provider(error));
-            }
-            if batch.puts.len() >= BATCH
-                || (!batch.puts.is_empty() && committed.elapsed() > BATCH_AGE)
-            {
-                self.commit(checkpoint.pass, std::mem::take(&mut batch))
-                    .await?;
-                committed = Instant::now();
             }
         }
 

@@ -314,6 +314,26 @@ async fn blobs_that_nothing_points_at_are_swept_after_a_day() {
     assert_eq!(world.contents().await, world.source.files());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_copied_is_published_while_another_file_takes_its_time() {
+    let world = filled(2).await;
+    let second = |seconds| tokio::time::sleep(std::time::Duration::from_secs(seconds));
+    world.source.before_fetch(move |object| async move {
+        if object == "media/0001" {
+            second(60).await;
+        }
+    });
+    let connection = world.connect("store").await;
+    world.sync(&connection, SyncMode::InitialOnly).await;
+    let meanwhile = async {
+        second(10).await;
+        world.objects(false).await.len()
+    };
+    let (_, published) = tokio::join!(world.run(), meanwhile);
+    assert_eq!(published, 1);
+    assert_eq!(world.contents().await, world.source.files());
+}
+
 #[tokio::test]
 async fn an_initial_sync_is_complete_only_when_no_file_changed_under_it() {
     let world = filled(5).await;

@@ -7,10 +7,11 @@ use wharf_ports::{BlobError, BlobPlace};
 
 use super::S3Blobs;
 use super::fault::Reason;
+use super::put::may_be_of_parts;
 use super::tries::patiently;
 
 const LIST: &str = "s3:ListBucket";
-/// No upload takes this long, however large the blob.
+/// So long after it was begun, an upload is ended by the next list.
 const ABANDONED_AFTER: TimeDelta = TimeDelta::days(7);
 
 pub(super) async fn list(
@@ -44,10 +45,15 @@ pub(super) async fn list(
                 }
                 return Err(store.unavailable(LIST, Reason::Unordered.into()));
             }
+            // Amazon dates what was written in parts by the beginning of its upload.
+            let written_by = if may_be_of_parts(listed.size) {
+                listed.modified.map(|begun| begun + ABANDONED_AFTER)
+            } else {
+                listed.modified
+            };
             // The store's clock is within a quarter of an hour of ours, or it would take no request.
-            let age = listed
-                .modified
-                .and_then(|modified| (now - modified).to_std().ok())
+            let age = written_by
+                .and_then(|written| (now - written).to_std().ok())
                 .unwrap_or_default();
             found.push(BlobPlace { key, age });
             if found.len() == limit {

@@ -49,6 +49,11 @@ fn part_size(written: u64) -> usize {
     usize::try_from(size.max(PART)).unwrap_or(usize::MAX)
 }
 
+/// Whether a blob of this size, which not every store tells, was written in parts.
+pub(super) fn may_be_of_parts(size: Option<u64>) -> bool {
+    size.is_none_or(|size| size >= PART)
+}
+
 #[derive(Clone, Copy)]
 struct Write<'a> {
     store: &'a S3Blobs,

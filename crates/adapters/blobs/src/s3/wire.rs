@@ -35,6 +35,7 @@ pub(super) struct Wire {
 pub(super) struct Listed {
     pub(super) object: String,
     pub(super) modified: Option<Timestamp>,
+    pub(super) size: Option<u64>,
 }
 
 /// A page of a listing.
@@ -268,6 +269,7 @@ impl Wire {
             Some(Listed {
                 object: object.key?,
                 modified: object.last_modified.as_ref().and_then(timestamp),
+                size: object.size.and_then(|size| u64::try_from(size).ok()),
             })
         };
         Ok(Page {

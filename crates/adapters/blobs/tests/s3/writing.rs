@@ -191,3 +191,18 @@ async fn blobs_grow_old() {
     let age = later(&lab, day).list(None, 10).await.unwrap()[0].age;
     assert!(age >= day && age < day + Duration::from_mins(1), "{age:?}");
 }
+
+#[tokio::test]
+async fn a_blob_of_parts_is_not_older_than_its_upload_may_have_taken() {
+    let (lab, store) = on_a_lab().await;
+    store.put(&key(1), stream_of(9 * MIB)).await.unwrap();
+    let day = Duration::from_hours(24);
+    for (days, old) in [(0, 0), (2, 0), (7, 0), (8, 1), (9, 2)] {
+        let listed = later(&lab, day * days).list(None, 10).await.unwrap();
+        let age = listed[0].age;
+        assert!(
+            age >= day * old && age < day * old + Duration::from_mins(1),
+            "{days}: {age:?}"
+        );
+    }
+}

@@ -1,7 +1,6 @@
 //! Which version of an object is read: what to ask for, and whether an answer is it.
 
 use chrono::{DateTime, Utc};
-use wharf_domain::Timestamp;
 use wharf_domain::error_code::ErrorCode;
 
 use crate::error::Fault;
@@ -13,14 +12,16 @@ pub(super) fn condition(tag: &str) -> Condition {
     if let Ok(time) = DateTime::parse_from_rfc3339(tag) {
         return Condition::UnmodifiedSince(time.with_timezone(&Utc));
     }
-    // A weak tag never matches, and what is no plain text cannot be sent.
-    let matchable =
-        !tag.is_empty() && !tag.starts_with("W/") && tag.bytes().all(|b| b.is_ascii_graphic());
-    if matchable {
+    if is_matchable(tag) {
         Condition::Tag(tag.to_owned())
     } else {
         Condition::Any
     }
+}
+
+/// A weak tag never matches, and what is no plain text cannot be sent.
+fn is_matchable(tag: &str) -> bool {
+    !tag.is_empty() && !tag.starts_with("W/") && tag.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Not every store heeds conditions, so the first answer is looked at, too.
@@ -90,10 +91,11 @@ fn read_range(text: &str) -> Option<Range> {
 }
 
 /// The version that the first answer gave, by which later ones are asked for and recognized.
+///
+/// Only a strong `ETag` will do: two versions can be of the same second, or share a weak one.
 #[derive(Debug)]
 pub(super) struct Version {
     etag: Option<String>,
-    modified: Option<Timestamp>,
     /// What the rest has to be asked for with.
     pub(super) condition: Condition,
     /// The version's own name, where the store keeps versions.
@@ -103,14 +105,12 @@ pub(super) struct Version {
 impl Version {
     pub(super) fn of(first: &Opened) -> Self {
         let etag = bare(first);
-        let condition = match (etag.as_deref().map(condition), first.modified) {
-            (Some(Condition::Tag(tag)), _) => Condition::Tag(tag),
-            (_, Some(modified)) => Condition::UnmodifiedSince(modified),
+        let condition = match &etag {
+            Some(tag) if is_matchable(tag) => Condition::Tag(tag.clone()),
             _ => Condition::Any,
         };
         Self {
             etag,
-            modified: first.modified,
             condition,
             // Objects from before their bucket kept versions are all called `null`.
             id: first
@@ -127,11 +127,7 @@ impl Version {
 
     /// Whether a later answer is of this version, as far as that shows in its head.
     pub(super) fn is_of(&self, later: &Opened) -> bool {
-        match (&self.etag, bare(later)) {
-            (Some(etag), Some(later)) => *etag == later,
-            (None, None) => self.modified == later.modified,
-            _ => false,
-        }
+        self.etag == bare(later)
     }
 }
 
