@@ -95,7 +95,10 @@ impl Harbour {
     async fn holds(&self, bucket: &str, files: usize) -> Result<()> {
         let mut content = BTreeMap::new();
         for object in self.api.objects(bucket).await? {
-            let bytes = self.api.content(bucket, text(&object, "object_id")?).await?;
+            let bytes = self
+                .api
+                .content(bucket, text(&object, "object_id")?)
+                .await?;
             let path = text(&object, "source_path")?.to_owned();
             ensure!(
                 content.insert(path, bytes).is_none(),
@@ -139,7 +142,10 @@ async fn a_role_that_demands_the_issued_id_is_tried_without_it_and_then_synced_u
         let to_store = entry["bucket"] == SOURCE;
         let signer = text(&entry, "access_key_id")?;
         assert!(!to_store || signer.starts_with("ASIA"), "{entry}");
-        assert!(to_store || signer == own || signer.starts_with("ASIA"), "{entry}");
+        assert!(
+            to_store || signer == own || signer.starts_with("ASIA"),
+            "{entry}"
+        );
     }
     Ok(())
 }
@@ -174,7 +180,10 @@ async fn a_role_that_demands_another_id_is_refused_with_what_its_policy_must_say
     let refusal = harbour.connect(&harbour.issued).await?.refused(422)?;
     assert_eq!(refusal["code"], "connection_test_failed", "{refusal}");
     let details = &refusal["details"];
-    assert_eq!(details["error_code"], "auth.assume_role_denied", "{refusal}");
+    assert_eq!(
+        details["error_code"], "auth.assume_role_denied",
+        "{refusal}"
+    );
     assert!(refusal.to_string().contains("sts:ExternalId"), "{refusal}");
     assert_eq!(harbour.tries().await?, [harbour.issued(403)]);
     Ok(())
@@ -194,10 +203,7 @@ async fn a_role_that_anyone_may_assume_is_refused_and_its_session_is_never_used(
         "{refusal}"
     );
     assert!(refusal.to_string().contains("sts:ExternalId"), "{refusal}");
-    assert_eq!(
-        harbour.tries().await?,
-        [harbour.issued(200), (None, 200)]
-    );
+    assert_eq!(harbour.tries().await?, [harbour.issued(200), (None, 200)]);
     for entry in harbour.lab.journal().await? {
         assert_eq!(entry["operation"], "assume_role", "{entry}");
     }
@@ -253,7 +259,11 @@ async fn a_session_that_ends_in_the_middle_of_a_run_is_replaced_and_nobody_notic
     let tries = harbour.tries().await?;
     let begun = tries.iter().filter(|tried| **tried == harbour.issued(200));
     let begun = begun.count();
-    ensure!(sessions.len() >= 3, "{} sessions in {took:?}", sessions.len());
+    ensure!(
+        sessions.len() >= 3,
+        "{} sessions in {took:?}",
+        sessions.len()
+    );
     ensure!(
         begun <= sessions.len() + 1,
         "{begun} sessions begun, {} used",
@@ -320,11 +330,7 @@ async fn a_new_session_that_a_person_enters_ends_what_an_expired_one_broke_off()
     ensure!(0 < published && published < FILES, "{published} published");
 
     harbour.lab.speed_up().await?;
-    harbour.lab.clear_journal().await?;
     let path = format!("{CONNECTIONS}/{connection}");
-    let stale = json!({"provider_config": {"credentials": temporary(&first)}});
-    let refusal = harbour.api.patch(&path, &stale).await?;
-    eprintln!("the old session entered again: {}", refusal.status);
     let second = harbour.lab.begin_session(READER).await?;
     assert_ne!(first, second);
     let renewed = json!({"provider_config": {"credentials": temporary(&second)}});
