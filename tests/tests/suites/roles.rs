@@ -257,8 +257,10 @@ async fn a_session_that_ends_in_the_middle_of_a_run_is_replaced_and_nobody_notic
         eprintln!("session {number}: {fetches} files fetched");
     }
     let tries = harbour.tries().await?;
-    let begun = tries.iter().filter(|tried| **tried == harbour.issued(200));
-    let begun = begun.count();
+    let begun = tries
+        .iter()
+        .filter(|tried| **tried == harbour.issued(200))
+        .count();
     ensure!(
         sessions.len() >= 3,
         "{} sessions in {took:?}",
@@ -335,8 +337,9 @@ async fn a_new_session_that_a_person_enters_ends_what_an_expired_one_broke_off()
     assert_ne!(first, second);
     let renewed = json!({"provider_config": {"credentials": temporary(&second)}});
     harbour.api.patch(&path, &renewed).await?.ok()?;
-    let tested = harbour.api.post(&format!("{path}/test"), &json!({}));
-    assert_eq!(tested.await?.ok()?["success"], true);
+    let test = format!("{path}/test");
+    let tested = harbour.api.post(&test, &json!({})).await?.ok()?;
+    assert_eq!(tested["success"], true, "{tested}");
     harbour.lab.clear_journal().await?;
     let job = harbour.api.run_again(&bucket, &sync).await?;
     assert_eq!(job["progress"]["synced"], FILES - published, "{job}");

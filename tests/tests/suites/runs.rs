@@ -605,7 +605,7 @@ async fn a_path_of_files_that_may_not_be_decrypted_is_refused_with_the_missing_a
     assert_eq!(refusal["details"]["error_code"], "perm.denied", "{refusal}");
     let check = check_of(&refusal, "decrypt");
     assert_eq!(check["outcome"], "failed", "{refusal}");
-    let action = text(check, "missing_action")?;
+    let action = text(check, "action")?;
     ensure!(action.contains("kms:Decrypt"), "{check}");
     ensure!(text(check, "remedy")?.contains("kms:Decrypt"), "{check}");
     harbour.stands_well().await

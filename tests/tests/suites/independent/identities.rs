@@ -98,8 +98,8 @@ async fn create_sync(api: &Api, connection: &str, source_path: &str) -> Result<(
         "source_path": source_path,
         "sync_mode": "one_time",
     });
-    let created = api.post(&format!("/v1/buckets/{bucket}/syncs"), &sync);
-    let created = created.await?;
+    let path = format!("/v1/buckets/{bucket}/syncs");
+    let created = api.post(&path, &sync).await?;
     Ok((bucket, created))
 }
 
@@ -124,8 +124,10 @@ async fn a_role_that_moto_lets_be_assumed_without_an_id_is_refused_by_default() 
     let server = port.wharf.start().await?;
     let api = server.api()?;
     let issued = api.issued_external_id().await?;
-    let role = port.moto.role("strict", &trusting(&issued), &reading());
-    let role = role.await?;
+    let role = port
+        .moto
+        .role("strict", &trusting(&issued), &reading())
+        .await?;
     let refusal = connect_under(&api, &role, &issued).await?.refused(422)?;
     let code = "auth.role_trusts_without_external_id";
     let check = failed(&refusal, "sign_in", code);
@@ -143,8 +145,10 @@ async fn a_role_with_the_issued_id_is_synced_under_where_the_operator_takes_the_
     let server = port.tolerant().await?;
     let api = server.api()?;
     let issued = api.issued_external_id().await?;
-    let role = port.moto.role("tolerant", &trusting(&issued), &reading());
-    let role = role.await?;
+    let role = port
+        .moto
+        .role("tolerant", &trusting(&issued), &reading())
+        .await?;
     let connection = connect_under(&api, &role, &issued).await?.ok()?;
     let connection = text(&connection, "connection_id")?;
     let (bucket, created) = create_sync(&api, connection, port.source.name()).await?;
@@ -154,8 +158,8 @@ async fn a_role_with_the_issued_id_is_synced_under_where_the_operator_takes_the_
         .await?;
     let objects = api.objects(&bucket).await?;
     assert_eq!(objects.len(), 1, "{objects:?}");
-    let bytes = api.content(&bucket, text(&objects[0], "object_id")?);
-    assert_eq!(bytes.await?, b"oranges");
+    let object = text(&objects[0], "object_id")?;
+    assert_eq!(api.content(&bucket, object).await?, b"oranges");
     Ok(())
 }
 
@@ -169,8 +173,10 @@ async fn an_id_that_was_not_issued_is_refused_and_one_that_moto_does_not_expect_
     let api = server.api()?;
     let issued = api.issued_external_id().await?;
     let theirs = "of-another-organization";
-    let role = port.moto.role("wrong-id", &trusting(theirs), &reading());
-    let role = role.await?;
+    let role = port
+        .moto
+        .role("wrong-id", &trusting(theirs), &reading())
+        .await?;
     // Moto would let it in.
     let refusal = connect_under(&api, &role, theirs).await?.refused(422)?;
     assert!(refusal.to_string().contains("not_issued"), "{refusal}");
@@ -189,16 +195,21 @@ async fn a_role_whose_policy_grants_no_listing_is_denied_when_a_sync_is_created(
     let api = server.api()?;
     let issued = api.issued_external_id().await?;
     let policy = allowing(&["s3:GetObject"]);
-    let role = port.moto.role("no-listing", &trusting(&issued), &policy);
-    let connection = connect_under(&api, &role.await?, &issued).await?.ok()?;
+    let role = port
+        .moto
+        .role("no-listing", &trusting(&issued), &policy)
+        .await?;
+    let connection = connect_under(&api, &role, &issued).await?.ok()?;
     let connection = text(&connection, "connection_id")?;
     let (bucket, created) = create_sync(&api, connection, port.source.name()).await?;
     let refusal = created.refused(422)?;
     let check = failed(&refusal, "list", "perm.denied");
-    let action = text(check, "missing_action")?;
+    let action = text(check, "action")?;
     assert!(action.contains("s3:ListBucket"), "{check}");
-    let syncs = api.list(&format!("/v1/buckets/{bucket}/syncs/list"));
-    assert_eq!(syncs.await?, [] as [Value; 0]);
+    let syncs = api
+        .list(&format!("/v1/buckets/{bucket}/syncs/list"))
+        .await?;
+    assert_eq!(syncs, [] as [Value; 0]);
     Ok(())
 }
 
@@ -237,8 +248,8 @@ async fn a_bucket_that_moto_does_not_have_is_told_and_the_sync_is_kept() -> Resu
     };
     let server = port.wharf.start().await?;
     let api = server.api()?;
-    let connection = api.connect("moto", port.source.provider_config(), true);
-    let connection = connection.await?;
+    let config = port.source.provider_config();
+    let connection = api.connect("moto", config, true).await?;
     let missing = format!("{}-is-elsewhere", port.source.name());
     let (_, created) = create_sync(&api, &connection, &missing).await?;
     let created = created.ok()?;
