@@ -110,7 +110,7 @@ impl Harbour {
 
     /// How the sync is refused when it is created, because of what the test of its path found.
     async fn refused_sync(&self) -> Result<Value> {
-        let sync = json!({"connection_id": self.connection, "source_path": SOURCE, "sync_mode": "one_time"});
+        let sync = json!({"connection_id": self.connection, "source_path": SOURCE, "sync_mode": "initial_only"});
         let path = format!("/v1/buckets/{}/syncs", self.bucket);
         let refusal = self.api.post(&path, &sync).await?.refused(422)?;
         assert_eq!(refusal["code"], "connection_test_failed", "{refusal}");

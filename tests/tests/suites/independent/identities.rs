@@ -96,7 +96,7 @@ async fn create_sync(api: &Api, connection: &str, source_path: &str) -> Result<(
     let sync = json!({
         "connection_id": connection,
         "source_path": source_path,
-        "sync_mode": "one_time",
+        "sync_mode": "initial_only",
     });
     let path = format!("/v1/buckets/{bucket}/syncs");
     let created = api.post(&path, &sync).await?;
