@@ -300,14 +300,19 @@ async fn a_new_session_that_a_person_enters_ends_what_an_expired_one_broke_off()
     let role = json!({"arn": READER, "trusting_anyone": true});
     harbour.lab.add_role(role).await?;
     let first = harbour.lab.begin_session(READER).await?;
-    let config = json!({
-        "provider_type": "s3",
-        "endpoint_url": harbour.lab.url(),
-        "credentials": temporary(&first),
-    });
-    let connection = harbour.api.connect("quay", config, true).await?;
+    let config = |keys: &Keys| {
+        json!({
+            "provider_type": "s3",
+            "endpoint_url": harbour.lab.url(),
+            "credentials": temporary(keys),
+        })
+    };
+    let connection = harbour.api.connect("quay", config(&first), true).await?;
     let bucket = harbour.api.create_bucket("quay").await?;
-    harbour.lab.slow_down(200).await?;
+    let pages =
+        json!({"match": {"operation": "list_objects"}, "action": {"listing": {"short_pages": 5}}});
+    let slow = json!({"match": {"operation": "get_object"}, "action": {"delay_ms": 200}});
+    harbour.lab.misbehave(&[pages, slow]).await?;
     let sync = harbour
         .api
         .create_sync(&bucket, &connection, SOURCE)
@@ -335,7 +340,7 @@ async fn a_new_session_that_a_person_enters_ends_what_an_expired_one_broke_off()
     let path = format!("{CONNECTIONS}/{connection}");
     let second = harbour.lab.begin_session(READER).await?;
     assert_ne!(first, second);
-    let renewed = json!({"provider_config": {"credentials": temporary(&second)}});
+    let renewed = json!({"provider_config": config(&second)});
     harbour.api.patch(&path, &renewed).await?.ok()?;
     let test = format!("{path}/test");
     let tested = harbour.api.post(&test, &json!({})).await?.ok()?;
