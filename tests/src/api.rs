@@ -210,6 +210,12 @@ impl Api {
         Ok(text(&connection, "connection_id")?.to_owned())
     }
 
+    /// The external id that was issued to the organization for its roles.
+    pub async fn issued_external_id(&self) -> Result<String> {
+        let kit = self.get("/v1/organizations/setup/s3").await?.ok()?;
+        Ok(text(&kit, "external_id")?.to_owned())
+    }
+
     /// A tested connection to the lab.
     pub async fn connect_to(&self, lab: &Lab, name: &str) -> Result<String> {
         self.connect(name, lab.provider_config(), true).await

@@ -1,28 +1,18 @@
 //! Buckets at S3 servers that nobody here wrote, which the environment names.
 
-use std::time::SystemTime;
-
-use anyhow::{Context, Result, ensure};
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-    sign,
-};
-use aws_sigv4::sign::v4;
+use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api::client;
 use crate::lab::escaped;
+use crate::signed::{Keys, Signer};
 use crate::variable;
 
 /// A bucket at a server.
 #[derive(Debug)]
 pub struct Bucket {
-    http: reqwest::Client,
+    signer: Signer,
     url: String,
-    id: String,
-    secret: String,
     name: String,
 }
 
@@ -30,21 +20,11 @@ impl Bucket {
     /// A new one at the server that the environment's variables of this name tell of, such as `SEAWEEDFS`. `None` when this
     /// run has left it out.
     pub async fn create(server: &str, name: &str) -> Result<Option<Self>> {
-        let variable = |what: &str| variable(&format!("WHARF_TEST_{server}_{what}"));
-        let (Some(url), Some(id), Some(secret)) = (
-            variable("URL")?,
-            variable("ACCESS_KEY_ID")?,
-            variable("SECRET_ACCESS_KEY")?,
-        ) else {
+        let Some((url, signer)) = server_of(server)? else {
             return Ok(None);
         };
-        let bucket = Self {
-            http: client()?,
-            url,
-            id,
-            secret,
-            name: format!("{name}-{}", std::process::id()),
-        };
+        let name = format!("{name}-{}", std::process::id());
+        let bucket = Self { signer, url, name };
         bucket.ask(Method::PUT, "", &[], &[]).await?;
         Ok(Some(bucket))
     }
@@ -56,10 +36,11 @@ impl Bucket {
 
     /// The `provider_config` of a connection to the server.
     pub fn provider_config(&self) -> Value {
+        let Keys { id, secret, .. } = self.signer.keys();
         let credentials = json!({
             "type": "access_key",
-            "access_key_id": self.id,
-            "secret_access_key": self.secret,
+            "access_key_id": id,
+            "secret_access_key": secret,
         });
         json!({"provider_type": "s3", "endpoint_url": self.url, "credentials": credentials})
     }
@@ -74,10 +55,6 @@ impl Bucket {
         self.ask(Method::DELETE, key, &[], &[]).await
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a server compares the time of a signature with its own"
-    )]
     async fn ask(
         &self,
         method: Method,
@@ -86,34 +63,21 @@ impl Bucket {
         body: &[u8],
     ) -> Result<()> {
         let url = format!("{}/{}/{}", self.url, self.name, escaped(key));
-        let mut settings = SigningSettings::default();
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        settings.payload_checksum_kind = aws_sigv4::http_request::PayloadChecksumKind::XAmzSha256;
-        let identity = Credentials::new(&self.id, &self.secret, None, None, "tests").into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region("us-east-1")
-            .name("s3")
-            .time(SystemTime::now())
-            .settings(settings)
-            .build()?
-            .into();
-        let signable = SignableRequest::new(
-            method.as_str(),
-            &url,
-            headers.iter().copied(),
-            SignableBody::Bytes(body),
-        )?;
-        let (signature, _) = sign(signable, &parameters)?.into_parts();
-        let mut request = self.http.request(method, &url).body(body.to_vec());
-        for (name, value) in headers.iter().copied().chain(signature.headers()) {
-            request = request.header(name, value);
-        }
-        let response = request.send().await.context("the server does not answer")?;
-        let status = response.status();
-        let text = response.text().await?;
-        ensure!(status.is_success(), "{url} was refused, {status}: {text}");
+        self.signer.ask("s3", method, &url, headers, body).await?;
         Ok(())
     }
+}
+
+/// Where the server of this name is, and who may do everything there.
+pub(crate) fn server_of(server: &str) -> Result<Option<(String, Signer)>> {
+    let variable = |what: &str| variable(&format!("WHARF_TEST_{server}_{what}"));
+    let (Some(url), Some(id), Some(secret)) = (
+        variable("URL")?,
+        variable("ACCESS_KEY_ID")?,
+        variable("SECRET_ACCESS_KEY")?,
+    ) else {
+        return Ok(None);
+    };
+    let token = None;
+    Ok(Some((url, Signer::new(Keys { id, secret, token })?)))
 }

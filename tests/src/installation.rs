@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::database::{Database, fresh_database};
 use crate::program::Program;
-use crate::{Api, variable};
+use crate::{Api, Keys, variable};
 
 /// The first admin API key of every installation.
 pub const ADMIN_KEY: &str = "sk_whole_program_suites_admin_key";
@@ -94,6 +94,13 @@ impl Installation {
     /// Changes a setting for the programs that start from now on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Makes this key pair its own identity at AWS.
+    pub fn be(&mut self, keys: &Keys) {
+        let identity = "WHARF_PROVIDERS__AWS__IDENTITY";
+        self.set(&format!("{identity}__ACCESS_KEY_ID"), &keys.id);
+        self.set(&format!("{identity}__SECRET_ACCESS_KEY"), &keys.secret);
     }
 
     /// Leaves a setting to its default.

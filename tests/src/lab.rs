@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::api::client;
 use crate::program::Program;
+use crate::signed::{Keys, Signer, element};
 use crate::variable;
 
 /// A running lab with one key pair, stopped when dropped.
@@ -71,6 +72,15 @@ impl Lab {
         &self.url
     }
 
+    /// The key pair that it accepts.
+    pub fn keys(&self) -> Keys {
+        Keys {
+            id: self.access_key_id.clone(),
+            secret: self.secret_access_key.clone(),
+            token: self.session_token.clone(),
+        }
+    }
+
     /// The `provider_config` of a connection to it.
     pub fn provider_config(&self) -> Value {
         let mut credentials = json!({
@@ -121,6 +131,43 @@ impl Lab {
             None,
         )
         .await?;
+        Ok(())
+    }
+
+    /// Makes a bucket peculiar, such as `{"requester_pays": true}`.
+    pub async fn set_bucket(&self, bucket: &str, settings: Value) -> Result<()> {
+        let order = json!({"bucket": bucket, "settings": settings});
+        self.admin(Method::POST, "buckets", &[], Some(&order))
+            .await?;
+        Ok(())
+    }
+
+    /// Adds a role, such as `{"arn": "arn:…", "external_id": "…"}`, or puts it in the place of the one before.
+    pub async fn add_role(&self, role: Value) -> Result<()> {
+        self.admin(Method::POST, "roles", &[], Some(&role)).await?;
+        Ok(())
+    }
+
+    /// The keys of a new session under a role that trusts anyone.
+    pub async fn begin_session(&self, role: &str) -> Result<Keys> {
+        let signer = Signer::new(self.keys())?;
+        let fields = [
+            ("Action", "AssumeRole"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", role),
+            ("RoleSessionName", "a-person"),
+        ];
+        let session = signer.form("sts", &self.url, &fields).await?;
+        Ok(Keys {
+            id: element(&session, "AccessKeyId")?,
+            secret: element(&session, "SecretAccessKey")?,
+            token: Some(element(&session, "SessionToken")?),
+        })
+    }
+
+    /// Ends every session now.
+    pub async fn end_sessions(&self) -> Result<()> {
+        self.admin(Method::DELETE, "sessions", &[], None).await?;
         Ok(())
     }
 

@@ -12,8 +12,10 @@ mod echo;
 mod environment;
 mod installation;
 mod lab;
+mod moto;
 mod program;
 mod random;
+mod signed;
 
 pub use api::{Answer, Api, text};
 pub use bucket::Bucket;
@@ -23,4 +25,6 @@ pub use echo::Echo;
 pub use environment::variable;
 pub use installation::{ADMIN_KEY, Installation, Server, Store, files_below};
 pub use lab::Lab;
+pub use moto::Moto;
 pub use random::Random;
+pub use signed::Keys;

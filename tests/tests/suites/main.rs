@@ -9,6 +9,7 @@ mod leaks;
 mod lifecycle;
 mod program;
 mod replicas;
+mod roles;
 mod runs;
 mod sdk;
 mod tampering;

@@ -50,6 +50,8 @@ with_each_provider! {
     hostile_names_and_empty_files_arrive_as_they_are,
     one_file_that_cannot_be_read_stops_no_other,
     files_that_are_not_to_be_had_are_skipped_with_the_reason,
+    a_path_of_files_that_may_not_be_decrypted_is_refused_with_the_missing_action,
+    a_bucket_at_the_requester_s_expense_is_refused_with_that_as_a_possible_reason,
 }
 
 /// A server with a connection to a lab, and a bucket.
@@ -104,6 +106,15 @@ impl Harbour {
         self.api
             .create_sync(&self.bucket, &self.connection, SOURCE)
             .await
+    }
+
+    /// How the sync is refused when it is created, because of what the test of its path found.
+    async fn refused_sync(&self) -> Result<Value> {
+        let sync = json!({"connection_id": self.connection, "source_path": SOURCE, "sync_mode": "initial_only"});
+        let path = format!("/v1/buckets/{}/syncs", self.bucket);
+        let refusal = self.api.post(&path, &sync).await?.refused(422)?;
+        assert_eq!(refusal["code"], "connection_test_failed", "{refusal}");
+        Ok(refusal)
     }
 
     async fn synced(&self, sync: &str) -> Result<Value> {
@@ -553,28 +564,29 @@ async fn hostile_names_and_empty_files_arrive_as_they_are(harbour: Harbour) -> R
 
 async fn files_that_are_not_to_be_had_are_skipped_with_the_reason(harbour: Harbour) -> Result<()> {
     harbour.fill(3).await?;
-    let file = |key: &str, class: &str| json!({"key": key, "text": key, "storage_class": class});
+    let file = |key: &str, peculiarity: &str, value: &str| {
+        let mut file = json!({"key": key, "text": key});
+        file[peculiarity] = json!(value);
+        file
+    };
     let files = [
-        file("cold", "GLACIER"),
-        file("coldest", "DEEP_ARCHIVE"),
-        file("locked", "STANDARD"),
-        file("paid", "STANDARD"),
+        file("cold", "storage_class", "GLACIER"),
+        file("coldest", "storage_class", "DEEP_ARCHIVE"),
+        file("locked", "encryption", "customer_key"),
+        file("locked with a key of AWS'", "encryption", "kms_denied"),
+        file("paid", "storage_class", "STANDARD"),
     ];
     harbour.lab.put(SOURCE, &files).await?;
-    let refusal = |key: &str, code: &str, message: &str| {
-        let matching = json!({"operation": "get_object", "path_contains": key});
-        json!({"match": matching, "action": {"code": code, "message": message}})
-    };
-    let encrypted = "The object was stored using a form of Server Side Encryption. The correct \
-                     parameters must be provided to retrieve the object.";
-    let payer = "Bucket is requester pays bucket but no \"x-amz-request-payer\" header present.";
-    let rules = [
-        refusal("locked", "InvalidRequest", encrypted),
-        refusal("paid", "AccessDenied", payer),
-    ];
-    harbour.lab.misbehave(&rules).await?;
+    // AWS says it of a whole bucket; other stores say it of one object.
+    let paid = json!({"operation": "get_object", "path_contains": "paid"});
+    let payer = "Bucket is a requester pays bucket but no user project provided.";
+    let payer = json!({"code": "AccessDenied", "message": payer});
+    let paid = json!({"match": paid, "action": payer});
+    harbour.lab.misbehave(&[paid]).await?;
     let sync = harbour.sync().await?;
     let job = harbour.synced(&sync).await?;
+    eprintln!("skipped: {}", job["metadata"]["skipped_by"]);
+    eprintln!("failed: {}", job["metadata"]["failed_by"]);
     assert_eq!(job["progress"]["skipped"], 4, "{job}");
     let reasons = json!({
         "resource.archived": 2,
@@ -582,7 +594,58 @@ async fn files_that_are_not_to_be_had_are_skipped_with_the_reason(harbour: Harbo
         "object.requester_pays": 1,
     });
     assert_eq!(job["metadata"]["skipped_by"], reasons, "{job}");
-    assert_eq!(job["files_failed"], 0, "{job}");
+    // What may be granted is no reason to pass over a file for good.
+    assert_eq!(job["files_failed"], 1, "{job}");
+    let failures = json!({"perm.denied": 1});
+    assert_eq!(job["metadata"]["failed_by"], failures, "{job}");
     harbour.holds(3).await?;
     harbour.stands_well().await
+}
+
+async fn a_path_of_files_that_may_not_be_decrypted_is_refused_with_the_missing_action(
+    harbour: Harbour,
+) -> Result<()> {
+    let locked = json!({"key": "locked", "text": "oranges", "encryption": "kms_denied"});
+    harbour.lab.put(SOURCE, &[locked]).await?;
+    let refusal = harbour.refused_sync().await?;
+    assert_eq!(refusal["details"]["error_code"], "perm.denied", "{refusal}");
+    let check = check_of(&refusal, "decrypt");
+    assert_eq!(check["outcome"], "failed", "{refusal}");
+    let action = text(check, "action")?;
+    ensure!(action.contains("kms:Decrypt"), "{check}");
+    ensure!(text(check, "remedy")?.contains("kms:Decrypt"), "{check}");
+    harbour.stands_well().await
+}
+
+async fn a_bucket_at_the_requester_s_expense_is_refused_with_that_as_a_possible_reason(
+    harbour: Harbour,
+) -> Result<()> {
+    harbour.fill(3).await?;
+    let paid = json!({"requester_pays": true});
+    harbour.lab.set_bucket(SOURCE, paid.clone()).await?;
+    let refusal = harbour.refused_sync().await?;
+    assert_eq!(refusal["details"]["error_code"], "perm.denied", "{refusal}");
+    let check = check_of(&refusal, "list");
+    assert_eq!(check["outcome"], "failed", "{refusal}");
+    ensure!(text(check, "remedy")?.contains("requester pays"), "{check}");
+    harbour.stands_well().await?;
+
+    // Turned on later, it stops the next run and nothing is lost.
+    harbour.lab.set_bucket(SOURCE, json!({})).await?;
+    let sync = harbour.sync().await?;
+    harbour.synced(&sync).await?;
+    harbour.lab.set_bucket(SOURCE, paid).await?;
+    let job = harbour.triggered(&sync).await?;
+    assert_eq!(job["status"], "failed", "{job}");
+    ensure!(text(&job, "error")?.contains("requester pays"), "{job}");
+    harbour.holds(3).await?;
+    assert_eq!(harbour.tombstones().await?, 0);
+    Ok(())
+}
+
+/// The check of this name in what a refusal tells of a test.
+fn check_of<'a>(refusal: &'a Value, name: &str) -> &'a Value {
+    let checks = refusal["details"]["checks"].as_array();
+    let check = checks.and_then(|checks| checks.iter().find(|check| check["name"] == name));
+    check.unwrap_or(&Value::Null)
 }
