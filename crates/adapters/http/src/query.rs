@@ -1,10 +1,11 @@
-//! Query strings, read parameter by parameter. Unknown ones are ignored, as clients and proxies add their own.
+//! Query strings, read parameter by parameter. Unknown ones are ignored, as clients and proxies add their own, except
+//! where a misspelt one would be taken for an answer.
 
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use wharf_domain::input::{FieldError, InvalidInput};
+use wharf_domain::input::{FieldError, InvalidInput, shown};
 
 use crate::error::{ApiError, Part};
 
@@ -53,6 +54,17 @@ impl Query {
             kind,
             message: message.into(),
         });
+    }
+
+    /// Refuses every other parameter than these.
+    pub(crate) fn only(&mut self, known: &[&str]) {
+        let names = self.pairs.iter().map(|(name, _)| name.as_str());
+        let unknown = names.filter(|name| !known.contains(name));
+        let unknown: Vec<String> = unknown.map(shown).collect();
+        for name in unknown {
+            let message = format!("is not a parameter here; accepted: {}", known.join(", "));
+            self.reject(&name, "extra_forbidden", message);
+        }
     }
 
     /// A text without control characters; an empty one counts as absent.

@@ -42,6 +42,11 @@ impl Call {
         Self::on("s3:GetObject", bucket.to_owned())
     }
 
+    /// Reading an object, given as `bucket/key`.
+    pub(crate) fn get_object(object: &str) -> Self {
+        Self::on("s3:GetObject", object.to_owned())
+    }
+
     /// Reading what lies under a path.
     pub(crate) fn get_under(path: &BucketPath) -> Self {
         Self::on("s3:GetObject", everything_under(path))

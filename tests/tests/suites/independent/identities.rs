@@ -180,11 +180,11 @@ async fn an_id_that_was_not_issued_is_refused_and_one_that_moto_does_not_expect_
     // Moto would let it in.
     let refusal = connect_under(&api, &role, theirs).await?.refused(422)?;
     assert!(refusal.to_string().contains("not_issued"), "{refusal}");
-    // Moto's denial is a document of another form than STS's, without a code where STS has one. So it is not told what was
-    // denied; what matters is that nothing is opened.
-    let refusal = connect_under(&api, &role, &issued).await?.refused(503)?;
-    assert_eq!(refusal["code"], "connection_test_unavailable", "{refusal}");
-    assert_eq!(refusal["details"]["error_code"], "internal", "{refusal}");
+    let refusal = connect_under(&api, &role, &issued).await?.refused(422)?;
+    assert_eq!(
+        refusal["details"]["error_code"], "auth.assume_role_denied",
+        "{refusal}"
+    );
     let stored = api.list(&format!("{CONNECTIONS}/list")).await?;
     assert_eq!(stored, [] as [Value; 0]);
     Ok(())

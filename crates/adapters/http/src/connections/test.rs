@@ -42,6 +42,7 @@ pub(super) async fn test(
     Segments(identifier): Segments<String>,
     mut query: Query,
 ) -> Result<Json<TestOutcome>, ApiError> {
+    query.only(&["source_path"]);
     let source_path = query.string("source_path", 2048);
     query.finish()?;
     let report = state

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use wharf_domain::input::InvalidInput;
-use wharf_domain::provider::Provider;
+use wharf_domain::provider::{Provider, UnknownProvider};
 use wharf_domain::setup::{Grant, SetupDocument, SetupFormat};
-use wharf_engine::{EngineError, Setup, SetupWish};
+use wharf_engine::{Setup, SetupWish};
 
 use crate::ApiState;
 use crate::error::{ApiError, Part};
@@ -118,10 +118,11 @@ pub(super) async fn get(
     Segments(provider): Segments<String>,
     mut query: Query,
 ) -> Result<Response, ApiError> {
-    let provider: Provider = provider.parse().map_err(|_| EngineError::NotFound {
-        resource: "provider",
-        id: provider,
+    let provider: Provider = provider.parse().map_err(|unknown: UnknownProvider| {
+        let error = InvalidInput::one("provider_type", "enum", unknown.to_string());
+        ApiError::invalid(Part::Path, &error)
     })?;
+    query.only(&["connection", "source_path", "format"]);
     let wish = SetupWish {
         connection: query.string("connection", 200),
         source_path: query.string("source_path", 2048),

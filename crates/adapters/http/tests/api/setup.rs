@@ -68,7 +68,10 @@ async fn what_a_kit_cannot_be_made_for_is_named() {
         .get(&format!("{SETUP}/s3?connection=nobody"))
         .await
         .error(404);
-    world.get(&format!("{SETUP}/ftp")).await.error(404);
+    let refused = world.get(&format!("{SETUP}/ftp")).await.mistakes();
+    assert_eq!(refused[0].0, "path.provider_type");
+    let refused = world.get(&format!("{SETUP}/s3?sourcepath=a")).await;
+    assert_eq!(refused.mistakes()[0].0, "query.sourcepath");
     world.get(&format!("{SETUP}/snowflake")).await.error(400);
 }
 
@@ -136,6 +139,9 @@ async fn a_source_path_is_tested_with_the_connection_and_before_a_sync_of_it() {
         .call("POST", &format!("{path}/test?source_path=%20"), Value::Null)
         .await;
     assert_eq!(refused.mistakes()[0].0, "query.source_path");
+    let misspelt = format!("{path}/test?sourcepath=media");
+    let refused = world.call("POST", &misspelt, Value::Null).await;
+    assert_eq!(refused.mistakes()[0].0, "query.sourcepath");
 
     let bucket = world.bucket("files").await;
     let syncs = format!("/v1/buckets/{}/syncs", text(&bucket["bucket_id"]));

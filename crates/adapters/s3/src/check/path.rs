@@ -19,7 +19,7 @@ const DECRYPT: &str = "decrypt";
 /// Among how many objects one to read is looked for.
 const LOOKED_AT: u32 = 100;
 
-/// How many of them are tried, if the first is one of those that no sync copies.
+/// How many of them are tried, if the first may not be read or is one of those that no sync copies.
 const TRIED: usize = 3;
 
 /// The checks of a path, when the connection has passed its own.
@@ -69,7 +69,7 @@ async fn of_objects(
     path: &BucketPath,
     page: &ListingPage,
 ) -> [Check; 3] {
-    let Some((key, read)) = read(wire, patience, path, page).await else {
+    let Some(Tried { key, read, refused }) = read(wire, patience, path, page).await else {
         return unread(path, page);
     };
     let tags = if patience.is_over() {
@@ -78,31 +78,60 @@ async fn of_objects(
         let looked_up = patience.call(|| wire.tags(path.bucket(), key)).await;
         tags(patience, path, looked_up)
     };
-    let decrypt = decrypt(&path.source_path_of(key), &read);
-    [readable(path, read), tags, decrypt]
+    let decrypt = decrypt(&path.source_path_of(key), &read, refused.as_ref());
+    [readable(path, read, refused.as_ref()), tags, decrypt]
 }
 
-/// Reads the first byte of an object, of the first that is not one of those that no sync copies.
+/// What trying to read came to.
+struct Tried<'a> {
+    key: &'a str,
+    read: Timed<()>,
+    /// An object that was refused before another one could be read.
+    refused: Option<Denial>,
+}
+
+/// An object that may not be read.
+struct Denial {
+    object: String,
+    fault: Fault,
+}
+
+/// Reads the first byte of an object: of the first that may be read and is none of those that no sync copies.
 async fn read<'a>(
     wire: &Wire,
     patience: &Patience,
     path: &BucketPath,
     page: &'a ListingPage,
-) -> Option<(&'a str, Timed<()>)> {
+) -> Option<Tried<'a>> {
     let keys = page
         .entries
         .iter()
         .filter_map(|entry| key_with_bytes(path, entry));
-    let mut last = None;
+    let mut denied: Option<(&str, Timed<()>)> = None;
+    let mut passed_over = None;
     for key in keys.take(TRIED) {
         let read = patience.call(|| wire.first_byte(path.bucket(), key)).await;
-        let passed_over = read.answer.as_ref().is_err_and(is_of_object);
-        last = Some((key, read));
-        if !passed_over || patience.is_over() {
+        match &read.answer {
+            Err(fault) if is_of_object(fault) => passed_over = Some((key, read)),
+            Err(fault) if is_denied(fault) => {
+                denied.get_or_insert((key, read));
+            }
+            _ => {
+                let refused = denied.and_then(|(key, read)| {
+                    let object = path.source_path_of(key);
+                    let fault = read.answer.err()?;
+                    Some(Denial { object, fault })
+                });
+                return Some(Tried { key, read, refused });
+            }
+        }
+        if patience.is_over() {
             break;
         }
     }
-    last
+    let (key, read) = denied.or(passed_over)?;
+    let refused = None;
+    Some(Tried { key, read, refused })
 }
 
 fn key_with_bytes<'a>(path: &BucketPath, entry: &'a Entry) -> Option<&'a str> {
@@ -125,12 +154,32 @@ fn is_of_object(fault: &Fault) -> bool {
     )
 }
 
+/// Whether the fault may speak of this one object, or of all.
+fn is_denied(fault: &Fault) -> bool {
+    matches!(
+        fault.code,
+        ErrorCode::PermDenied | ErrorCode::PermPolicyBlocked
+    )
+}
+
 fn is_of_key(fault: &Fault) -> bool {
     fault.hint == Some(Hint::EncryptionKey)
 }
 
-fn readable(path: &BucketPath, read: Timed<()>) -> Check {
+fn readable(path: &BucketPath, read: Timed<()>, refused: Option<&Denial>) -> Check {
     let action = Some(Call::get_under(path).to_string());
+    if let (Ok(()), Some(denial)) = (&read.answer, refused)
+        && !is_of_key(&denial.fault)
+    {
+        let action = Some(Call::get_object(&denial.object).to_string());
+        return Check::inconclusive(
+            READ,
+            denial.fault.code,
+            action,
+            others_pass(denial),
+            read.ms,
+        );
+    }
     match read.answer {
         Ok(()) => Check::passed(READ, read.ms),
         Err(fault) if is_of_key(&fault) => {
@@ -145,7 +194,20 @@ fn readable(path: &BucketPath, read: Timed<()>) -> Check {
     }
 }
 
-fn decrypt(object: &str, read: &Timed<()>) -> Check {
+/// What is refused is left out of a run as failed; it keeps nobody from copying the rest.
+fn others_pass(denial: &Denial) -> String {
+    let advice = denial.fault.advice();
+    format!("Other objects there pass, so that a sync copies those. {advice}")
+}
+
+fn decrypt(object: &str, read: &Timed<()>, refused: Option<&Denial>) -> Check {
+    if let (Ok(()), Some(denial)) = (&read.answer, refused)
+        && is_of_key(&denial.fault)
+    {
+        let action = Some(Call::decrypt(&denial.object).to_string());
+        let remedy = others_pass(denial);
+        return Check::inconclusive(DECRYPT, denial.fault.code, action, remedy, read.ms);
+    }
     match &read.answer {
         Ok(()) => Check::passed(DECRYPT, read.ms),
         Err(fault) if is_of_key(fault) => {

@@ -9,11 +9,9 @@ use crate::wire::{Failure, Refused};
 /// `AssumeRole`, asked by Wharf's own identity.
 pub(crate) fn of_assume_role(failure: Failure) -> Fault {
     match code(&failure) {
-        Some("AccessDenied" | "AccessDeniedException") => Fault::new(
-            ErrorCode::AuthAssumeRoleDenied,
-            "STS does not let Wharf assume the role: it does not exist, or its trust policy does not name Wharf's \
-             identity with the issued external id as a StringEquals condition on sts:ExternalId",
-        ),
+        Some("AccessDenied" | "AccessDeniedException") => denied(),
+        // What is wrong with our own identity always has a code; some servers in STS's place deny without one.
+        None if matches!(&failure, Failure::Refused(refused) if refused.status == 403) => denied(),
         Some("RegionDisabledException") => region_disabled(),
         Some("ValidationError" | "MalformedPolicyDocument" | "PackedPolicyTooLarge") => Fault::new(
             ErrorCode::ConfigInvalid,
@@ -21,6 +19,14 @@ pub(crate) fn of_assume_role(failure: Failure) -> Fault {
         ),
         _ => of_own(failure),
     }
+}
+
+fn denied() -> Fault {
+    Fault::new(
+        ErrorCode::AuthAssumeRoleDenied,
+        "STS does not let Wharf assume the role: it does not exist, or its trust policy does not name Wharf's identity with \
+         the issued external id as a StringEquals condition on sts:ExternalId",
+    )
 }
 
 /// A call that only Wharf's own identity is to blame for.
