@@ -210,7 +210,7 @@ impl Secrets {
     }
 }
 
-fn adapter() -> S3 {
+pub(crate) fn adapter() -> S3 {
     let policy = Policy {
         allow_loopback: true,
         ..Policy::default()
@@ -218,7 +218,7 @@ fn adapter() -> S3 {
     S3::new(Arc::new(Guard::new(policy)))
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         other => panic!("no object: {other}"),
@@ -440,7 +440,7 @@ async fn ask(
 }
 
 /// Everything an error can be made to say.
-fn told(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
