@@ -129,6 +129,11 @@ impl Echo {
         *lock(&self.words.echoed) = echoed;
     }
 
+    /// How far it has come in its ways of refusing since [`Echo::refuse`] said where to begin.
+    pub fn refused(&self) -> usize {
+        self.words.refused.load(Ordering::SeqCst)
+    }
+
     /// From now on it says these, too.
     pub fn learn(&self, known: &str) {
         lock(&self.words.known).push(known.to_owned());

@@ -246,10 +246,15 @@ impl Drive<'_> {
                 self.echo.refuse(*echoed, way);
                 let job = self.run(&sync).await?;
                 ensure!(
-                    job.to_string().contains("\"code\""),
-                    "{name}, {echoed:?} {way}: nothing went wrong: {job}"
+                    self.echo.refused() > way,
+                    "{name}, {echoed:?} {way}: nothing was refused: {job}"
                 );
-                codes.insert(job["error"]["code"].to_string());
+                // A run's own error, or those of its files.
+                let error = job["error"].as_str().unwrap_or_default();
+                let of_run = error.split(':').next().filter(|code| !code.is_empty());
+                codes.extend(of_run.map(str::to_owned));
+                let of_files = job["metadata"]["failed_by"].as_object();
+                codes.extend(of_files.into_iter().flatten().map(|(code, _)| code.clone()));
                 for path in [&path, &sync] {
                     let answer = self.api.get(path).await?;
                     self.keep(answer)?;
