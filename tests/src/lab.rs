@@ -115,6 +115,25 @@ impl Lab {
         config
     }
 
+    /// Accepts another key pair: `{"access_key_id", "secret_access_key", "session_token"}`.
+    pub async fn accept(&self, key: &Value) -> Result<()> {
+        self.admin(Method::POST, "keys", &[], Some(key)).await?;
+        Ok(())
+    }
+
+    /// Has a role that can be assumed with this external id only.
+    pub async fn add_role(&self, arn: &str, external_id: &str) -> Result<()> {
+        let role = json!({"arn": arn, "external_id": external_id});
+        self.admin(Method::POST, "roles", &[], Some(&role)).await?;
+        Ok(())
+    }
+
+    /// Ends every session of every role.
+    pub async fn end_sessions(&self) -> Result<()> {
+        self.admin(Method::DELETE, "sessions", &[], None).await?;
+        Ok(())
+    }
+
     /// Puts objects: `{"key", "text"}` or `{"key", "size"}` each.
     pub async fn put(&self, bucket: &str, objects: &[Value]) -> Result<()> {
         let seed = json!({"bucket": bucket, "objects": objects});

@@ -21,7 +21,7 @@ pub use api::{Answer, Api, text};
 pub use bucket::Bucket;
 pub use canary::{Canary, Form, Place, Search};
 pub use database::{Database, OrganizationKeyRow, fresh_database};
-pub use echo::Echo;
+pub use echo::{Echo, Echoed};
 pub use environment::variable;
 pub use installation::{ADMIN_KEY, Installation, Server, Store, files_below};
 pub use lab::Lab;

@@ -100,7 +100,7 @@ codes! {
     ProtocolUnexpectedResponse => "protocol.unexpected_response", Definite, "Check that the endpoint is a server of this provider's protocol.";
     /// The egress guard refused the address.
     EgressRefused => "egress.refused", Uncounted, "An operator can open the address with egress.allow.";
-    /// A sealed credential does not open: the row, the key ring or the audience was changed.
+    /// A sealed credential does not open: the row, the key ring or the audience was changed. For a foreign key ring, the engine has another remedy.
     IntegrityError => "integrity_error", Uncounted, "Enter the connection's credentials again.";
     /// This server has no adapter for the provider, or lacks what the adapter needs for this kind of connection.
     AdapterMissing => "adapter.missing", Uncounted, "Use a version of Wharf that has an adapter for this provider.";

@@ -29,14 +29,16 @@ use wharf_egress::{Guard, Policy};
 use wharf_engine::{Engine, Parts, Settings};
 use wharf_http::ApiState;
 use wharf_keys::FileKeyRing;
-use wharf_memory::{MemoryBlobs, MemoryStore};
+use wharf_memory::MemoryBlobs;
 use wharf_ports::{CheckRequest, IdSource, OpenProvider, ProviderError, ProviderFactory};
 use wharf_s3::S3;
+use wharf_sqlite::SqliteDatabase;
 use wharf_testkit::{FakeClock, SeededIds};
-use wharf_tests::{Canary, Echo, Place, Search};
+use wharf_tests::{Canary, Echo, Place, Search, files_below};
 
 const SPANS: &str = "spans and events";
 const ANSWERS: &str = "answers in process";
+const FILES: &str = "the database's files in process";
 const ERRORS: &str = "errors and their sources";
 
 /// Libraries that tell what they send; the log leaves them out below `info`, and so does this record.
@@ -210,7 +212,7 @@ impl Secrets {
     }
 }
 
-fn adapter() -> S3 {
+pub(crate) fn adapter() -> S3 {
     let policy = Policy {
         allow_loopback: true,
         ..Policy::default()
@@ -218,7 +220,7 @@ fn adapter() -> S3 {
     S3::new(Arc::new(Guard::new(policy)))
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         other => panic!("no object: {other}"),
@@ -242,8 +244,10 @@ async fn no_secret_is_in_a_span_an_event_or_the_answer_after_a_panic() -> Result
         drawn: Mutex::default(),
     });
     let ring = FileKeyRing::create(folder.path().join("ring.json"), &*ids, long_ago())?;
+    let database = folder.path().join("wharf.db");
+    let database = SqliteDatabase::open(database.to_str().context("a path")?).await?;
     let parts = Parts {
-        repositories: MemoryStore::new(clock.clone()).repositories(),
+        repositories: database.repositories(),
         key_ring: Arc::new(ring),
         providers: Arc::new(Panicking {
             s3: adapter(),
@@ -281,8 +285,25 @@ async fn no_secret_is_in_a_span_an_event_or_the_answer_after_a_panic() -> Result
         ensure!(text.contains(word), "nothing with {word} was recorded");
     }
     places.extend(answers);
+    let files = |wanted: &str| -> Result<Vec<Place>> {
+        let found = files_below(folder.path())?.into_iter();
+        let names = found.map(|file| (file.display().to_string(), file));
+        let wanted = names.filter(|(name, _)| name.contains(wanted));
+        let read = |(name, file)| Ok(Place::new(FILES, name, std::fs::read(file)?));
+        wanted.map(read).collect()
+    };
+    let of_database = files("wharf.db")?;
+    ensure!(!of_database.is_empty(), "the database has no files");
+    places.extend(of_database);
     let sightings = search.look(&places);
     ensure!(sightings.is_empty(), "{}", sightings.join("\n"));
+
+    std::fs::write(
+        folder.path().join("wharf.db-planted"),
+        secrets.planted.text(),
+    )?;
+    let planted = std::slice::from_ref(&secrets.planted);
+    search.expect(FILES, planted, &files("wharf.db")?)?;
 
     // A span, a field recorded later, and an event: each found alone.
     for way in 0..3 {
@@ -440,7 +461,7 @@ async fn ask(
 }
 
 /// Everything an error can be made to say.
-fn told(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -598,7 +619,7 @@ async fn no_error_of_a_reader_says_a_secret_by_display_debug_or_source() -> Resu
     std::fs::write(&database, leak.repeat(100))?;
     let path = database.to_str().context("a path")?;
     note(
-        &wharf_sqlite::SqliteDatabase::open(path)
+        &SqliteDatabase::open(path)
             .await
             .err()
             .context("a broken database was opened")?,

@@ -25,6 +25,7 @@ use self::drive::Drive;
 use self::secrets::Secrets;
 
 const BODIES: &str = "answers' bodies";
+const METRICS: &str = "the metrics";
 const HEADERS: &str = "answers' headers";
 const LOG: &str = "the log at trace level";
 const PRINTED: &str = "what commands print";
@@ -68,7 +69,25 @@ async fn nothing_leaks(store: Store) -> Result<()> {
     let leaks = |(form, canary): &(Form, Canary)| form.of(canary.text().as_bytes());
     let known = ["access key id", "secret access key", "session token"];
     let known = known.map(|name| secrets.get(&format!("the echoed {name}")).to_owned());
-    let echo = Echo::start(known.into(), secrets.planted().iter().map(leaks).collect()).await?;
+    let key = |whose: &str| {
+        let part = |name: &str| secrets.get(&format!("the {whose} {name}"));
+        json!({
+            "access_key_id": part("access key id"), "secret_access_key": part("secret access key"),
+            "session_token": part("session token"),
+        })
+    };
+    for whose in ["echoed", "server's"] {
+        lab.accept(&key(whose)).await?;
+    }
+    let planted = secrets.planted().iter().map(leaks).collect();
+    let echo = Echo::before(lab.url(), known.into(), planted).await?;
+    wharf.set("WHARF_PROVIDERS__AWS__STS_URL", &echo.url());
+    for (name, value) in key("server's").as_object().into_iter().flatten() {
+        let name = format!("WHARF_PROVIDERS__AWS__IDENTITY__{}", name.to_uppercase());
+        let value = value.as_str().context("a text")?;
+        wharf.set(&name, value);
+        echo.learn(value);
+    }
 
     let server = wharf.start().await?;
     let mut drive = Drive {
@@ -93,6 +112,9 @@ async fn nothing_leaks(store: Store) -> Result<()> {
     for (name, key) in another_key(&wharf, &mut printed)? {
         secrets.add(Canary::new(name, key));
     }
+    for canary in sessions(&echo.sessions()) {
+        secrets.add(canary);
+    }
     for canary in keys(&wharf).await? {
         secrets.add(canary);
     }
@@ -100,7 +122,7 @@ async fn nothing_leaks(store: Store) -> Result<()> {
     assert_talkative(&places)?;
     let kinds: BTreeSet<&str> = places.iter().map(|place| place.kind).collect();
     let files = (store == Store::Sqlite).then_some(DATA);
-    for kind in [BODIES, HEADERS, LOG, PRINTED, TABLES, BLOBS, NAMES]
+    for kind in [BODIES, METRICS, HEADERS, LOG, PRINTED, TABLES, BLOBS, NAMES]
         .into_iter()
         .chain(files)
     {
@@ -127,7 +149,7 @@ async fn nothing_leaks(store: Store) -> Result<()> {
     for kind in [BODIES, LOG, TABLES, DATA, BLOBS, TEMPORARY] {
         search.expect(kind, &all(|_| true), &places)?;
     }
-    for kind in [HEADERS, PRINTED, NAMES] {
+    for kind in [HEADERS, METRICS, PRINTED, NAMES] {
         search.expect(kind, &all(Form::is_text), &places)?;
     }
     eprintln!("{store:?}: sightings: 0, {search}");
@@ -143,7 +165,12 @@ async fn collect(
     let mut places = Vec::new();
     for (number, answer) in answers.iter().enumerate() {
         let name = format!("{number}: {}", answer.asked());
-        places.push(Place::new(BODIES, &name, answer.bytes.clone()));
+        let kind = if answer.asked().ends_with("/metrics") {
+            METRICS
+        } else {
+            BODIES
+        };
+        places.push(Place::new(kind, &name, answer.bytes.clone()));
         let mut headers = Vec::new();
         for (key, value) in &answer.headers {
             headers.extend([key.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
@@ -192,6 +219,20 @@ fn assert_talkative(places: &[Place]) -> Result<()> {
         ensure!(log.contains(word), "there is no {word} in the log");
     }
     Ok(())
+}
+
+/// Of the sessions that STS handed out, the first and the last: key ids, secrets, and 40 characters from the midst of
+/// their tokens, which are longer than a search for every piece of all of them would bear.
+fn sessions(parts: &[String]) -> Vec<Canary> {
+    const SESSIONS: usize = 10;
+    let first = parts.iter().take(3 * SESSIONS);
+    let last = parts.iter().rev().take(3 * SESSIONS);
+    let unlike: BTreeSet<&String> = first.chain(last).collect();
+    let canary = |(number, part): (usize, &String)| {
+        let part = if part.len() > 80 { &part[40..80] } else { part };
+        Canary::new(&format!("part {number} of STS's sessions"), part)
+    };
+    unlike.into_iter().enumerate().map(canary).collect()
 }
 
 /// A second API key, made, listed and revoked: it is shown once, in the line that is left out of `printed`.
@@ -290,7 +331,9 @@ async fn plant(wharf: &Installation, echo: &Echo, secrets: &Secrets) -> Result<V
         database
             .change("INSERT INTO planted (leak) VALUES ($1)", Some(&leak))
             .await?;
-        answers.push(api.get(&format!("/planted/{number}")).await?);
+        for path in ["", "/metrics"] {
+            answers.push(api.get(&format!("/planted/{number}{path}")).await?);
+        }
         let data = wharf.data_dir();
         for folder in [
             &data,

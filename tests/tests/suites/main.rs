@@ -2,6 +2,7 @@
 
 mod blob_store;
 mod egress;
+mod errors;
 mod in_process;
 mod independent;
 mod kill;

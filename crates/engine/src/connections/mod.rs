@@ -39,8 +39,10 @@ fn binding(
 
 /// Why stored credentials cannot be used.
 pub(crate) enum CredentialsError {
-    /// They do not open: the row, the key ring or the audience was changed.
+    /// They do not open: the row or the audience was changed.
     Integrity,
+    /// The key ring does not open the organization's key: it is another key ring, or that key was changed.
+    ForeignKey,
     /// Something that Wharf needs is away.
     Engine(EngineError),
 }
@@ -48,8 +50,19 @@ pub(crate) enum CredentialsError {
 impl CredentialsError {
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
-            Self::Integrity => ErrorCode::IntegrityError,
+            Self::Integrity | Self::ForeignKey => ErrorCode::IntegrityError,
             Self::Engine(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// What helps. Under a foreign key nothing can be sealed anew either.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::ForeignKey => {
+                "The key ring does not open this organization's key. Entering the credentials again does not help: an \
+                 operator must name the key ring that made it (key_ring), or restore it from a backup."
+            }
+            error => error.code().remedy(),
         }
     }
 }
@@ -70,8 +83,7 @@ impl Engine {
             .open(&binding, sealed)
             .await
             .map_err(|error| match error {
-                // The organization's key was changed, or belongs to another key ring.
-                OpenError::KeyRing(KeyRingError::Refused) => CredentialsError::Integrity,
+                OpenError::KeyRing(KeyRingError::Refused) => CredentialsError::ForeignKey,
                 error @ (OpenError::KeyRing(_) | OpenError::Repository(_)) => {
                     CredentialsError::Engine(error.into())
                 }

@@ -211,12 +211,8 @@ impl Engine {
                 };
                 Ok(run_check(self, trial).await)
             }
-            Err(CredentialsError::Integrity) => failed(
-                "credentials",
-                ErrorCode::IntegrityError,
-                ErrorCode::IntegrityError.remedy(),
-            ),
             Err(CredentialsError::Engine(error)) => Err(error),
+            Err(error) => failed("credentials", error.code(), error.remedy()),
         }
     }
 

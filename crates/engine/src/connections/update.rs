@@ -7,7 +7,7 @@ use wharf_domain::connection::{
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::{self, Credentials, NewProviderConfig, PatchError};
 use wharf_domain::secret;
-use wharf_ports::ApplyError;
+use wharf_ports::{ApplyError, KeyRingError};
 
 use super::test::Trial;
 use super::{CredentialsError, binding};
@@ -234,6 +234,7 @@ impl Engine {
             match self.open_credentials(connection).await {
                 Ok(kept) => Some(kept),
                 Err(CredentialsError::Integrity) => None,
+                Err(CredentialsError::ForeignKey) => return Err(KeyRingError::Refused.into()),
                 Err(CredentialsError::Engine(error)) => return Err(error),
             }
         } else {
@@ -262,6 +263,7 @@ impl Engine {
                     why: "The stored credentials do not open any more; enter them again."
                         .to_owned(),
                 },
+                CredentialsError::ForeignKey => KeyRingError::Refused.into(),
                 CredentialsError::Engine(error) => error,
             })
     }

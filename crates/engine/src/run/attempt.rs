@@ -172,14 +172,9 @@ impl<'a> Attempt<'a> {
             .engine
             .open_credentials(connection)
             .await
-            .map_err(|error| {
-                let code = error.code();
-                match error {
-                    CredentialsError::Integrity => {
-                        Stop::Provider(ProviderError::permanent(code, code.remedy()))
-                    }
-                    CredentialsError::Engine(error) => Stop::Ours(error),
-                }
+            .map_err(|error| match error {
+                CredentialsError::Engine(error) => Stop::Ours(error),
+                error => Stop::Provider(ProviderError::permanent(error.code(), error.remedy())),
             })?;
         let provider = self
             .engine

@@ -1,10 +1,13 @@
 //! Every use of secrets there is, the failing ones above all.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use wharf_tests::{Answer, Api, Echo, Installation, Lab, Server, text};
+use wharf_tests::{Answer, Api, Echo, Echoed, Installation, Lab, Server, text};
 
 use super::secrets::{FIELDS, Secrets};
 
@@ -28,6 +31,7 @@ impl Drive<'_> {
         self.every_kind_of_credentials().await?;
         self.a_store_that_answers().await?;
         self.a_store_that_echoes().await?;
+        self.runs_at_a_store_that_echoes().await?;
         self.secrets_in_wrong_places().await?;
         self.names_that_are_taken().await?;
         self.wrong_keys().await?;
@@ -60,9 +64,7 @@ impl Drive<'_> {
     /// Stored, read, patched, tested: whether or not there is an adapter.
     async fn every_kind_of_credentials(&mut self) -> Result<()> {
         let kit = self.api.get("/v1/organizations/setup/s3").await?;
-        let issued = kit.ok().ok();
-        let issued = issued.as_ref().and_then(|kit| kit["external_id"].as_str());
-        let external_id = issued.map(str::to_owned);
+        let issued = text(&kit.ok()?, "external_id")?.to_owned();
         self.keep(kit)?;
         for (provider, kind, _) in FIELDS {
             let mut config = Secrets::settings(provider, &self.echo.url());
@@ -70,24 +72,21 @@ impl Drive<'_> {
             config["credentials"] = self.secrets.credentials(provider, kind)?;
             if kind == "iam_role" {
                 // One that nobody issued is refused, which must not repeat the rest either.
-                let id = external_id
-                    .clone()
-                    .unwrap_or_else(|| "wharf-not-issued".to_owned());
-                config["credentials"]["external_id"] = json!(id);
+                config["credentials"]["external_id"] = json!("wharf-not-issued");
+                self.create("not issued", config.clone(), false)
+                    .await?
+                    .refused(422)?;
+                config["credentials"]["external_id"] = json!(issued);
             }
             let name = format!("{provider} {kind}");
             let created = self.create(&name, config.clone(), false).await?;
-            let stored = created.status == 200;
             ensure!(
-                stored || (kind == "iam_role" && external_id.is_none()),
+                created.status == 200,
                 "{name} was not stored: {}",
                 created.text()
             );
             self.create(&format!("{name}, tested"), config.clone(), true)
                 .await?;
-            if !stored {
-                continue;
-            }
             let path = format!("{CONNECTIONS}/{}", name.replace(' ', "%20"));
             self.post(&format!("{path}/test"), &json!({})).await?;
             for patch in [
@@ -159,7 +158,7 @@ impl Drive<'_> {
         Ok(())
     }
 
-    /// Tests and runs at a store that puts what it was sent, and the secret itself, into everything it answers.
+    /// Tests at a store that puts what it was sent, and the secret itself, into everything it answers.
     async fn a_store_that_echoes(&mut self) -> Result<()> {
         let secret = |name: &str| self.secrets.get(&format!("the echoed {name}")).to_owned();
         let credentials = json!({
@@ -187,36 +186,105 @@ impl Drive<'_> {
                 self.keep(answer)?;
             }
         }
-        let bucket = self.api.create_bucket("echo").await?;
-        let syncs = format!("/v1/buckets/{bucket}/syncs");
-        for round in 0..Echo::ways() {
-            let again = json!({"provider_config": config, "status": "ACTIVE"});
-            let answer = self.api.patch(&path, &again).await?;
-            self.keep(answer)?;
-            let sync = json!({
-                "connection_id": id, "source_path": format!("harbour/{round}"), "sync_mode": "one_time",
-            });
-            let created = self.post(&syncs, &sync).await?;
-            let Ok(created) = created.ok() else { continue };
-            let jobs = format!("{syncs}/{}/jobs", text(&created, "sync_config_id")?);
-            for _ in 0..20 {
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                let told = self.api.post(&jobs, &json!({})).await?;
-                let job = told.ok()?["results"][0].clone();
-                let ended =
-                    job.is_object() && job["status"] != "running" && job["status"] != "pending";
-                self.keep(told)?;
-                if ended {
-                    break;
-                }
-            }
-        }
         let asked = self.echo.asked() - before;
         ensure!(
             asked >= 2 * Echo::ways(),
             "the echo was asked {asked} times only, which is not every way of refusing"
         );
         Ok(())
+    }
+
+    /// Runs at a store that behaves until the sync is there, and then echoes: what lists, what reads files, what STS is
+    /// asked, in every way of refusing. With a key, and with a role whose sessions STS hands out.
+    async fn runs_at_a_store_that_echoes(&mut self) -> Result<()> {
+        let secret = |name: &str| self.secrets.get(&format!("the echoed {name}")).to_owned();
+        let key = json!({
+            "type": "access_key", "access_key_id": secret("access key id"),
+            "secret_access_key": secret("secret access key"), "session_token": secret("session token"),
+        });
+        self.echo.refuse(Echoed::Nothing, 0);
+        let kit = self.api.get("/v1/organizations/setup/s3").await?;
+        let issued = text(&kit.ok()?, "external_id")?.to_owned();
+        self.keep(kit)?;
+        let arn = format!(
+            "arn:aws:iam::123456789012:role/{}",
+            self.secrets.get("the role of the runs")
+        );
+        self.lab.add_role(&arn, &issued).await?;
+        let role = json!({"type": "iam_role", "role_arn": arn, "external_id": issued});
+        let (lists, files) = (Echoed::Listings, Echoed::Files);
+        for (name, credentials, echoed) in [
+            ("a key's runs", key, vec![lists, files]),
+            ("a role's runs", role, vec![lists, files, Echoed::Sessions]),
+        ] {
+            let config = json!({"provider_type": "s3", "endpoint_url": self.echo.url(), "credentials": credentials});
+            self.runs(name, &config, &echoed).await?;
+        }
+        self.echo.refuse(Echoed::Everything, 0);
+        ensure!(!self.echo.sessions().is_empty(), "STS handed nothing out");
+        Ok(())
+    }
+
+    async fn runs(&mut self, name: &str, config: &Value, echoed: &[Echoed]) -> Result<()> {
+        self.echo.refuse(Echoed::Nothing, 0);
+        let created = self.create(name, config.clone(), true).await?.ok()?;
+        let connection = text(&created, "connection_id")?.to_owned();
+        let path = format!("{CONNECTIONS}/{connection}");
+        let bucket = self.api.create_bucket(name).await?;
+        let sync = self.api.create_sync(&bucket, &connection, "vault").await?;
+        self.api.synced(&bucket, &sync).await?;
+        let sync = format!("/v1/buckets/{bucket}/syncs/{sync}");
+        let again = json!({"provider_config": config, "status": "ACTIVE"});
+        let mut codes = BTreeSet::new();
+        for echoed in echoed {
+            for way in 0..Echo::ways() {
+                self.echo.refuse(Echoed::Nothing, 0);
+                // A definite refusal suspends, so it is made good each time.
+                self.api.patch(&path, &again).await?.ok()?;
+                let file = json!({"key": format!("{name} {echoed:?} {way}"), "size": 9});
+                self.lab.put("vault", &[file]).await?;
+                self.echo.refuse(*echoed, way);
+                let job = self.run(&sync).await?;
+                ensure!(
+                    self.echo.refused() > way,
+                    "{name}, {echoed:?} {way}: nothing was refused: {job}"
+                );
+                // A run's own error, or those of its files.
+                let error = job["error"].as_str().unwrap_or_default();
+                let of_run = error.split(':').next().filter(|code| !code.is_empty());
+                codes.extend(of_run.map(str::to_owned));
+                let of_files = job["metadata"]["failed_by"].as_object();
+                codes.extend(of_files.into_iter().flatten().map(|(code, _)| code.clone()));
+                for path in [&path, &sync] {
+                    let answer = self.api.get(path).await?;
+                    self.keep(answer)?;
+                }
+            }
+            self.post(&format!("{sync}/jobs"), &json!({})).await?;
+        }
+        eprintln!("{name} failed with {codes:?}");
+        ensure!(codes.len() >= 4, "{name} failed with {codes:?} only");
+        Ok(())
+    }
+
+    /// One run to its end, however it ends.
+    async fn run(&mut self, sync: &str) -> Result<Value> {
+        let triggered = self
+            .post(&format!("{sync}/trigger"), &json!({}))
+            .await?
+            .ok()?;
+        let path = format!("{sync}/jobs/{}", text(&triggered, "sync_job_id")?);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        loop {
+            let answer = self.api.get(&path).await?;
+            let job = answer.ok()?;
+            if job["completed_at"].is_string() {
+                self.keep(answer)?;
+                return Ok(job);
+            }
+            ensure!(Instant::now() < deadline, "the run does not end: {job}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn secrets_in_wrong_places(&mut self) -> Result<()> {
@@ -406,8 +474,19 @@ impl Drive<'_> {
     }
 
     fn admin_commands(&mut self) -> Result<()> {
-        for arguments in [&["admin", "organizations", "list"][..], &["check-config"]] {
-            let output = self.wharf.run(arguments)?;
+        let mut with_bucket = self.wharf.command(&["check-config"]);
+        with_bucket.env("WHARF_BLOB_STORE", "s3://vault/blobs");
+        for field in ["access_key_id", "secret_access_key", "session_token"] {
+            let canary = self.secrets.get(&format!("the blob store's {field}"));
+            let name = format!("WHARF_BLOB_STORE_S3__{}", field.to_uppercase());
+            with_bucket.env(name, canary);
+        }
+        for mut command in [
+            self.wharf.command(&["admin", "organizations", "list"]),
+            self.wharf.command(&["check-config"]),
+            with_bucket,
+        ] {
+            let output = command.output()?;
             for bytes in [output.stdout, output.stderr] {
                 self.printed
                     .push(String::from_utf8_lossy(&bytes).into_owned());
