@@ -121,19 +121,6 @@ impl Lab {
         Ok(())
     }
 
-    /// Has a role that can be assumed with this external id only.
-    pub async fn add_role(&self, arn: &str, external_id: &str) -> Result<()> {
-        let role = json!({"arn": arn, "external_id": external_id});
-        self.admin(Method::POST, "roles", &[], Some(&role)).await?;
-        Ok(())
-    }
-
-    /// Ends every session of every role.
-    pub async fn end_sessions(&self) -> Result<()> {
-        self.admin(Method::DELETE, "sessions", &[], None).await?;
-        Ok(())
-    }
-
     /// Puts objects: `{"key", "text"}` or `{"key", "size"}` each.
     pub async fn put(&self, bucket: &str, objects: &[Value]) -> Result<()> {
         let seed = json!({"bucket": bucket, "objects": objects});

@@ -108,7 +108,7 @@ async fn no_public_type_of_error_says_a_secret() -> Result<()> {
     let planted = RepositoryError::Unavailable(secrets.planted.text().into());
     let planted = Place::new(ERRORS, "a planted one", told(&RunError::from(planted)));
     let all = [secrets.id, secrets.secret, secrets.token];
-    let mut search = Search::for_all([&all[..], &[secrets.planted.clone()]].concat());
+    let mut search = Search::for_all([&all[..], std::slice::from_ref(&secrets.planted)].concat());
     let sightings = search.look(&said.places);
     ensure!(sightings.is_empty(), "{}", sightings.join("\n"));
     search.expect(ERRORS, &[secrets.planted], &[planted])?;

@@ -273,12 +273,17 @@ async fn a_session_that_ends_in_the_middle_of_a_run_is_replaced_and_nobody_notic
     );
     // The last byte of each is asked for once; the test of the path asks for one byte of one.
     let whole = fetches.filter(|entry| entry["range"] != "bytes=0-0");
-    let mut fetched = BTreeMap::new();
+    let mut times_each = BTreeMap::new();
     for entry in whole {
-        *fetched.entry(text(entry, "key")?.to_owned()).or_insert(0) += 1;
+        *times_each
+            .entry(text(entry, "key")?.to_owned())
+            .or_insert(0) += 1;
     }
-    assert_eq!(fetched.len(), FILES);
-    assert!(fetched.values().all(|times| *times == 1), "{fetched:?}");
+    assert_eq!(times_each.len(), FILES);
+    assert!(
+        times_each.values().all(|times| *times == 1),
+        "{times_each:?}"
+    );
     harbour.holds(&bucket, FILES).await
 }
 

@@ -210,7 +210,8 @@ impl Drive<'_> {
             "arn:aws:iam::123456789012:role/{}",
             self.secrets.get("the role of the runs")
         );
-        self.lab.add_role(&arn, &issued).await?;
+        let role = json!({"arn": arn, "external_id": issued});
+        self.lab.add_role(role).await?;
         let role = json!({"type": "iam_role", "role_arn": arn, "external_id": issued});
         let (lists, files) = (Echoed::Listings, Echoed::Files);
         for (name, credentials, echoed) in [
