@@ -80,7 +80,7 @@ impl Bench {
             ..Policy::default()
         };
         let dialer = Arc::new(ToListener(address));
-        let guard = Guard::with(policy, Arc::new(SystemResolver), dialer);
+        let guard = Guard::with(policy, Arc::new(SystemResolver::default()), dialer);
         let config = json!({
             "endpoint_url": format!("http://{address}"),
             "credentials": {"type": "access_key", "access_key_id": "FUZZER", "secret_access_key": SECRET},

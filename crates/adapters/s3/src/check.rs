@@ -134,7 +134,7 @@ pub(crate) async fn report(
     let signed_in = sign_in(access, wire, &patience).await;
     let mut checks = claims(store, wire, &signed_in);
     let is_in = signed_in.answer.is_ok();
-    let of_aws = access.role_arn().is_some() || store.profile.name == profile::AWS.name;
+    let of_aws = access.is_role() || store.profile.name == profile::AWS.name;
     // Nothing rests on the identity, so that nothing waits for it.
     let (identity, of_path) = tokio::join!(
         async {
@@ -163,7 +163,7 @@ async fn sign_in(access: &Access, wire: &Wire, patience: &Patience) -> SignedIn 
     if let Err(fault) = assumed.answer {
         let refuted = Refuted {
             claim: Claim::refuted_by_token_service(&fault),
-            action: access.role_arn().map(Call::assume_role),
+            action: access.is_role().then(Call::assume_role),
             fault,
         };
         return SignedIn {

@@ -57,8 +57,9 @@ impl Call {
         Self::on("s3:GetObjectTagging", everything_under(path))
     }
 
-    pub(crate) fn assume_role(arn: &str) -> Self {
-        Self::on("sts:AssumeRole", arn.to_owned())
+    /// Which role, only the credentials know.
+    pub(crate) fn assume_role() -> Self {
+        Self::on("sts:AssumeRole", "credentials.role_arn".to_owned())
     }
 
     pub(crate) fn caller_identity() -> Self {

@@ -113,12 +113,9 @@ impl Access {
         }
     }
 
-    /// The role that is assumed, if one is.
-    pub(crate) fn role_arn(&self) -> Option<&str> {
-        match &self.0.way {
-            Way::Key(_) => None,
-            Way::Role(session) => Some(session.role_arn()),
-        }
+    /// Whether a role is assumed.
+    pub(crate) fn is_role(&self) -> bool {
+        matches!(&self.0.way, Way::Role(_))
     }
 
     /// Whether AWS knows the account's key, which needs no permission.

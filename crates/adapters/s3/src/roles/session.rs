@@ -112,10 +112,6 @@ impl Session {
         self.begin(&mut state, Proof::Anew).await.map(|_| ())
     }
 
-    pub(crate) fn role_arn(&self) -> &str {
-        &self.role.arn
-    }
-
     /// Has the session replaced, unless it has been already.
     pub(crate) fn reject(&self, id: &str) {
         *self.rejected() = Some(id.to_owned());

@@ -830,13 +830,13 @@ mod under_a_role {
     }
 
     #[tokio::test]
-    async fn a_role_that_is_denied_fails_the_sign_in_and_is_named() {
+    async fn a_role_that_is_denied_fails_the_sign_in() {
         let lab = lab().await;
         lab.add_role(Role::new(READER).external_id("of-another-organization"));
         let report = report(&lab).await;
         assert_told_by_sts(&report, "sign_in", ErrorCode::AuthAssumeRoleDenied);
-        let action = format!("sts:AssumeRole on {READER}");
-        assert_eq!(check(&report, "sign_in").action, Some(action));
+        let action = check(&report, "sign_in").action.as_deref();
+        assert_eq!(action, Some("sts:AssumeRole on credentials.role_arn"));
     }
 
     #[tokio::test]
@@ -859,8 +859,8 @@ mod under_a_role {
         let report = report(&lab).await;
         assert_told_by_sts(&report, "connection", ErrorCode::NetworkConnect);
         let connection = check(&report, "connection");
-        let action = format!("sts:AssumeRole on {READER}");
-        assert_eq!(connection.action, Some(action));
+        let action = connection.action.as_deref();
+        assert_eq!(action, Some("sts:AssumeRole on credentials.role_arn"));
         let remedy = connection.remedy.as_deref().unwrap();
         assert!(remedy.contains("providers.aws.sts_url"), "{remedy}");
         assert!(!remedy.contains("provider_config"), "{remedy}");
