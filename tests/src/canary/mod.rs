@@ -15,7 +15,7 @@ use crate::random::fresh_bytes;
 /// up by chance.
 const WINDOW: usize = 12;
 
-/// A secret with a name. Every piece of it of [`WINDOW`] bytes is searched for, in every form it could leave in.
+/// A secret with a name. Every piece of it of twelve bytes is searched for, in every form it could leave in.
 #[derive(Clone)]
 pub struct Canary {
     name: String,
