@@ -121,7 +121,7 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
         credential_version: 1,
         audience: config.audience(),
     };
-    let mut seal = || {
+    let seal = || {
         let text = SecretBytes::new(TEXT.to_vec());
         let sealed = runtime.block_on(envelope.seal(&binding, &text));
         sealed.unwrap().0
