@@ -176,3 +176,35 @@ impl CheckReport {
         message.chars().take(1000).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_hides_neither_a_failure_nor_what_was_left_open() {
+        let code = ErrorCode::PermDenied;
+        let open = Check::inconclusive("tags", code, None, "Grant it.", 1);
+        let failed = Check::failed(
+            "read",
+            code,
+            Some("s3:GetObject on media".to_owned()),
+            "Grant it.",
+            1,
+        );
+        let message = |checks: &[&Check]| {
+            let checks = checks.iter().copied().cloned().collect();
+            CheckReport { checks }.message()
+        };
+        let passed = Check::passed("sign_in", 1);
+        assert_eq!(message(&[&passed]), "The connection works.");
+        assert_eq!(
+            message(&[&passed, &open]),
+            "The connection works as far as could be checked. Left open: tags; the checks say why."
+        );
+        assert_eq!(
+            message(&[&passed, &open, &failed]),
+            "Check read failed (s3:GetObject on media): perm.denied. Grant it."
+        );
+    }
+}

@@ -1,11 +1,10 @@
 //! What the SDK calls an error, taken apart. Nothing that the store said is kept but a code, a region and a time.
 
 use std::error::Error;
-use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use chrono::DateTime;
+use wharf_aws::answer::{header, is_html, retry_after, text};
 use wharf_domain::provider::s3::Region;
 use wharf_egress::EgressError;
 
@@ -146,26 +145,6 @@ fn of_code(code: &str, status: u16, response: &HttpResponse) -> Option<Failure> 
     Some(reason.into())
 }
 
-fn header<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
-    response.headers().get(name)
-}
-
-fn text(response: &HttpResponse) -> &str {
-    response
-        .body()
-        .bytes()
-        .and_then(|body| std::str::from_utf8(body).ok())
-        .unwrap_or_default()
-}
-
-fn is_html(response: &HttpResponse) -> bool {
-    let says_so = header(response, "content-type")
-        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"));
-    let start: String = text(response).trim_start().chars().take(15).collect();
-    let start = start.to_ascii_lowercase();
-    says_so || start.starts_with("<!doctype html") || start.starts_with("<html")
-}
-
 fn region(response: &HttpResponse) -> Option<Region> {
     let in_body = || {
         let (_, after) = text(response).split_once("<Region>")?;
@@ -174,17 +153,6 @@ fn region(response: &HttpResponse) -> Option<Region> {
     header(response, "x-amz-bucket-region")
         .or_else(in_body)
         .and_then(Region::parse)
-}
-
-/// Seconds, or a date, which is measured against the store's own clock.
-fn retry_after(response: &HttpResponse) -> Option<Duration> {
-    let wish = header(response, "retry-after")?.trim();
-    if let Ok(seconds) = wish.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let then = DateTime::parse_from_rfc2822(wish).ok()?;
-    let now = DateTime::parse_from_rfc2822(header(response, "date")?).ok()?;
-    Some((then - now).to_std().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -263,21 +231,6 @@ mod tests {
                 !of_answer(None, &answer(status, &[])).reason().may_pass(),
                 "{status}"
             );
-        }
-    }
-
-    #[test]
-    fn the_wish_to_be_asked_later_is_read_in_both_forms() {
-        let date = ("date", "Wed, 21 Oct 2026 07:28:00 GMT");
-        for (wish, seconds) in [
-            ("7", Some(7)),
-            ("Wed, 21 Oct 2026 07:28:30 GMT", Some(30)),
-            ("Wed, 21 Oct 2026 07:27:00 GMT", Some(0)),
-            ("soon", None),
-            ("-5", None),
-        ] {
-            let read = retry_after(&answer(503, &[date, ("retry-after", wish)]));
-            assert_eq!(read, seconds.map(Duration::from_secs), "{wish}");
         }
     }
 }
