@@ -367,7 +367,13 @@ const STATUSES: &[(&[RangeInclusive<u16>], ErrorCode, &str)] = &[
     ),
 ];
 
-const UNKNOWN: (ErrorCode, &str) = (E::ConfigInvalid, "the store does not accept the request");
+const UNKNOWN: Meaning = Meaning {
+    code: E::ConfigInvalid,
+    says: "the store does not accept the request",
+    remedy: Some(
+        "Check the source path and provider_config's endpoint_url and region; the store gives no reason that is known.",
+    ),
+};
 
 /// What a refusal means.
 pub(super) fn meaning(refused: &Refused) -> Meaning {
@@ -392,15 +398,14 @@ pub(super) fn row(code: &str, hint: Option<Hint>) -> Option<&'static Row> {
 }
 
 fn of_status(status: u16) -> Meaning {
-    let (code, says) = STATUSES
+    STATUSES
         .iter()
         .find(|(ranges, ..)| ranges.iter().any(|range| range.contains(&status)))
-        .map_or(UNKNOWN, |(_, code, says)| (*code, *says));
-    Meaning {
-        code,
-        says,
-        remedy: None,
-    }
+        .map_or(UNKNOWN, |&(_, code, says)| Meaning {
+            code,
+            says,
+            remedy: None,
+        })
 }
 
 #[cfg(test)]
@@ -455,14 +460,9 @@ mod tests {
             );
             line(&mut table, &refusal, *code, says, None);
         }
-        let (code, says) = UNKNOWN;
-        line(
-            &mut table,
-            "any other status without a code of this table",
-            code,
-            says,
-            None,
-        );
+        let Meaning { code, says, remedy } = UNKNOWN;
+        let refusal = "any other status without a code of this table";
+        line(&mut table, refusal, code, says, remedy);
         table.push('\n');
         table
     }

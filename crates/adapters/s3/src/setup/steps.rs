@@ -51,7 +51,7 @@ fn role(principal: Option<&str>, external_id: Option<&str>) -> Vec<String> {
     let id = external_id.unwrap_or("the one that this server issued to your organization");
     steps.push(format!(
         "Create an IAM role whose trust policy lets {who} assume it, only with the external id {id} (a StringEquals \
-         condition on sts:ExternalId). Wharf refuses a role that can be assumed without it."
+         condition on sts:ExternalId). Without it, whoever learns the role's ARN could have Wharf assume it for them."
     ));
     steps.push(format!("Give the role the permission policy. {OPTIONAL}"));
     steps.push(
