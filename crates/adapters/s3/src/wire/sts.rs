@@ -90,6 +90,48 @@ impl Sts {
     pub(crate) async fn caller_identity(&self) -> Result<String, Failure> {
         let call = self.0.get_caller_identity();
         let answer = call.send().await.map_err(|error| failure::of(&error))?;
-        answer.arn.ok_or(Failure::Unreadable { html: false })
+        let arn = answer.arn.filter(|arn| is_arn(arn));
+        arn.ok_or(Failure::Unreadable { html: false })
+    }
+}
+
+/// Whether a text can be the ARN of a user, a role or an account. It is shown to people, so nothing else may pass for one.
+fn is_arn(text: &str) -> bool {
+    let of_an_arn = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-/:".contains(&b);
+    let parts = text.splitn(6, ':').collect::<Vec<_>>();
+    matches!(parts[..], ["arn", _, "iam" | "sts", "", account, _] if account.len() == 12)
+        && text.len() <= 2048
+        && text.bytes().all(of_an_arn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_an_arn_passes_for_one() {
+        for arn in [
+            "arn:aws:iam::123456789012:user/team/wharf",
+            "arn:aws-cn:sts::123456789012:assumed-role/wharf/i-0abc",
+            "arn:aws:iam::123456789012:root",
+            "arn:aws:sts::123456789012:federated-user/a+b=c,d.e@f",
+        ] {
+            assert!(is_arn(arn), "{arn}");
+        }
+        for other in [
+            "",
+            "arn",
+            "arn:aws:iam::123456789012",
+            "arn:aws:s3:::media",
+            "arn:aws:iam::123:root",
+            "arn:aws:iam::123456789012:user/a b",
+            "arn:aws:iam::123456789012:user/<script>",
+            "arn:aws:iam::123456789012:user/a\nb",
+            "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/sts/aws4_request",
+        ] {
+            assert!(!is_arn(other), "{other}");
+        }
+        let long = format!("arn:aws:iam::123456789012:user/{}", "a".repeat(2048));
+        assert!(!is_arn(&long));
     }
 }
