@@ -64,8 +64,10 @@ words! {
         Discovering => "discovering",
         /// Copying files.
         Downloading => "downloading",
-        /// Looking for what vanished.
+        /// Finding out what vanished, and letting go of it.
         Verifying => "verifying",
+        /// Going over files that are all as they were.
+        ReVerifying => "re-verifying",
         /// Ended.
         Idle => "idle",
     }
@@ -131,6 +133,12 @@ impl Counters {
     pub fn fail(&mut self, code: &str) {
         self.failed += 1;
         *self.failed_by.entry(code.to_owned()).or_default() += 1;
+    }
+
+    /// Notes one file that a rule leaves out.
+    pub fn filter(&mut self, rule: &str) {
+        self.filtered += 1;
+        *self.filtered_by.entry(rule.to_owned()).or_default() += 1;
     }
 
     /// Notes one skipped file and why.
