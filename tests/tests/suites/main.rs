@@ -8,6 +8,7 @@ mod independent;
 mod kill;
 mod leaks;
 mod lifecycle;
+mod no_change;
 mod program;
 mod replicas;
 mod roles;
