@@ -1,8 +1,10 @@
 //! Whole programs, run, killed, paused and looked into. See the crate `wharf_tests` for what the suites stand on.
 
 mod blob_store;
+mod deletes;
 mod egress;
 mod errors;
+mod explanations;
 mod in_process;
 mod independent;
 mod kill;
