@@ -49,8 +49,8 @@ pub use keys::{
 pub use namespaces::NamespaceRepository;
 pub use objects::ObjectRepository;
 pub use provider::{
-    ByteStream, CheckRequest, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory,
-    Retry, StorageProvider,
+    ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Located, Looked, OpenProvider,
+    ProviderError, ProviderFactory, Retry, StorageProvider,
 };
 pub use repositories::Repositories;
 pub use runs::{Commit, LetGo, Put, RunError, RunRepository};
