@@ -33,7 +33,8 @@ pub use health::{ComponentHealth, SchedulerBeat};
 pub use objects::ObjectContent;
 pub use run::Worker;
 pub use setup::{Setup, SetupWish};
-pub use syncs::{CreateSync, CreatedSync, Triggered};
+pub use sweep::Swept;
+pub use syncs::{CreateSync, CreatedSync, MeasuredSync, RunWish, Triggered, UpdateSync};
 
 /// What the operator decides about the engine's work.
 #[derive(Debug, Clone)]
