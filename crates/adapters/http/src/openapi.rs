@@ -16,7 +16,8 @@ use crate::authorization::{Access, access};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, buckets, connections, dead_letters, health, jobs, namespaces, objects, operator, setup, syncs,
+    ApiState, buckets, connections, dead_letters, health, jobs, namespaces, objects, operator,
+    setup, syncs,
 };
 
 const BEARER: &str = "BearerAuth";

@@ -36,6 +36,4 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 }
 
 #[cfg(test)]
-pub(crate) use {
-    create::CreateSyncRequest, list::ListSyncsRequest, update::UpdateSyncRequest,
-};
+pub(crate) use {create::CreateSyncRequest, list::ListSyncsRequest, update::UpdateSyncRequest};

@@ -46,8 +46,13 @@ pub(super) fn read(reader: &mut Reader, min_polling: u64) -> Vec<SyncEdit> {
     let mut edits: Vec<SyncEdit> = [
         description.map(SyncEdit::Description),
         metadata.map(|metadata| SyncEdit::Metadata(metadata.unwrap_or_else(Metadata::new))),
-        small(reader, "polling_interval_seconds", min_polling, POLLING_MOST)
-            .map(SyncEdit::PollingInterval),
+        small(
+            reader,
+            "polling_interval_seconds",
+            min_polling,
+            POLLING_MOST,
+        )
+        .map(SyncEdit::PollingInterval),
         reader
             .integer("max_objects_per_run", 1, i64::MAX.unsigned_abs())
             .map(SyncEdit::MaxObjectsPerRun),
@@ -64,7 +69,9 @@ pub(super) fn read(reader: &mut Reader, min_polling: u64) -> Vec<SyncEdit> {
         parsed(reader, "schema_mapping", SchemaMapping::parse).map(|mapping| {
             SyncEdit::SchemaMapping(mapping.filter(|mapping| !mapping.mappings.is_empty()))
         }),
-        reader.boolean("skip_duplicates").map(SyncEdit::SkipDuplicates),
+        reader
+            .boolean("skip_duplicates")
+            .map(SyncEdit::SkipDuplicates),
         small(reader, "batch_size", 1, 100).map(SyncEdit::BatchSize),
         reader
             .boolean("skip_batch_submission")
@@ -94,7 +101,9 @@ fn reconcile(given: Map<String, Value>, reader: &mut Reader, edits: &mut Vec<Syn
     let found = [
         inner.boolean("on_delete").map(SyncEdit::OnDelete),
         inner.boolean("on_update").map(SyncEdit::OnUpdate),
-        inner.boolean("on_filter_drift").map(SyncEdit::OnFilterDrift),
+        inner
+            .boolean("on_filter_drift")
+            .map(SyncEdit::OnFilterDrift),
         inner
             .boolean("re_extract_on_update")
             .map(SyncEdit::ReExtractOnUpdate),

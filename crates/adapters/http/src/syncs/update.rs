@@ -74,7 +74,8 @@ impl UpdateSyncRequest {
     pub(crate) fn parse(reader: &mut Reader, min_polling: u64) -> UpdateSync {
         for key in FIXED {
             if reader.take_unwanted(key) {
-                let message = "cannot be changed; create a new sync and delete this one, whose objects stay";
+                let message =
+                    "cannot be changed; create a new sync and delete this one, whose objects stay";
                 reader.reject(key, "immutable", message);
             }
         }
@@ -100,13 +101,9 @@ fn wish(reader: &mut Reader) -> Option<RunWish> {
         }
         wish
     });
-    let from_flag = reader.boolean("is_active").map(|active| {
-        if active {
-            RunWish::Run
-        } else {
-            RunWish::Pause
-        }
-    });
+    let from_flag = reader
+        .boolean("is_active")
+        .map(|active| if active { RunWish::Run } else { RunWish::Pause });
     match (from_status, from_flag) {
         (Some(Some(status)), Some(flag)) if status != flag => {
             let message = "disagrees with status; leave it out, since it follows from status";
@@ -140,7 +137,8 @@ pub(super) async fn update(
     Segments((bucket, sync)): Segments<(String, String)>,
     body: Body,
 ) -> Result<Json<SyncView>, ApiError> {
-    let update = body.read(|reader| UpdateSyncRequest::parse(reader, state.min_polling_seconds()))?;
+    let update =
+        body.read(|reader| UpdateSyncRequest::parse(reader, state.min_polling_seconds()))?;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
     let sync = state
         .engine()
