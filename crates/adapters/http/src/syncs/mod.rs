@@ -8,6 +8,8 @@ mod get;
 mod list;
 mod metrics;
 mod pause;
+mod pipeline;
+mod place;
 mod resume;
 mod settings;
 mod stats;
