@@ -195,9 +195,26 @@ impl SyncStatus {
             Self::Archived => "ARCHIVED",
         }
     }
+
+    /// Reads the word, in any letter case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Active,
+            Self::Suspended,
+            Self::Completed,
+            Self::Archived,
+        ]
+        .into_iter()
+        .find(|status| status.as_str().eq_ignore_ascii_case(text))
+    }
 }
 
 impl Sync {
+    /// When it runs next; `None` while it is paused, and when nothing is planned.
+    pub fn runs_next_at(&self) -> Option<Timestamp> {
+        self.next_run_at.filter(|_| self.paused.is_none())
+    }
+
     /// How it stands for its users: only an active one can be suspended.
     pub fn status(&self) -> SyncStatus {
         match self.state {
