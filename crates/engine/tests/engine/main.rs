@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod connect;
+mod contended;
 mod crash;
 mod hostile;
 mod run;
 mod setup;
+mod sweep;
+mod syncs;
 mod trouble;
 mod world;
