@@ -15,7 +15,7 @@ CREATE INDEX syncs_held ON syncs (organization, lease_expires_at) WHERE lease_ex
 -- What the source said beside metadata, what a mapping made of it, who copied it, and whether its bytes are still there.
 ALTER TABLE objects ADD COLUMN version_id TEXT;
 ALTER TABLE objects ADD COLUMN tags TEXT NOT NULL DEFAULT '{}';
-ALTER TABLE objects ADD COLUMN mapped TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE objects ADD COLUMN mapped TEXT NOT NULL DEFAULT '{"fields":{}}';
 ALTER TABLE objects ADD COLUMN copied_by_sync TEXT;
 ALTER TABLE objects ADD COLUMN copied_by_job TEXT;
 ALTER TABLE objects ADD COLUMN purged_at INTEGER;
@@ -45,10 +45,15 @@ CREATE TABLE catalogue (
     CHECK ((left_out_version IS NULL) = (left_out_rule IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- A sync whose connection went over to another provider may hold on to two objects of one name; one row is one of them.
+-- A sync whose connection went over to another provider may hold on to two objects of one name; the row is that of the
+-- provider it reads from now.
 INSERT OR IGNORE INTO catalogue (organization, sync, authority, source_object, object, seen_pass)
 SELECT e.organization, e.sync, o.authority, o.source_object, e.object, e.seen_pass
-FROM sync_entries e JOIN objects o ON o.organization = e.organization AND o.id = e.object;
+FROM sync_entries e
+JOIN objects o ON o.organization = e.organization AND o.id = e.object
+JOIN syncs s ON s.organization = e.organization AND s.id = e.sync
+JOIN connections c ON c.organization = s.organization AND c.id = s.connection
+ORDER BY o.provider <> c.provider;
 
 DROP TABLE sync_entries;
 
