@@ -195,6 +195,7 @@ async fn a_run_is_taken_from_a_worker_that_is_gone() {
     assert!(!text(&taken["message"]).is_empty());
     let free = world.get(&path(&sync)).await.ok();
     assert_eq!(free["locked"], false);
+    world.clock.advance(Duration::from_secs(1));
     world.work().await;
     let jobs = world
         .call("POST", &format!("{}/jobs", path(&sync)), Value::Null)
