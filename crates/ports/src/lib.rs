@@ -53,8 +53,8 @@ pub use keys::{
 pub use namespaces::NamespaceRepository;
 pub use objects::{ObjectRepository, RestoreOutcome};
 pub use provider::{
-    ByteStream, CheckRequest, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory,
-    Retry, StorageProvider,
+    ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Located, Looked, OpenProvider,
+    ProviderError, ProviderFactory, Retry, StorageProvider,
 };
 pub use repositories::Repositories;
 pub use runs::{RunError, RunRepository};

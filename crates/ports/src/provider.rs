@@ -85,6 +85,16 @@ pub struct ListingPage {
     pub entries: Vec<Entry>,
     /// Where the listing goes on. `None` is the provider's positive word that this was the last page.
     pub next: Option<Cursor>,
+    /// Beginnings of entries' paths below which this identity may not look, so that nothing follows from what is not listed
+    /// there. A provider that lists flatly, such as S3, is denied a listing whole, by an error, and never names any.
+    pub denied: Vec<String>,
+}
+
+/// What a fetch should bring beside the bytes, each of which may cost a call of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FetchWish {
+    /// The tags of the file.
+    pub tags: bool,
 }
 
 /// A file whose bytes are on their way.
@@ -93,8 +103,13 @@ pub struct Fetched {
     pub bytes: ByteStream,
     /// Their type, if the provider knows it.
     pub content_type: Option<String>,
-    /// The provider's metadata of the file.
+    /// The provider's metadata of the file, as texts. What a person attached has names of its own (on S3
+    /// `x-amz-meta-<name>`, in lower case), so that it never passes for the provider's.
     pub metadata: Metadata,
+    /// The tags of the file, key to text. Empty unless wished, and where the provider has no such thing.
+    pub tags: Metadata,
+    /// The provider's name of the version that these bytes are, where it keeps versions.
+    pub version_id: Option<String>,
 }
 
 impl std::fmt::Debug for Fetched {
@@ -103,6 +118,28 @@ impl std::fmt::Debug for Fetched {
             .field("content_type", &self.content_type)
             .finish_non_exhaustive()
     }
+}
+
+/// What the provider tells of one file that it was asked about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Looked {
+    /// The file as a listing would tell of it: the same identity, path, version, size, time and reason not to be copied.
+    pub entry: Entry,
+    /// Its type, if the provider knows it.
+    pub content_type: Option<String>,
+    /// The provider's metadata of the file, as in [`Fetched`].
+    pub metadata: Metadata,
+    /// The provider's name of its present version, where it keeps versions.
+    pub version_id: Option<String>,
+}
+
+/// A file that a person named, as this provider identifies it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// The provider's identity of the file, as an entry has it.
+    pub object: String,
+    /// Whether it lies under the source path.
+    pub in_scope: bool,
 }
 
 /// What a check is asked to look at.
@@ -125,8 +162,8 @@ pub trait StorageProvider: Send + Sync {
     /// where an earlier sign-in would still hold.
     async fn check(&self, request: CheckRequest<'_>) -> CheckReport;
 
-    /// One page of the files under `source_path`, from the start or from a cursor of an earlier page: at most `limit`
-    /// entries, and never more than 1000. A page that cannot be trusted (cut short, without a mark of continuation,
+    /// One page of the files under `source_path`, or in a [`scope`](ProviderFactory::scope), from the start or from a cursor
+    /// of an earlier page: at most `limit` entries, and never more than 1000. A page that cannot be trusted (cut short, without a mark of continuation,
     /// repeating itself) is an error, never a last page. `Retry::Restart` when the cursor is no longer valid.
     async fn list(
         &self,
@@ -138,8 +175,13 @@ pub trait StorageProvider: Send + Sync {
     /// The bytes of an entry, in the version that the listing told of; `resource.changed` when it has changed since,
     /// `resource.not_found` when it is gone, `resource.archived`, `object.customer_key` or `object.requester_pays` when it is
     /// there but not to be had. A stream that breaks is taken up again where it broke, in the same version. Opening errors
-    /// come from the call, later ones through the stream.
-    async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError>;
+    /// come from the call, later ones through the stream. Wished tags are those of the file as it is now; if they may not be
+    /// read, that is an error, and if the provider has no such thing, there are none.
+    async fn fetch(&self, entry: &Entry, wish: FetchWish) -> Result<Fetched, ProviderError>;
+
+    /// One cheap question about one file, by the identity that an entry of a listing of `source_path` has. `None` when the
+    /// provider says that there is no such file, or only what a listing leaves out; that we may not know is an error.
+    async fn look(&self, source_path: &str, object: &str) -> Result<Option<Looked>, ProviderError>;
 }
 
 /// A provider that was opened.
@@ -157,6 +199,31 @@ pub trait ProviderFactory: Send + Sync {
 
     /// Reads a sync's source path for this provider; the path in the error is `source_path`.
     fn vet_source_path(&self, provider: Provider, source_path: &str) -> Result<(), InvalidInput>;
+
+    /// What to list when a sync's source path is narrowed to entries whose [`relative_path`](Self::relative_path) starts with
+    /// the prefix: plain text, not a folder. Without a prefix that is the source path itself. The answer is for
+    /// [`StorageProvider::list`] alone; the path in the error is `provider_filters.prefix`.
+    fn scope(
+        &self,
+        provider: Provider,
+        source_path: &str,
+        filter_prefix: Option<&str>,
+    ) -> Result<String, InvalidInput>;
+
+    /// Reads what a person typed as a file: its identity, its address, or its path from the source path on. Dials nothing;
+    /// `None` where no such file can be.
+    fn locate(&self, provider: Provider, source_path: &str, source: &str) -> Option<Located>;
+
+    /// The path of an entry from the sync's source path on; the whole path of one that lies elsewhere.
+    fn relative_path<'a>(
+        &self,
+        provider: Provider,
+        source_path: &str,
+        entry_path: &'a str,
+    ) -> &'a str;
+
+    /// The folders that an entry lies in, below the bucket or drive: without the file's name, and without `/` at either end.
+    fn folder_path<'a>(&self, provider: Provider, entry_path: &'a str) -> &'a str;
 
     /// Opens an account. Dials nothing yet. `config.invalid` when the parts do not fit together. The connection's identifier
     /// names our sessions in the provider's own audit trail, where it has one.

@@ -11,7 +11,7 @@ use wharf_domain::ids::{Alphabet, BucketId, OrganizationId};
 use wharf_domain::object::{BlobKey, Content, SourceFacts, SourceId};
 use wharf_domain::plan::{Entry, Known};
 use wharf_domain::provider::Provider;
-use wharf_ports::{BlobError, Fetched, OpenProvider, ProviderError, Put};
+use wharf_ports::{BlobError, FetchWish, Fetched, OpenProvider, ProviderError, Put};
 
 use super::retry::with_retries;
 use super::stop::{Stop, concerns_file_only, is_not_to_be_had};
@@ -106,7 +106,8 @@ impl Copier {
             bytes,
             content_type,
             metadata,
-        } = self.provider.fetch(entry).await?;
+            ..
+        } = self.provider.fetch(entry, FetchWish::default()).await?;
         let ids = self.engine.ids();
         let blob = BlobKey::new(
             &self.organization,

@@ -8,7 +8,8 @@ use wharf_domain::check::CheckReport;
 use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
 use wharf_ports::{
-    CheckRequest, Fetched, ListingPage, OpenProvider, ProviderError, StorageProvider,
+    CheckRequest, FetchWish, Fetched, ListingPage, Looked, OpenProvider, ProviderError,
+    StorageProvider,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,7 @@ impl StorageProvider for Broken {
             Err(_) if self.1 == Fault::TroubleIsAnEnd => ListingPage {
                 entries: Vec::new(),
                 next: None,
+                denied: Vec::new(),
             },
             page => page?,
         };
@@ -64,12 +66,16 @@ impl StorageProvider for Broken {
         Ok(page)
     }
 
-    async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError> {
-        let mut fetched = self.0.fetch(entry).await?;
+    async fn fetch(&self, entry: &Entry, wish: FetchWish) -> Result<Fetched, ProviderError> {
+        let mut fetched = self.0.fetch(entry, wish).await?;
         if self.1 == Fault::ShortFilesPass {
             let whole = fetched.bytes.take_while(|part| future::ready(part.is_ok()));
             fetched.bytes = whole.boxed();
         }
         Ok(fetched)
+    }
+
+    async fn look(&self, source_path: &str, object: &str) -> Result<Option<Looked>, ProviderError> {
+        self.0.look(source_path, object).await
     }
 }

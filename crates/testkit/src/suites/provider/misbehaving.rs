@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use wharf_domain::error_code::ErrorCode;
-use wharf_ports::{CheckRequest, ProviderError, Retry};
+use wharf_ports::{CheckRequest, FetchWish, ProviderError, Retry};
 
 use super::{content, entry_of, list_all, listed, paths, paths_in, put, put_many, read};
 use crate::{Mishap, UnrulyPlace};
@@ -159,7 +159,11 @@ pub async fn bytes_of_two_versions_are_never_mixed(place: Box<dyn UnrulyPlace>) 
         let (name, after) = ("film".to_owned(), LARGE / 2);
         place.misbehave(Mishap::CutOnce { name, after }).await;
         let provider = place.open();
-        let mut stream = provider.fetch(&entry).await.unwrap().bytes;
+        let mut stream = provider
+            .fetch(&entry, FetchWish::default())
+            .await
+            .unwrap()
+            .bytes;
         let mut bytes = stream.next().await.unwrap().unwrap().to_vec();
         put(&*place, "film", &content(2, size)).await;
         let outcome = loop {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use wharf_domain::plan::Entry;
-use wharf_ports::{OpenProvider, ProviderError};
+use wharf_ports::{FetchWish, OpenProvider, ProviderError};
 
 use crate::Place;
 
@@ -105,6 +105,7 @@ fn paths_in(entries: &[Entry]) -> Vec<String> {
 }
 
 async fn read(provider: &OpenProvider, entry: &Entry) -> Result<Vec<u8>, ProviderError> {
-    let parts: Vec<Bytes> = provider.fetch(entry).await?.bytes.try_collect().await?;
+    let fetched = provider.fetch(entry, FetchWish::default()).await?;
+    let parts: Vec<Bytes> = fetched.bytes.try_collect().await?;
     Ok(parts.concat())
 }
