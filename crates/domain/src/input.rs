@@ -146,6 +146,12 @@ impl Reader {
         self.fields.remove(key).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is there and `null`, where that means something: that it is to be cleared.
+    pub fn is_null(&mut self, key: &'static str) -> bool {
+        self.accepted.insert(key);
+        self.fields.get(key).is_some_and(Value::is_null)
+    }
+
     /// An optional text within bounds.
     pub fn string(&mut self, key: &'static str, length: Length) -> Option<String> {
         let text = match self.value(key)? {

@@ -25,6 +25,7 @@ pub mod filter;
 pub mod ids;
 pub mod input;
 pub mod job;
+pub mod job_progress;
 pub mod mapping;
 pub mod namespace;
 pub mod object;
@@ -35,6 +36,8 @@ pub mod run;
 pub mod secret;
 pub mod setup;
 pub mod sync;
+pub mod sync_edit;
+pub mod sync_metrics;
 
 /// An instant in UTC. Stored with microsecond precision by every repository.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

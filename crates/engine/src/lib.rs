@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_envelope::Envelope;
 use wharf_ports::{BlobStore, IdSource, KeyRing, ProviderFactory, Repositories};
 
@@ -35,7 +36,8 @@ pub use health::{ComponentHealth, SchedulerBeat};
 pub use objects::ObjectContent;
 pub use run::Worker;
 pub use setup::{Setup, SetupWish};
-pub use syncs::{CreateSync, CreatedSync, Triggered};
+pub use sweep::Swept;
+pub use syncs::{CreateSync, CreatedSync, MeasuredSync, RunWish, Triggered, UpdateSync};
 
 /// What the operator decides about the engine's work.
 #[derive(Debug, Clone)]
@@ -44,6 +46,10 @@ pub struct Settings {
     pub check_timeout: Duration,
     /// For how long a worker leases a sync; renewed at a third of it.
     pub lease_ttl: Duration,
+    /// Above which share and which number of a sync's objects deletes wait for a second look.
+    pub delete_threshold: DeleteThreshold,
+    /// For how long a tombstone keeps its bytes, so that it can be restored.
+    pub undo_window: Duration,
 }
 
 impl Default for Settings {
@@ -51,6 +57,8 @@ impl Default for Settings {
         Self {
             check_timeout: Duration::from_secs(10),
             lease_ttl: Duration::from_secs(30),
+            delete_threshold: DeleteThreshold::default(),
+            undo_window: Duration::from_hours(7 * 24),
         }
     }
 }
