@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::dead_letter::{DeadLetter, HEALING_PAUSE, MOST_TRIES};
+use crate::error_code::ErrorCode;
 use crate::filter::{self, Listed, Rule, Rules, Verdict};
 use crate::ids::{DeadLetterId, JobId, ObjectId};
 use crate::job::Job;
@@ -116,8 +117,8 @@ pub enum Look<'a> {
     Absent,
     /// It answered with an error that speaks about the file.
     Refused {
-        /// The error's dotted code.
-        code: &'static str,
+        /// What went wrong.
+        code: ErrorCode,
         /// What it means, in our own words.
         message: &'a str,
     },
@@ -426,24 +427,24 @@ fn not_visible(facts: &Facts<'_>) -> Explanation {
 }
 
 /// Answers that speak about the file: it is not to be had, or not to be seen.
-fn refused(facts: &Facts<'_>, code: &'static str, why: &str) -> Explanation {
-    let identity = facts.located.map(|(identity, _)| identity);
-    let skipped = code.starts_with("object.") || code == "resource.archived";
+fn refused(facts: &Facts<'_>, code: ErrorCode, why: &str) -> Explanation {
+    let skipped = matches!(
+        code,
+        ErrorCode::ResourceArchived | ErrorCode::ObjectCustomerKey | ErrorCode::ObjectRequesterPays
+    );
+    let (decision, what, key) = if skipped {
+        (Decision::Skipped, "It is there, but left out", "reason")
+    } else {
+        let what = "The provider does not let this connection see it";
+        (Decision::NotVisible, what, "error_code")
+    };
     let evidence = json!({
-        "source_object_id": identity,
-        "reason": skipped.then_some(code),
-        "error_code": (!skipped).then_some(code),
+        "source_object_id": facts.located.map(|(identity, _)| identity),
+        key: code.as_str(),
     });
     let why = why.trim_end_matches('.');
-    if skipped {
-        let message = format!("It is there, but left out ({code}): {why}.");
-        return told(Decision::Skipped, evidence, message);
-    }
-    let message = format!(
-        "The provider does not let this connection see it ({code}): {why}. Grant the permission, then test the connection with \
-         this source path."
-    );
-    told(Decision::NotVisible, evidence, message)
+    let message = format!("{what} ({code}): {why}. {}", code.remedy());
+    told(decision, evidence, message)
 }
 
 /// A file that is at the source and not in the bucket.
@@ -460,7 +461,7 @@ fn present_only(facts: &Facts<'_>, identity: &str, present: Present<'_>) -> Expl
             "source_version": entry.version,
             "reason": reason,
         });
-        let remedy = crate::error_code::ErrorCode::ALL
+        let remedy = ErrorCode::ALL
             .iter()
             .find(|code| code.as_str() == reason)
             .map_or("", |code| code.remedy());

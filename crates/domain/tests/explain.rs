@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use wharf_domain::dead_letter::DeadLetter;
+use wharf_domain::error_code::ErrorCode;
 use wharf_domain::explain::{Decision, Explanation, Facts, Look, Need, Present, decide};
 use wharf_domain::filter::{FileFilters, ProviderFilters, Rules};
 use wharf_domain::job::{Counters, Job, JobPhase, JobStatus, JobTrigger};
@@ -46,7 +47,7 @@ enum Asked {
     No,
     Present(Entry),
     Absent,
-    Refused(&'static str),
+    Refused(ErrorCode),
 }
 
 /// A file that nothing is known of, in a sync without rules whose connection works.
@@ -73,7 +74,7 @@ impl Case {
             Asked::No => Look::NotAsked,
             Asked::Absent => Look::Absent,
             Asked::Refused(code) => Look::Refused {
-                code,
+                code: *code,
                 message: "it says no",
             },
             Asked::Present(entry) => Look::Present(Present {
@@ -552,21 +553,21 @@ fn every_set_of_facts_has_its_decision_and_says_what_to_do() {
         ),
         (
             Case {
-                look: Asked::Refused("object.customer_key"),
+                look: Asked::Refused(ErrorCode::ObjectCustomerKey),
                 ..case()
             },
             N::Needed,
             D::Skipped,
-            "left out (object.customer_key): it says no.",
+            "left out (object.customer_key): it says no. Store the object",
         ),
         (
             Case {
-                look: Asked::Refused("perm.denied"),
+                look: Asked::Refused(ErrorCode::PermDenied),
                 ..case()
             },
             N::Needed,
             D::NotVisible,
-            "Grant the permission",
+            "Grant the named action",
         ),
         (
             Case {

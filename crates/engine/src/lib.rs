@@ -4,14 +4,17 @@
 //! a request's form never reaches it.
 
 mod access;
+mod account;
 mod buckets;
 mod caller;
 mod connections;
 mod error;
+mod explain;
 mod gate;
 mod health;
 mod namespaces;
 mod objects;
+mod plan;
 mod run;
 mod setup;
 mod sweep;

@@ -11,7 +11,7 @@ mod update;
 
 use wharf_domain::audit::{Action, NewAuditRow, ResourceType};
 use wharf_domain::check::CheckReport;
-use wharf_domain::connection::{Connection, ConnectionIdentifier};
+use wharf_domain::connection::{Connection, ConnectionIdentifier, PublicStatus};
 use wharf_domain::error_code::Counting;
 use wharf_domain::ids::{ConnectionId, SyncId};
 use wharf_domain::sync::SyncSettings;
@@ -35,6 +35,24 @@ fn missing(id: &str) -> EngineError {
 fn connection_archived() -> EngineError {
     let message = "The sync's connection is archived, so it will never run again.";
     EngineError::conflict("connection_archived", message)
+}
+
+/// Why a connection cannot be read through now, if that is so.
+pub(crate) fn connection_inactive(connection: &Connection) -> Option<EngineError> {
+    let reason = connection.status_reason()?;
+    let status = connection.status();
+    let way_back = match status {
+        PublicStatus::Archived => return Some(connection_archived()),
+        PublicStatus::Failed => "a test that passes brings it back",
+        PublicStatus::Active | PublicStatus::Suspended => {
+            "set its status to ACTIVE to bring it back"
+        }
+    };
+    let message = format!(
+        "The connection is {status} ({}): {way_back}.",
+        reason.as_str()
+    );
+    Some(EngineError::conflict("connection_inactive", message))
 }
 
 impl Engine {
