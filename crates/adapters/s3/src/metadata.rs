@@ -21,7 +21,7 @@ pub(crate) fn metadata(about: &About) -> Metadata {
         ("etag", etag.as_deref()),
         ("last_modified", modified.as_deref()),
         ("storage_class", about.storage_class.as_deref()),
-        ("version_id", about.version_id.as_deref()),
+        ("version_id", about.named_version()),
         ("content_encoding", about.content_encoding.as_deref()),
         ("content_language", about.content_language.as_deref()),
         ("content_disposition", about.content_disposition.as_deref()),
