@@ -84,6 +84,14 @@ pub struct DeadLetter {
     pub disposal_reason: Option<DisposalReason>,
 }
 
+impl DeadLetter {
+    /// When it was last tried: healing and disposal count from there.
+    pub fn last_tried_at(&self) -> Timestamp {
+        self.last_reattempt_at
+            .map_or(self.last_seen_at, |at| at.max(self.last_seen_at))
+    }
+}
+
 /// Which open dead letters a list or a change means; all conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeadLetterFilter {

@@ -59,7 +59,7 @@ pub trait AcrossOrganizations: Send + Sync {
     /// longest, so that nobody's many syncs keep another's few waiting.
     ///
     /// A full run that was asked for meanwhile begins: the checkpoint of an incomplete pass is dropped, `pending_full` ends, and
-    /// a new job's trigger is `manual`.
+    /// a new job's trigger is `manual`. It is a resume of nothing.
     ///
     /// The run is the sync's queued job if it has one, else a new job `new_job` (trigger `scheduled`). Where the lease of
     /// a job had expired, that job becomes `interrupted` in the same step (`incomplete_reason` `lease_expired`) and the
@@ -80,12 +80,13 @@ pub trait AcrossOrganizations: Send + Sync {
     ) -> Result<Option<DueSync>, RepositoryError>;
 
     /// Purges tombstones whose undo window has passed: the bytes of those that a person deleted are let go of (the row stays,
-    /// so that the file is not copied again), those that vanished at the source go altogether. At most `limit`; returns how
-    /// many. Their blobs are referenced no longer.
+    /// so that the file is not copied again), those that vanished at the source go altogether, with the rows of catalogues that
+    /// point at them. At most `limit`, those first that were deleted first; returns how many. Their blobs are referenced no
+    /// longer.
     async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError>;
 
     /// Closes exhausted dead letters whose last try is [`DISPOSAL`](wharf_domain::dead_letter::DISPOSAL) ago and whose sync does
-    /// not run any more, with the reason. At most `limit`; returns how many.
+    /// not run any more: it is paused, completed, or its connection archived. At most `limit`; returns how many.
     async fn dispose_dead_letters(&self, limit: u32) -> Result<u64, RepositoryError>;
 
     /// Which of these blobs some object that is not purged, live or tombstone, points at.

@@ -9,7 +9,8 @@ use crate::RepositoryError;
 pub trait CatalogueRepository: Send + Sync {
     /// What is known of one page of a listing. Reading changes nothing and takes no lock: what is decided on the answer is
     /// checked again by the commit. Memory stays bounded by the page, however many rows its span has. `pass` is the pass
-    /// whose marks do not count as vanished again. Nothing is known of the sources of a sync that is not there.
+    /// whose marks do not count as vanished again. What is known of a source is told once, in any order. Nothing is known of the
+    /// sources of a sync that is not there.
     async fn recall(
         &self,
         organization: &OrganizationId,

@@ -67,8 +67,8 @@ pub trait RunRepository: Send + std::marker::Sync {
         step: &MarkMissing,
     ) -> Result<Option<RowKey>, RunError>;
 
-    /// Counts what the pass found missing outside the denied source paths. Rows that point at no object and are missing do
-    /// not count.
+    /// Counts what the pass found missing outside the denied source paths. Only rows that point at an object count, live or
+    /// tombstone. A denied path is the beginning of the object's `path`, byte for byte.
     async fn survey(
         &self,
         organization: &OrganizationId,
@@ -77,10 +77,12 @@ pub trait RunRepository: Send + std::marker::Sync {
         denied: &[String],
     ) -> Result<Survey, RunError>;
 
-    /// Holds deletes back; returns how many rows were marked in this step. The step that marks fewer than its limit is the
-    /// last one: it sets the sync's `held_deletes` (all rows that are missing and found so by a complete pass; `since` and
-    /// `pass` of an earlier hold stay), adds what is newly held to the job's `held` counter, and stores the audit row (with
-    /// the number as `held` in its changes).
+    /// Holds deletes back: rows that this pass found missing, that no complete pass had found so before, and that point at an
+    /// object outside the denied source paths are marked as found so. Returns how many were marked in this step, and adds
+    /// them to the `held` counters. The step that marks fewer than its limit is the last one: it sets the sync's
+    /// `held_deletes` to all rows that a complete pass has found missing (`since` and `pass` of an earlier hold stay, and it is
+    /// none when there are no such rows), and stores the audit row (with their number as `held` in its changes) if that is
+    /// not what they were.
     async fn hold(
         &self,
         organization: &OrganizationId,
@@ -90,10 +92,11 @@ pub trait RunRepository: Send + std::marker::Sync {
         audit: NewAuditRow,
     ) -> Result<u64, RunError>;
 
-    /// Lets go of missing rows: makes tombstones of those objects that no other sync holds on to; adds to the `deleted`
-    /// counters; stores the audit row (with the number of tombstones as `deleted` in its changes) if there are any. Rows that
-    /// are missing and point at no object just go. Returns how many rows went: zero means that none is left. When none is
-    /// left and no missing row remains that a complete pass has found so, the sync's `held_deletes` are cleared.
+    /// Lets go of rows that the pass found missing: makes tombstones of those objects that are live and that no other sync
+    /// holds on to; adds to the `deleted` counters; stores the audit row (with the number of tombstones as `deleted` in its
+    /// changes) if there are any. Rows that point at no object just go, whoever agrees. Returns how many rows went: zero means
+    /// that none is left. When none is left and no row remains that a complete pass has found missing, the sync's
+    /// `held_deletes` are cleared.
     async fn let_go(
         &self,
         organization: &OrganizationId,
@@ -104,8 +107,8 @@ pub trait RunRepository: Send + std::marker::Sync {
     ) -> Result<u64, RunError>;
 
     /// Ends the job and releases the lease. A complete pass (`Completed` without `incomplete_reason`) clears the
-    /// checkpoint and, on an `initial_only` sync, makes the sync `completed` with nothing planned. Otherwise the sync is
-    /// due again after `delay` (at once if a job is queued or a full run was asked for meanwhile). `Completed` resets the
+    /// checkpoint and, on an `initial_only` sync, makes the sync `completed`, not paused, with nothing planned. Otherwise the sync is
+    /// due again after `delay` (any sync at once if a job is queued or a full run was asked for meanwhile). `Completed` resets the
     /// sync's failure count and error, sets `last_sync_at`; `Failed` adds one and keeps the error. An `Interrupted` job's
     /// successor is a `resume` of it and due after `delay`. The run is added to the sync's
     /// [`RunStats`](wharf_domain::sync::RunStats), unless it was `Skipped`. Stores the audit row.

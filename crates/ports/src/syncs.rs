@@ -74,7 +74,7 @@ pub trait SyncRepository: Send + std::marker::Sync {
         page: &PageRequest,
     ) -> Result<Page<Sync>, RepositoryError>;
 
-    /// Removes a sync with its jobs and catalogue; the bucket's objects stay. A run at work loses its lease. Whether
+    /// Removes a sync with its jobs, catalogue and dead letters; the bucket's objects stay. A run at work loses its lease. Whether
     /// there was one.
     async fn remove(
         &self,
@@ -84,7 +84,7 @@ pub trait SyncRepository: Send + std::marker::Sync {
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError>;
 
-    /// Changes its settings, if its revision still is `revision`; the revision grows.
+    /// Changes its settings, if its revision still is `revision`; the revision grows. Nothing else lets it grow.
     async fn update(
         &self,
         organization: &OrganizationId,
@@ -96,7 +96,8 @@ pub trait SyncRepository: Send + std::marker::Sync {
     ) -> Result<Sync, UpdateSyncError>;
 
     /// Pauses an active sync: no run starts any more; a run at work ends in its own time; a job that is queued and has not
-    /// started ends as skipped (`sync_paused`). A sync that is paused already stays as it is, without an audit row; so does one
+    /// started ends as skipped (`sync_paused`), which leaves its own audit row
+    /// ([`NewAuditRow::job_ended_alone`]). A sync that is paused already stays as it is, without an audit row; so does one
     /// that is completed or whose connection is archived. `None` when there is no such sync.
     async fn pause(
         &self,
@@ -119,7 +120,8 @@ pub trait SyncRepository: Send + std::marker::Sync {
     ) -> Result<Option<Sync>, RepositoryError>;
 
     /// Takes the lease away from whoever holds it, expired or not: the fence grows, the job ends as interrupted (`unlocked`),
-    /// and the sync is due at once, as a resume of it. `Some(false)`, without an audit row, when nobody holds one; `None`
+    /// and the sync is due at once, as a resume of it. The job's end leaves its own audit row
+    /// ([`NewAuditRow::job_ended_alone`]). `Some(false)`, without an audit row, when nobody holds one; `None`
     /// when there is no such sync.
     async fn unlock(
         &self,
@@ -142,7 +144,8 @@ pub trait SyncRepository: Send + std::marker::Sync {
         audit: NewAuditRow,
     ) -> Result<Option<u64>, RepositoryError>;
 
-    /// One step of giving held deletes up: the same rows go, but their objects stay as they are, held by this sync no longer.
+    /// One step of giving held deletes up: the same rows go, but their objects stay as they are, held by this sync no longer. The
+    /// audit row tells the number of rows as `discarded` in its changes.
     async fn discard_deletes(
         &self,
         organization: &OrganizationId,
@@ -154,7 +157,8 @@ pub trait SyncRepository: Send + std::marker::Sync {
 
     /// Asks for a run now: queues `job` (trigger `manual`) and makes the sync due, unless a job is queued or holds a
     /// lease that has not expired. With `full`, progress of an incomplete pass is dropped, so that the run starts a pass
-    /// of its own; while a job holds a lease, the wish is kept as `pending_full` instead, and the next lease does so. A paused
+    /// of its own; while a job holds a lease, the wish is kept as `pending_full` instead, and the next lease does so (the audit row
+    /// is stored with the first such wish). A paused
     /// sync is not triggered. `None` when there is no such sync. A sync in state `connection_archived` must not be triggered; the
     /// caller checks.
     async fn trigger(

@@ -15,14 +15,14 @@ use wharf_domain::connection::{
 };
 use wharf_domain::ids::{ConnectionId, JobId, OrganizationId, SyncId};
 use wharf_domain::job::JobEnd;
-use wharf_domain::object::{BlobKey, SourceId};
+use wharf_domain::object::BlobKey;
 use wharf_domain::page::{Page, PageRequest};
-use wharf_domain::plan::Known;
+use wharf_domain::run::commit::{Commit, Standing};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{
-    AcrossOrganizations, ApplyError, Commit, ConnectionRepository, Credential, DueSync,
-    InsertError, LetGo, NewApiKey, NewOrganization, Repositories, RepositoryError, RunError,
-    RunRepository,
+    AcrossOrganizations, ApplyError, ConnectionRepository, Credential, DueSync, InsertError,
+    NewApiKey, NewOrganization, Repositories, RepositoryError, RunError, RunRepository,
 };
 
 /// The same repositories, but a commit is published under the newest lease of its sync, whatever lease it carries: a
@@ -53,6 +53,14 @@ struct Unfenced {
     across: Arc<dyn AcrossOrganizations>,
     runs: Arc<dyn RunRepository>,
     newest: Mutex<HashMap<SyncId, Lease>>,
+}
+
+impl Unfenced {
+    /// The newest lease of that sync.
+    fn newest(&self, lease: &Lease) -> Lease {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.get(&lease.sync).unwrap_or(lease).clone()
+    }
 }
 
 #[async_trait]
@@ -96,6 +104,14 @@ impl AcrossOrganizations for Unfenced {
         Ok(due)
     }
 
+    async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        self.across.purge_tombstones(undo, limit).await
+    }
+
+    async fn dispose_dead_letters(&self, limit: u32) -> Result<u64, RepositoryError> {
+        self.across.dispose_dead_letters(limit).await
+    }
+
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {
         self.across.referenced_blobs(keys).await
     }
@@ -120,29 +136,52 @@ impl RunRepository for Unfenced {
         self.runs.extend(organization, lease, ttl).await
     }
 
-    async fn known(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-        sources: &[SourceId],
-    ) -> Result<Vec<Known>, RunError> {
-        self.runs.known(organization, lease, sources).await
-    }
-
     async fn commit(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        commit: Commit,
+        standing: Standing,
+        commit: &Commit,
+        audit: Option<NewAuditRow>,
     ) -> Result<(), RunError> {
-        let newest = self
-            .newest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&lease.sync)
-            .cloned();
+        let newest = self.newest(lease);
         self.runs
-            .commit(organization, newest.as_ref().unwrap_or(lease), commit)
+            .commit(organization, &newest, standing, commit, audit)
+            .await
+    }
+
+    async fn mark_missing(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkMissing,
+    ) -> Result<Option<RowKey>, RunError> {
+        self.runs
+            .mark_missing(organization, lease, standing, step)
+            .await
+    }
+
+    async fn survey(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        denied: &[String],
+    ) -> Result<Survey, RunError> {
+        self.runs.survey(organization, lease, pass, denied).await
+    }
+
+    async fn hold(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &Hold,
+        audit: NewAuditRow,
+    ) -> Result<u64, RunError> {
+        self.runs
+            .hold(organization, lease, standing, step, audit)
             .await
     }
 
@@ -150,9 +189,13 @@ impl RunRepository for Unfenced {
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        step: LetGo,
+        standing: Standing,
+        step: &LetGo,
+        audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        self.runs.let_go(organization, lease, step).await
+        self.runs
+            .let_go(organization, lease, standing, step, audit)
+            .await
     }
 
     async fn finish(

@@ -43,7 +43,7 @@ pub struct Known {
     pub object: String,
     /// The bucket's object, whichever sync brought it; a tombstone, too.
     pub copy: Option<KnownCopy>,
-    /// Whether this sync holds on to that object.
+    /// Whether this sync holds on to that object: its own row points at it.
     pub held: bool,
     /// The version that this sync left out after it had asked the provider for more than the listing tells, and the rule.
     pub left_out: Option<LeftOutVersion>,

@@ -75,6 +75,9 @@ pub struct Vanished {
 ///
 /// The catalogue's rows are the sync's own, by authority and source identity; one row may point at an object of the bucket
 /// (the sync holds on to it), remember a version that was left out, and be marked as missing.
+///
+/// The parts take effect in the order in which they stand here. Source identities are those of the connection's provider. Rows
+/// that a part makes or points at an object carry the pass as seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {
     /// The pass that the step belongs to.
@@ -82,17 +85,20 @@ pub struct Commit {
     /// The account or endpoint that the source identities below are to be read under.
     pub authority: String,
     /// Objects to be published: inserted, or replaced by their source identity (a tombstone comes back to life, its bytes
-    /// too). The catalogue's row points at the object from then on, remembers nothing as left out, and is not missing; an
-    /// open dead letter of the source object is resolved.
+    /// too). The catalogue's row, under the put's own authority, points at the object from then on, remembers nothing as left
+    /// out, and is not missing; an open dead letter of the source object is resolved. Of a source object that is named twice the
+    /// last put counts.
     pub puts: Vec<Put>,
-    /// Source objects that the bucket has already: the sync holds on to them from now on. Ones that the bucket does not have
-    /// (any more) are passed over.
+    /// Source objects that the bucket has already, tombstones included: the sync holds on to them from now on, and their rows
+    /// and dead letters become what a put makes of them. Ones that the bucket does not have (any more) are passed over.
     pub adopted: Vec<String>,
-    /// Versions to be remembered as left out; an open dead letter of them is resolved.
+    /// Versions to be remembered as left out; an open dead letter of them is resolved. A row that is there goes on pointing at
+    /// its object, and stays missing if it was.
     pub left_out: Vec<LeftOut>,
     /// Files that failed: one more try of the open dead letter if it is of this version, else its first one (an open one of
-    /// another version starts over). With the [`MOST_TRIES`](crate::dead_letter::MOST_TRIES)th the dead letter is exhausted; the
-    /// tries of one that was exhausted before do not grow, only `last_reattempt_at` is set.
+    /// another version starts over: it keeps its identifier, all else is as if it were new). With the
+    /// [`MOST_TRIES`](crate::dead_letter::MOST_TRIES)th the dead letter is exhausted; the tries of one that was exhausted before do
+    /// not grow, only `last_reattempt_at` is set. No file is named twice. The catalogue's rows stay as they are.
     pub failed: Vec<FailedFile>,
     /// Source objects whose open dead letter, if there is one, is resolved: they are well without having been copied.
     pub resolved: Vec<String>,
@@ -101,10 +107,10 @@ pub struct Commit {
     /// Source objects seen by a pass that marks what it sees: their rows, where the catalogue has them, carry the pass, and
     /// are not missing.
     pub seen: Vec<String>,
-    /// Source objects that are there, but that the rules do not let through any more: missing from this pass on, like what
-    /// vanished.
+    /// Source objects that are there, but that the rules do not let through any more: their rows, where the catalogue has them,
+    /// are missing from this pass on, like what vanished.
     pub drifted: Vec<String>,
-    /// Rows to be marked as missing by this pass.
+    /// Rows of the authority to be marked as missing by this pass. Since when a complete pass has found them so stays as it is.
     pub vanished: Option<Vanished>,
     /// What to add to the job's and the sync's counters.
     pub counters: Counters,

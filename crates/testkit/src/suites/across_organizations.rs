@@ -9,8 +9,9 @@ use wharf_domain::connection::{AttemptResult, Event};
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::job::{JobEnd, JobPhase, JobStatus, JobTrigger};
 use wharf_domain::namespace::NamespaceIdentifier;
-use wharf_domain::sync::{Checkpoint, Cursor, Lease};
-use wharf_ports::{Commit, InsertError, NewApiKey, RunError, TriggerOutcome};
+use wharf_domain::run::commit::Commit;
+use wharf_domain::sync::Lease;
+use wharf_ports::{InsertError, NewApiKey, RunError, TriggerOutcome};
 
 use crate::{Harness, LONG, Run, SHORT, SOON, build};
 
@@ -446,26 +447,13 @@ pub async fn a_released_lease_does_not_keep_others_from_theirs(h: Harness) {
 
 pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
     let acme = h.tenant("acme").await;
-    let (bucket, connection) = (acme.bucket("media").await, acme.connection("store").await);
-    let sync = acme.sync(&bucket, &connection).await;
-    let lease = h.lease(SHORT).await;
-    let checkpoint = Checkpoint {
-        pass: 1,
-        cursor: Some(Cursor("page 2".to_owned())),
-        objects_processed: 7,
-        unsettled: 2,
-        extra_passes: 1,
-        credential_version: 1,
-    };
-    let step = Commit {
+    let run = acme.run_for(SHORT).await;
+    let checkpoint = build::checkpoint(1);
+    run.commit(Commit {
         checkpoint: Some(checkpoint.clone()),
-        ..build::commit(&connection, 1)
-    };
-    h.repositories
-        .runs
-        .commit(&acme.organization, &lease, step)
-        .await
-        .unwrap();
+        ..build::commit(1)
+    })
+    .await;
     h.outlive(SHORT).await;
     let taken = h.lease(LONG).await;
     let loaded = h
@@ -476,7 +464,7 @@ pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
         .unwrap();
     assert_eq!(
         (loaded.id, loaded.checkpoint, loaded.last_pass),
-        (sync.id, Some(checkpoint), 1)
+        (run.sync.id, Some(checkpoint), 1)
     );
 }
 

@@ -205,15 +205,11 @@ pub async fn what_a_person_removed_is_known_as_removed_by_a_person(h: Harness) {
     run.publish(1, &["media/a"], "1").await;
     let object = run.objects().await.remove(0);
     remove(&h, &run, &object.id).await;
-    let sources = [object.source.clone()];
-    let known = h
-        .repositories
-        .runs
-        .known(&acme.organization, &run.lease, &sources)
-        .await
-        .unwrap();
+    let known = run.known_one("media/a").await;
+    let copy = known.copy.unwrap();
     assert_eq!(
-        (known[0].deleted, &known[0].id),
-        (Some(DeletedBy::Person), &object.id)
+        (copy.deleted, copy.id, known.held),
+        (Some(DeletedBy::Person), object.id, true),
+        "and the sync holds on to it"
     );
 }

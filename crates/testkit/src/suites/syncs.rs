@@ -5,8 +5,9 @@ use wharf_domain::connection::Event;
 use wharf_domain::ids::{JobId, SyncId};
 use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus, JobTrigger};
 use wharf_domain::page::PageRequest;
+use wharf_domain::run::commit::Commit;
 use wharf_domain::sync::{
-    Checkpoint, Cursor, Sync, SyncFilter, SyncMode, SyncSettings, SyncState, SyncTotals,
+    Sync, SyncFilter, SyncMode, SyncSettings, SyncState, SyncStatus, SyncTotals,
 };
 use wharf_ports::{InsertError, RunError, TriggerOutcome};
 
@@ -61,6 +62,9 @@ pub async fn a_sync_is_born_due_with_its_first_job_queued(h: Harness) {
         mode: SyncMode::InitialOnly,
         settings: new.settings,
         state: SyncState::Active,
+        paused: None,
+        pending_full: false,
+        held_deletes: None,
         next_run_at: Some(stored.created_at),
         queued_job: Some(new.first_job.clone()),
         lease: None,
@@ -276,14 +280,14 @@ pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
     assert_eq!(find(through(&store)).await, sorted(&[&done, &active]));
     assert_eq!(
         find(SyncFilter {
-            state: Some(SyncState::Completed),
+            status: Some(SyncStatus::Completed),
             ..everything()
         })
         .await,
         sorted(&[&done])
     );
     let archived = SyncFilter {
-        state: Some(SyncState::ConnectionArchived),
+        status: Some(SyncStatus::Archived),
         ..everything()
     };
     assert_eq!(find(archived).await, sorted(&[&stopped]));
@@ -365,14 +369,10 @@ pub async fn a_removed_sync_takes_its_jobs_along_and_leaves_the_objects(h: Harne
     );
     assert_eq!(acme.jobs(&run.sync.id).await, []);
     assert_eq!(run.objects().await, objects);
-    let lost = h
-        .repositories
-        .runs
-        .commit(
-            &acme.organization,
-            &run.lease,
-            run.step(1, &["media/b"], "1").await,
-        )
+    let step = run.step(1, &["media/b"], "1").await;
+    let runs = &h.repositories.runs;
+    let lost = runs
+        .commit(&acme.organization, &run.lease, run.standing(), &step, None)
         .await;
     assert!(matches!(lost, Err(RunError::LeaseLost)), "{lost:?}");
     assert_eq!(run.objects().await, objects);
@@ -484,16 +484,9 @@ pub async fn a_full_trigger_drops_the_progress_of_an_incomplete_pass(h: Harness)
         let bucket = acme.bucket(if full { "full" } else { "plain" }).await;
         let connection = acme.connection(if full { "full" } else { "plain" }).await;
         let run = acme.run_into(&bucket, &connection).await;
-        let checkpoint = Checkpoint {
-            pass: 1,
-            cursor: Some(Cursor("page 2".to_owned())),
-            objects_processed: 1,
-            unsettled: 2,
-            extra_passes: 1,
-            credential_version: 3,
-        };
+        let checkpoint = build::checkpoint(1);
         let step = run.step(1, &["media/a"], "1").await;
-        run.commit(wharf_ports::Commit {
+        run.commit(Commit {
             checkpoint: Some(checkpoint.clone()),
             ..step
         })

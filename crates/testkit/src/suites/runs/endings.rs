@@ -23,7 +23,7 @@ pub async fn a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next(h
     .await;
     let lease = h.lease(LONG).await;
     let run = Run { lease, ..run };
-    run.commit(rich_step(&h, &run).await).await;
+    run.commit(rich_step(&run).await).await;
     let now = h.repositories.across.now().await.unwrap();
     finish(&h, &run, &run.lease, JobEnd::complete(), DAY).await;
     let (sync, job) = (run.stored().await, run.job().await);
@@ -56,7 +56,7 @@ pub async fn a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next(h
 pub async fn a_complete_pass_completes_a_sync_that_runs_once(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run_in_mode(SyncMode::InitialOnly).await;
-    run.commit(rich_step(&h, &run).await).await;
+    run.commit(rich_step(&run).await).await;
     finish(&h, &run, &run.lease, JobEnd::complete(), Duration::ZERO).await;
     let sync = run.stored().await;
     assert_eq!(
@@ -69,7 +69,7 @@ pub async fn a_complete_pass_completes_a_sync_that_runs_once(h: Harness) {
 pub async fn an_incomplete_pass_is_gone_on_with_whatever_the_mode(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run_in_mode(SyncMode::InitialOnly).await;
-    let step = rich_step(&h, &run).await;
+    let step = rich_step(&run).await;
     run.commit(step.clone()).await;
     finish(
         &h,
@@ -105,7 +105,7 @@ pub async fn an_incomplete_pass_is_gone_on_with_whatever_the_mode(h: Harness) {
 pub async fn failed_runs_are_counted_in_a_row(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run_in_mode(SyncMode::InitialOnly).await;
-    run.commit(rich_step(&h, &run).await).await;
+    run.commit(rich_step(&run).await).await;
     let checkpoint = run.stored().await.checkpoint;
     let failed = |error: &str| JobEnd::failed("listing_failed", error.to_owned());
     finish(&h, &run, &run.lease, failed("first"), Duration::ZERO).await;
@@ -138,7 +138,7 @@ pub async fn failed_runs_are_counted_in_a_row(h: Harness) {
 pub async fn an_interrupted_run_is_gone_on_with_by_a_resume(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    let step = rich_step(&h, &run).await;
+    let step = rich_step(&run).await;
     run.commit(step.clone()).await;
     finish(&h, &run, &run.lease, JobEnd::interrupted("shutdown"), SOON).await;
     let (sync, job) = (run.stored().await, run.job().await);
