@@ -152,6 +152,15 @@ impl Reader {
         self.fields.get(key).is_some_and(Value::is_null)
     }
 
+    /// Takes a field that may not be there, so that it is not among the accepted ones; whether it was, `null` or not. What is
+    /// wrong with it is for the caller to say.
+    pub fn take_unwanted(&mut self, key: &str) -> bool {
+        let value = self.fields.remove(key);
+        let there = value.is_some();
+        value.into_iter().for_each(secret_wipe_owned);
+        there
+    }
+
     /// An optional text within bounds.
     pub fn string(&mut self, key: &'static str, length: Length) -> Option<String> {
         let text = match self.value(key)? {

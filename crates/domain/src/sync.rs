@@ -195,6 +195,18 @@ impl SyncStatus {
             Self::Archived => "ARCHIVED",
         }
     }
+
+    /// Reads the word, in any letter case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Active,
+            Self::Suspended,
+            Self::Completed,
+            Self::Archived,
+        ]
+        .into_iter()
+        .find(|status| status.as_str().eq_ignore_ascii_case(text))
+    }
 }
 
 impl Sync {

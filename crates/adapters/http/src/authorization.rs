@@ -89,6 +89,11 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
         "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/content",
         READ,
     ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/restore",
+        WRITE,
+    ),
     ("POST", "/v1/buckets/{bucket_id}/syncs", WRITE),
     ("POST", "/v1/buckets/{bucket_id}/syncs/list", READ),
     (
@@ -97,9 +102,59 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
         READ,
     ),
     (
+        "PATCH",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
+        WRITE,
+    ),
+    (
         "DELETE",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
         DELETE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/pause",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/resume",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/unlock",
+        WRITE,
+    ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/metrics",
+        READ,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/deletes/approve",
+        DELETE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/deletes/discard",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq",
+        READ,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq/requeue",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq/bulk-mark-failed",
+        WRITE,
     ),
     (
         "POST",

@@ -9,6 +9,7 @@ mod body;
 mod buckets;
 mod check_report;
 mod connections;
+mod dead_letters;
 mod error;
 mod fields;
 mod health;

@@ -6,6 +6,7 @@ use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::sync::{NewSync, Sync, SyncMode, SyncSettings};
 
+use super::refuse_foreign_sources;
 use crate::error::insert_failed;
 use crate::{Caller, Engine, EngineError};
 
@@ -49,6 +50,7 @@ impl Engine {
             return Err(InvalidInput::one("connection_id", "adapter_missing", message).into());
         }
         providers.vet_source_path(provider, &new.settings.source_path)?;
+        refuse_foreign_sources(&new.settings, provider)?;
         let report = self.test_scope(&connection, &new.settings).await?;
         let row = NewSync {
             id: self.ids().id(),

@@ -14,6 +14,8 @@ use wharf_domain::check::CheckReport;
 use wharf_domain::connection::{Connection, ConnectionIdentifier, PublicStatus};
 use wharf_domain::error_code::Counting;
 use wharf_domain::ids::{ConnectionId, SyncId};
+use wharf_domain::input::InvalidInput;
+use wharf_domain::provider::Provider;
 use wharf_domain::sync::SyncSettings;
 
 pub use create::{CreateSync, CreatedSync};
@@ -53,6 +55,14 @@ pub(crate) fn connection_inactive(connection: &Connection) -> Option<EngineError
         reason.as_str()
     );
     Some(EngineError::conflict("connection_inactive", message))
+}
+
+/// Refuses a mapping from what the provider does not have, such as columns of a table.
+fn refuse_foreign_sources(settings: &SyncSettings, provider: Provider) -> Result<(), InvalidInput> {
+    match &settings.schema_mapping {
+        None => Ok(()),
+        Some(mapping) => mapping.check_for(provider, "schema_mapping"),
+    }
 }
 
 impl Engine {

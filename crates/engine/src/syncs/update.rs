@@ -5,7 +5,7 @@ use wharf_domain::sync::{Sync, SyncState};
 use wharf_domain::sync_edit::SyncEdit;
 use wharf_ports::{SyncChange, UpdateSyncError};
 
-use super::{RunWish, connection_archived, missing};
+use super::{RunWish, connection_archived, missing, refuse_foreign_sources};
 use crate::{Caller, Engine, EngineError};
 
 /// How often a change is tried again when somebody else changes the sync at the same moment.
@@ -83,9 +83,14 @@ impl Engine {
         if sync.state == SyncState::ConnectionArchived {
             return Err(connection_archived());
         }
-        if settings.prefix() != sync.settings.prefix() {
+        let remapped = settings.schema_mapping != sync.settings.schema_mapping;
+        let rescoped = settings.prefix() != sync.settings.prefix();
+        if remapped || rescoped {
             let connection = self.connection_of_sync(caller, &sync.connection).await?;
-            self.test_scope(&connection, &settings).await?;
+            refuse_foreign_sources(&settings, connection.provider())?;
+            if rescoped {
+                self.test_scope(&connection, &settings).await?;
+            }
         }
         let rules_changed = !settings.same_rules(&sync.settings);
         let changes = json!({"changed": changed});

@@ -2,9 +2,18 @@
 
 mod create;
 mod delete;
+mod deletes_approve;
+mod deletes_discard;
 mod get;
 mod list;
+mod metrics;
+mod pause;
+mod resume;
+mod settings;
+mod stats;
 mod trigger;
+mod unlock;
+mod update;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -16,9 +25,15 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(create::create))
         .routes(routes!(list::list))
-        .routes(routes!(get::get, delete::delete))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(pause::pause))
+        .routes(routes!(resume::resume))
         .routes(routes!(trigger::trigger))
+        .routes(routes!(unlock::unlock))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(deletes_approve::approve))
+        .routes(routes!(deletes_discard::discard))
 }
 
 #[cfg(test)]
-pub(crate) use {create::CreateSyncRequest, list::ListSyncsRequest};
+pub(crate) use {create::CreateSyncRequest, list::ListSyncsRequest, update::UpdateSyncRequest};
