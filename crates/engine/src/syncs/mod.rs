@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// The connection of a sync that is to run.
-    async fn connection_of_sync(
+    pub(crate) async fn connection_of_sync(
         &self,
         caller: &Caller,
         id: &ConnectionId,
@@ -94,6 +94,28 @@ impl Engine {
             return Err(EngineError::conflict("connection_archived", message));
         }
         Ok(connection)
+    }
+
+    /// Refuses settings of a new sync that can never work with this provider; dials nothing.
+    pub(crate) fn vet_new(
+        &self,
+        provider: Provider,
+        settings: &SyncSettings,
+    ) -> Result<(), InvalidInput> {
+        let providers = &self.parts.providers;
+        if !providers.supports(provider) {
+            let message = format!(
+                "this server has no adapter for {} connections",
+                provider.as_str()
+            );
+            return Err(InvalidInput::one(
+                "connection_id",
+                "adapter_missing",
+                message,
+            ));
+        }
+        providers.vet_source_path(provider, &settings.source_path)?;
+        refuse_foreign_sources(settings, provider)
     }
 
     /// Reads what a sync would list and, while the connection is in use, tests it. What stays wrong until a person acts

@@ -17,7 +17,7 @@ use wharf_domain::job::{Job, JobStatus};
 use wharf_domain::secret::SecretString;
 use wharf_engine::{Caller, EngineError};
 
-use super::view::view;
+use super::view::views;
 use crate::ApiState;
 use crate::authorization::{Access, access, bearer};
 use crate::error::ApiError;
@@ -173,10 +173,10 @@ impl Follower {
         if self.told.as_ref() == Some(&job) {
             return Ok(None);
         }
-        let view = view(&self.state, &self.caller, &sync, job.clone()).await?;
+        let view = views(&self.state, &self.caller, &sync, vec![job.clone()]).await?;
         let name = if has_ended(&job) { "end" } else { "progress" };
         self.told = Some(job);
-        let data = serde_json::to_string(&view).expect("a view is JSON");
+        let data = serde_json::to_string(&view[0]).expect("a view is JSON");
         Ok(Some(Event::default().event(name).data(data)))
     }
 
