@@ -5,7 +5,6 @@ use wharf_domain::check::CheckReport;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::sync::{NewSync, Sync, SyncMode, SyncSettings};
 
-use super::refuse_foreign_sources;
 use crate::error::insert_failed;
 use crate::{Caller, Engine, EngineError};
 
