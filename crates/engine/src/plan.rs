@@ -193,14 +193,15 @@ impl Planning<'_> {
     ) -> Result<Recalled, RepositoryError> {
         let provider = self.connection.provider();
         let repositories = self.engine.repositories();
-        let names = page.entries.iter().map(|entry| entry.object.clone());
+        let entries = page.entries.iter();
+        let names: Vec<String> = entries.map(|entry| entry.object.clone()).collect();
         match self.memory {
             Memory::Nothing => Ok(Recalled::default()),
             Memory::Catalogue(sync) => {
                 let recall = Recall {
                     provider,
                     authority: account.authority(),
-                    listed: names.collect(),
+                    listed: names,
                     span: page.span.clone(),
                 };
                 // As the pass that comes next: marks of the passes before it count again.
