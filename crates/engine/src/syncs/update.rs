@@ -72,12 +72,12 @@ impl Engine {
         edits: &[SyncEdit],
     ) -> Result<Result<Sync, UpdateSyncError>, EngineError> {
         let mut settings = sync.settings.clone();
-        let changed: Vec<&str> = edits
+        let fields: Vec<&str> = edits
             .iter()
             .filter(|edit| settings.edit((*edit).clone()))
             .map(SyncEdit::field)
             .collect();
-        if changed.is_empty() {
+        if fields.is_empty() {
             return Ok(Ok(sync));
         }
         if sync.state == SyncState::ConnectionArchived {
@@ -93,7 +93,7 @@ impl Engine {
             }
         }
         let rules_changed = !settings.same_rules(&sync.settings);
-        let changes = json!({"changed": changed});
+        let changes = json!({"changed": fields});
         let audit = self.audit_sync(caller, Action::SyncUpdated, sync.id.as_str(), changes);
         let change = SyncChange {
             settings,

@@ -10,6 +10,8 @@ mod list;
 mod metrics;
 mod pause;
 mod plan;
+mod pipeline;
+mod place;
 mod resume;
 mod settings;
 mod stats;

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use wharf_domain::Metadata;
 use wharf_domain::filter::{FileFilters, ProviderFilters};
 use wharf_domain::input::{InvalidInput, Length, Reader};
 use wharf_domain::mapping::SchemaMapping;
@@ -37,15 +36,13 @@ pub(crate) struct ReconcileRequest {
 /// Reads every setting that is there. `null` clears what can be nothing and leaves the rest as it is.
 pub(super) fn read(reader: &mut Reader, min_polling: u64) -> Vec<SyncEdit> {
     let min_polling = min_polling.clamp(1, POLLING_MOST);
-    let description = cleared_or(reader, "description", |reader| {
-        fields::description(reader).map(|text| (!text.is_empty()).then_some(text))
-    });
-    let metadata = cleared_or(reader, "metadata", |reader| {
-        fields::metadata(reader).map(Some)
-    });
     let mut edits: Vec<SyncEdit> = [
-        description.map(SyncEdit::Description),
-        metadata.map(|metadata| SyncEdit::Metadata(metadata.unwrap_or_else(Metadata::new))),
+        clearable(reader, "description", fields::description, |text| {
+            SyncEdit::Description(text.filter(|text| !text.is_empty()))
+        }),
+        clearable(reader, "metadata", fields::metadata, |metadata| {
+            SyncEdit::Metadata(metadata.unwrap_or_default())
+        }),
         small(
             reader,
             "polling_interval_seconds",
@@ -57,18 +54,33 @@ pub(super) fn read(reader: &mut Reader, min_polling: u64) -> Vec<SyncEdit> {
             .integer("max_objects_per_run", 1, i64::MAX.unsigned_abs())
             .map(SyncEdit::MaxObjectsPerRun),
         small(reader, "sync_concurrency", 1, 100).map(SyncEdit::Concurrency),
-        parsed(reader, "file_filters", FileFilters::parse)
-            .map(|filters| SyncEdit::FileFilters(filters.filter(|filters| !filters.is_empty()))),
-        parsed(reader, "provider_filters", ProviderFilters::parse).map(|filters| {
-            SyncEdit::ProviderFilters(filters.filter(|filters| !filters.is_empty()))
-        }),
-        cleared_or(reader, "sync_from", |reader| {
-            reader.timestamp("sync_from").map(Some)
-        })
-        .map(SyncEdit::SyncFrom),
-        parsed(reader, "schema_mapping", SchemaMapping::parse).map(|mapping| {
-            SyncEdit::SchemaMapping(mapping.filter(|mapping| !mapping.mappings.is_empty()))
-        }),
+        clearable(
+            reader,
+            "file_filters",
+            |reader| parsed(reader, "file_filters", FileFilters::parse),
+            |filters| SyncEdit::FileFilters(filters.filter(|filters| !filters.is_empty())),
+        ),
+        clearable(
+            reader,
+            "provider_filters",
+            |reader| parsed(reader, "provider_filters", ProviderFilters::parse),
+            |filters| SyncEdit::ProviderFilters(filters.filter(|filters| !filters.is_empty())),
+        ),
+        clearable(
+            reader,
+            "sync_from",
+            |reader| reader.timestamp("sync_from"),
+            SyncEdit::SyncFrom,
+        ),
+        clearable(
+            reader,
+            "schema_mapping",
+            |reader| parsed(reader, "schema_mapping", SchemaMapping::parse),
+            |mapping| {
+                let mapping = mapping.filter(|mapping| !mapping.mappings.is_empty());
+                SyncEdit::SchemaMapping(mapping)
+            },
+        ),
         reader
             .boolean("skip_duplicates")
             .map(SyncEdit::SkipDuplicates),
@@ -76,16 +88,18 @@ pub(super) fn read(reader: &mut Reader, min_polling: u64) -> Vec<SyncEdit> {
         reader
             .boolean("skip_batch_submission")
             .map(SyncEdit::SkipBatchSubmission),
-        cleared_or(reader, "batch_collection_ids", |reader| {
-            let ids = reader.strings("batch_collection_ids", Length::new(1, 100), 100)?;
-            Some((!ids.is_empty()).then_some(ids))
-        })
-        .map(SyncEdit::BatchCollections),
-        cleared_or(reader, "ingest_filter", |reader| {
-            let filter = fields::free_object(reader, "ingest_filter", INGEST_FILTER)?;
-            Some(Some(Value::Object(filter)))
-        })
-        .map(SyncEdit::IngestFilter),
+        clearable(
+            reader,
+            "batch_collection_ids",
+            |reader| reader.strings("batch_collection_ids", Length::new(1, 100), 100),
+            |ids| SyncEdit::BatchCollections(ids.filter(|ids| !ids.is_empty())),
+        ),
+        clearable(
+            reader,
+            "ingest_filter",
+            |reader| fields::free_object(reader, "ingest_filter", INGEST_FILTER),
+            |filter| SyncEdit::IngestFilter(filter.map(Value::Object)),
+        ),
     ]
     .into_iter()
     .flatten()
@@ -107,26 +121,28 @@ fn reconcile(given: Map<String, Value>, reader: &mut Reader, edits: &mut Vec<Syn
         inner
             .boolean("re_extract_on_update")
             .map(SyncEdit::ReExtractOnUpdate),
-        cleared_or(&mut inner, "re_extract_fields", |inner| {
-            let keys = inner.strings("re_extract_fields", Length::new(1, 200), 100)?;
-            Some(Some(keys))
-        })
-        .map(SyncEdit::ReExtractFields),
+        clearable(
+            &mut inner,
+            "re_extract_fields",
+            |inner| inner.strings("re_extract_fields", Length::new(1, 200), 100),
+            SyncEdit::ReExtractFields,
+        ),
     ];
     edits.extend(found.into_iter().flatten());
     fields::noted(reader, inner.finish());
 }
 
-/// What is read, if the field is there; nothing, if it is `null`.
-fn cleared_or<T>(
+/// A setting that `null` clears.
+fn clearable<T>(
     reader: &mut Reader,
     key: &'static str,
-    read: impl FnOnce(&mut Reader) -> Option<Option<T>>,
-) -> Option<Option<T>> {
+    read: impl FnOnce(&mut Reader) -> Option<T>,
+    edit: impl FnOnce(Option<T>) -> SyncEdit,
+) -> Option<SyncEdit> {
     if reader.is_null(key) {
-        return Some(None);
+        return Some(edit(None));
     }
-    read(reader)
+    read(reader).map(|value| edit(Some(value)))
 }
 
 /// An object that the model reads itself.
@@ -134,11 +150,9 @@ fn parsed<T>(
     reader: &mut Reader,
     key: &'static str,
     parse: fn(Map<String, Value>, &str) -> Result<T, InvalidInput>,
-) -> Option<Option<T>> {
-    cleared_or(reader, key, |reader| {
-        let given = reader.object(key)?;
-        fields::noted(reader, parse(given, key)).map(Some)
-    })
+) -> Option<T> {
+    let given = reader.object(key)?;
+    fields::noted(reader, parse(given, key))
 }
 
 /// A whole number whose bounds are small.

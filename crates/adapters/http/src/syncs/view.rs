@@ -11,11 +11,13 @@ use wharf_domain::mapping::SchemaMapping;
 use wharf_domain::sync::{HeldDeletes, Reconcile, Sync, SyncStatus};
 use wharf_engine::{Caller, EngineError};
 
+use super::pipeline::PipelineView;
+use super::place::PlaceView;
 use super::stats::SyncStats;
 use crate::{ApiState, time};
 
 /// The only shard that a sync has.
-const SHARD: &str = "__default__";
+pub(super) const SHARD: &str = "__default__";
 
 /// A sync. Cursors are never shown: they are the provider's and may hold tokens.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,15 +60,8 @@ pub(crate) struct SyncView {
     create_object_on_confirm: bool,
     /// Whether a file that another sync has brought into the bucket is shared with it.
     skip_duplicates: bool,
-    /// Kept, not acted upon.
-    batch_size: u32,
-    /// Kept, not acted upon.
-    skip_batch_submission: bool,
-    /// Kept, not acted upon.
-    batch_collection_ids: Option<Vec<String>>,
-    /// Kept, not acted upon.
-    #[schema(value_type = Option<Object>)]
-    ingest_filter: Option<Value>,
+    #[serde(flatten)]
+    pipeline: PipelineView,
     reconcile: ReconcileView,
     /// `ACTIVE`, `SUSPENDED` (paused), `COMPLETED` (an `initial_only` sync has had its complete pass) or `ARCHIVED` (its
     /// connection is).
@@ -107,38 +102,10 @@ pub(crate) struct SyncView {
     paused_by_user_id: Option<String>,
     /// Deletes that wait for the next complete pass to agree, or for a person.
     held_deletes: Option<HeldDeletesView>,
-    /// The job at work or queued.
-    current_sync_run_id: Option<String>,
     /// Jobs that ended.
     sync_run_counter: u64,
-    /// Always true: a run that was interrupted goes on where it stopped.
-    resume_enabled: bool,
-    /// Always null: cursors are the provider's and may hold tokens.
-    resume_cursor: Option<String>,
-    /// Always null: see `resume_cursor`.
-    resume_last_primary_key: Option<String>,
-    /// Always null: see `resume_cursor`.
-    current_cursor: Option<String>,
-    /// Files dealt with in a pass that is not complete.
-    resume_objects_processed: u64,
-    /// Always 1000: a page of a listing.
-    resume_checkpoint_frequency: u32,
-    /// The place of a pass that is not complete, under the key `__default__`; without its cursor.
-    #[schema(value_type = Object)]
-    sync_checkpoints: BTreeMap<&'static str, Value>,
-    /// `pass`, `objects_processed`, `complete`, `running` and `sync_job_id` of the latest pass.
-    #[schema(value_type = Object)]
-    sync_progress: Value,
-    /// Always 1000; Wharf makes no batches.
-    max_batch_chunk_size: u32,
-    /// Always 100; Wharf makes no batches.
-    batch_chunk_size: u32,
-    /// Always empty: Wharf makes no batches.
-    batch_ids: Vec<String>,
-    /// Always empty: Wharf makes no batches.
-    task_ids: Vec<String>,
-    /// Always 0: Wharf makes no batches.
-    batches_created: u64,
+    #[serde(flatten)]
+    place: PlaceView,
     /// `mode`, `interval_seconds`, `next_run_at` and `last_run_at`.
     #[schema(value_type = Object)]
     schedule: Value,
@@ -204,19 +171,7 @@ impl From<Reconcile> for ReconcileView {
 
 impl SyncView {
     fn new(sync: Sync, organization: &OrganizationId, source_type: Option<&'static str>) -> Self {
-        let checkpoint = sync.checkpoint.as_ref();
-        let sync_checkpoints = checkpoint.map(|checkpoint| {
-            let shown = json!({
-                "pass_id": checkpoint.pass.to_string(),
-                "cursor": null,
-                "objects_processed": checkpoint.objects_processed,
-                "modified_since": sync.settings.sync_from.as_ref().map(time::text),
-                "completed_at": null,
-            });
-            (SHARD, shown)
-        });
-        let resume_objects_processed =
-            checkpoint.map_or(0, |checkpoint| checkpoint.objects_processed);
+        let place = PlaceView::from(&sync);
         let schedule = json!({
             "mode": sync.mode.as_str(),
             "interval_seconds": sync.settings.polling_interval_seconds,
@@ -224,17 +179,6 @@ impl SyncView {
             "last_run_at": sync.last_sync_at.as_ref().map(time::text),
         });
         let status = sync.status();
-        let at_work = sync.lease.as_ref().map(|lease| &lease.job);
-        let current = at_work
-            .or(sync.queued_job.as_ref())
-            .map(ToString::to_string);
-        let sync_progress = json!({
-            "pass": sync.last_pass,
-            "objects_processed": resume_objects_processed,
-            "complete": sync.last_pass > 0 && checkpoint.is_none(),
-            "running": at_work.is_some(),
-            "sync_job_id": current,
-        });
         let (pause_reason, paused_at, paused_by) = match sync.paused {
             None => (None, None, None),
             Some(pause) => (pause.reason, Some(pause.at), Some(pause.by.to_string())),
@@ -265,21 +209,8 @@ impl SyncView {
             paused_at,
             paused_by_user_id: paused_by,
             held_deletes: sync.held_deletes.map(Into::into),
-            current_sync_run_id: current,
             sync_run_counter: sync.totals.runs_completed + sync.totals.runs_failed,
-            resume_enabled: true,
-            resume_cursor: None,
-            resume_last_primary_key: None,
-            current_cursor: None,
-            resume_objects_processed,
-            resume_checkpoint_frequency: 1000,
-            sync_checkpoints: sync_checkpoints.into_iter().collect(),
-            sync_progress,
-            max_batch_chunk_size: 1000,
-            batch_chunk_size: 100,
-            batch_ids: Vec::new(),
-            task_ids: Vec::new(),
-            batches_created: 0,
+            place,
             schedule,
             sync_config_id: sync.id.to_string(),
             bucket_id: sync.bucket.to_string(),
@@ -295,10 +226,7 @@ impl SyncView {
             sync_concurrency: sync.settings.sync_concurrency,
             create_object_on_confirm: true,
             skip_duplicates: sync.settings.skip_duplicates,
-            batch_size: sync.settings.pipeline.batch_size,
-            skip_batch_submission: sync.settings.pipeline.skip_batch_submission,
-            batch_collection_ids: sync.settings.pipeline.batch_collection_ids,
-            ingest_filter: sync.settings.pipeline.ingest_filter,
+            pipeline: sync.settings.pipeline.into(),
             reconcile: sync.settings.reconcile.into(),
             per_shard_last_sync_at: sync
                 .last_sync_at
