@@ -13,6 +13,7 @@ use crate::provider::Provider;
 use crate::run::catalogue::{Known, Recalled, Span};
 use crate::run::decision::{Decision, Terms};
 use crate::run::deletes::{DeleteThreshold, Survey, Verdict as OfDeletes};
+use crate::run::machine::Places;
 use crate::run::page::{Listed, ListingPage};
 use crate::sync::{Checkpoint, Order};
 
@@ -142,6 +143,7 @@ pub struct Planner {
     plan: Plan,
     /// Where the listing stands, kept as a run keeps it.
     checkpoint: Checkpoint,
+    places: Places,
     types: HashMap<String, u64>,
     pages: u64,
     bytes_undecided: u64,
@@ -167,6 +169,7 @@ impl Planner {
             premises,
             plan: Plan::default(),
             checkpoint: Checkpoint::start(0, scope, 0),
+            places: Places::default(),
             types: HashMap::new(),
             pages: 0,
             bytes_undecided: 0,
@@ -181,8 +184,12 @@ impl Planner {
         &self.checkpoint
     }
 
-    /// Takes a page in.
-    pub fn listed(&mut self, page: ListingPage) -> PageOfPlan {
+    /// Takes a page in; `None` when the listing goes in circles.
+    pub fn listed(&mut self, page: ListingPage) -> Option<PageOfPlan> {
+        let circles = page.next.as_ref().is_some_and(|next| !self.places.is_new(next));
+        if circles {
+            return None;
+        }
         let merges = self.premises.terms.reconcile.on_delete;
         let Listed {
             entries,
@@ -191,7 +198,7 @@ impl Planner {
         } = Listed::new(page, self.checkpoint.clone(), merges);
         self.checkpoint = checkpoint;
         self.pages += 1;
-        PageOfPlan { entries, span }
+        Some(PageOfPlan { entries, span })
     }
 
     /// Takes in what the catalogue knows of that page.

@@ -82,7 +82,7 @@ fn plan_of(premises: Premises, pages: Vec<(Vec<Entry>, Recalled)>) -> Plan {
             next: (n < last).then(|| Cursor(n.to_string())),
             denied: Vec::new(),
         });
-        planner.recalled(page, recalled);
+        planner.recalled(page.unwrap(), recalled);
     }
     planner.finish(None, Duration::from_secs(2))
 }
@@ -239,7 +239,7 @@ fn deletes_are_not_told_of_a_listing_that_is_not_complete_or_out_of_order() {
         next: Some(Cursor("on".to_owned())),
         denied: Vec::new(),
     };
-    let page = cut.listed(page);
+    let page = cut.listed(page).unwrap();
     assert_eq!(cut.checkpoint().cursor, Some(Cursor("on".to_owned())));
     cut.recalled(page, Recalled::default());
     let cut = cut.finish(Some("budget".to_owned()), Duration::ZERO);
@@ -251,7 +251,7 @@ fn deletes_are_not_told_of_a_listing_that_is_not_complete_or_out_of_order() {
         next: None,
         denied: vec!["media/secret/".to_owned()],
     });
-    denied.recalled(page, Recalled::default());
+    denied.recalled(page.unwrap(), Recalled::default());
     let denied = denied.finish(None, Duration::ZERO);
     assert_eq!(denied.incomplete_reason.as_deref(), Some("scope_denied"));
     assert_eq!(denied.would_delete, None);

@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
+use wharf_domain::error_code::ErrorCode;
 use wharf_domain::estimate::{PageOfPlan, Plan, Planner, Premises};
 use wharf_domain::ids::{BucketId, OrganizationId, SyncId};
 use wharf_domain::mapping::SchemaMapping;
@@ -142,7 +143,9 @@ impl Planning<'_> {
                 Err(_) => break Some(OUT_OF_TIME.to_owned()),
             };
             listing += asked.elapsed();
-            let page = planner.listed(page);
+            let Some(page) = planner.listed(page) else {
+                break Some(ErrorCode::ProtocolUnexpectedResponse.as_str().to_owned());
+            };
             match timeout_at(until, self.recall(&account, &page)).await {
                 Ok(recalled) => planner.recalled(page, recalled?),
                 Err(_) => break Some(OUT_OF_TIME.to_owned()),

@@ -3,7 +3,9 @@
 
 mod connect;
 mod crash;
+mod explain;
 mod hostile;
+mod plan;
 mod run;
 mod setup;
 mod trouble;
