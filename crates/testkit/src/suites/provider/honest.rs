@@ -344,7 +344,7 @@ pub async fn what_was_attached_to_a_file_comes_with_it_and_with_a_look(place: Bo
 }
 
 pub async fn the_name_of_a_version_comes_with_its_bytes_and_with_a_look(place: Box<dyn Place>) {
-    let named = place.name_versions().await;
+    let kept = place.name_versions().await;
     let provider = place.open();
     let mut names = Vec::new();
     for text in ["one", "two", "one"] {
@@ -353,12 +353,12 @@ pub async fn the_name_of_a_version_comes_with_its_bytes_and_with_a_look(place: B
         let fetched = provider.fetch(&entry, FetchWish::default()).await.unwrap();
         let looked = look(&*place, &provider, &entry.object).await.unwrap();
         assert_eq!(looked.expect("it is there").version_id, fetched.version_id);
-        assert_eq!(fetched.version_id.is_some(), named);
+        assert_eq!(fetched.version_id.is_some(), kept);
         names.extend(fetched.version_id);
     }
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), if named { 3 } else { 0 });
+    assert_eq!(names.len(), if kept { 3 } else { 0 });
     let entry = entry_of(&*place, "changing").await;
     place.remove("changing").await;
     assert!(listed(&*place).await.is_empty());
