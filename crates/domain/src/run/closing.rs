@@ -62,7 +62,10 @@ impl Closing {
         match (self.step, after) {
             (Step::Marking(step), Some(after)) => {
                 let after = Some(after);
-                Self::at(self.checkpoint, Step::Marking(MarkMissing { after, ..step }))
+                Self::at(
+                    self.checkpoint,
+                    Step::Marking(MarkMissing { after, ..step }),
+                )
             }
             _ => Self::at(self.checkpoint, Step::Surveying),
         }

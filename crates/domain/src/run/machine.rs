@@ -195,7 +195,10 @@ impl Run {
             streak: Streak::default(),
         };
         let effect = match checkpoint {
-            Some(checkpoint) if run.can_go_on(&checkpoint) => run.list(checkpoint),
+            Some(checkpoint) if run.can_go_on(&checkpoint) => {
+                run.places.note(checkpoint.cursor.as_ref());
+                run.list(checkpoint)
+            }
             checkpoint => {
                 let extra_passes = checkpoint.as_ref().map_or(0, |c| c.extra_passes);
                 let pass = checkpoint.map_or(0, |c| c.pass);
@@ -254,7 +257,9 @@ impl Run {
                 let step = closing.surveyed(survey, self.context.provider, self.context.threshold);
                 self.close(step)
             }
-            (State::Closing(closing), Event::LetGone(Ok(rows))) => self.close(closing.let_gone(rows)),
+            (State::Closing(closing), Event::LetGone(Ok(rows))) => {
+                self.close(closing.let_gone(rows))
+            }
             (State::Closing(closing), Event::Held(Ok(rows))) => self.close(closing.held(rows)),
             (
                 State::Recalling(_) | State::Committing(_) | State::Closing(_),
@@ -302,7 +307,13 @@ impl Run {
         let authority = self.context.authority.clone();
         let commit = Commit::empty(checkpoint.pass, authority, JobPhase::Discovering);
         let checkpoint = Some(checkpoint);
-        self.commit(Commit { checkpoint, ..commit }, next)
+        self.commit(
+            Commit {
+                checkpoint,
+                ..commit
+            },
+            next,
+        )
     }
 
     fn list(&mut self, checkpoint: Checkpoint) -> Effect {
@@ -316,7 +327,11 @@ impl Run {
         // An empty page costs something too: a listing that never ends must not hold a worker for ever.
         let cost = page.entries.len().max(1) as u64;
         self.budget = self.budget.saturating_sub(cost);
-        if page.next.as_ref().is_some_and(|next| !self.places.is_new(next)) {
+        if page
+            .next
+            .as_ref()
+            .is_some_and(|next| !self.places.is_new(next))
+        {
             let message = "the listing goes in circles: it came to the same place twice";
             let trouble = Trouble::permanent(ErrorCode::ProtocolUnexpectedResponse, message);
             return self.end(Ending::trouble(&trouble, self.context.pace));
@@ -474,6 +489,11 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    fn note(&mut self, cursor: Option<&Cursor>) {
+        self.seen
+            .extend(cursor.map(|cursor| self.hashing.hash_one(&cursor.0)));
+    }
+
     pub(crate) fn is_new(&mut self, cursor: &Cursor) -> bool {
         self.seen.insert(self.hashing.hash_one(&cursor.0))
     }

@@ -1,0 +1,37 @@
+//! The protocol of a run under everything that can go wrong around it: a simulator with a model of the repository and of a
+//! source, driven by seeds. Crashes before and after every effect, answers that are lost, workers that sleep longer than
+//! their lease, suspends, other credentials and other rules in the middle. And the proof that it would notice: bugs
+//! planted in the model are found.
+
+mod model;
+mod rng;
+mod source;
+mod world;
+
+use model::Bug;
+use world::World;
+
+const SEEDS: u64 = 2_000;
+
+/// What a seed's life comes to: nothing, or what went wrong first.
+fn simulate(seed: u64, bug: Option<Bug>) -> Result<(), String> {
+    World::new(seed, bug).live()
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_doubled_stale_or_wrongly_deleted() {
+    for seed in 0..SEEDS {
+        if let Err(wrong) = simulate(seed, None) {
+            panic!("seed {seed}: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    for bug in Bug::ALL {
+        let found = (0..SEEDS).find_map(|seed| Some((seed, simulate(seed, Some(bug)).err()?)));
+        let (seed, wrong) = found.unwrap_or_else(|| panic!("{bug:?} was not found"));
+        println!("{bug:?}: seed {seed}: {wrong}");
+    }
+}
