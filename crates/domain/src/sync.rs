@@ -210,6 +210,11 @@ impl SyncStatus {
 }
 
 impl Sync {
+    /// When it runs next; `None` while it is paused, and when nothing is planned.
+    pub fn runs_next_at(&self) -> Option<Timestamp> {
+        self.next_run_at.filter(|_| self.paused.is_none())
+    }
+
     /// How it stands for its users: only an active one can be suspended.
     pub fn status(&self) -> SyncStatus {
         match self.state {

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod connect;
+mod contended;
 mod crash;
 mod explain;
 mod hostile;
 mod plan;
 mod run;
 mod setup;
+mod sweep;
+mod syncs;
 mod trouble;
 mod world;

@@ -120,7 +120,7 @@ impl From<MeasuredSync> for MetricsView {
             consecutive_failures: sync.consecutive_failures,
             last_error: sync.last_error,
             last_sync_at: sync.last_sync_at,
-            next_sync_at: sync.next_run_at,
+            next_sync_at: sync.runs_next_at(),
             seconds_since_last_sync: metrics.seconds_since_last_sync,
             is_stale: metrics.stale,
             intervals_since_last_sync: metrics.intervals_since_last_sync,

@@ -172,10 +172,11 @@ impl From<Reconcile> for ReconcileView {
 impl SyncView {
     fn new(sync: Sync, organization: &OrganizationId, source_type: Option<&'static str>) -> Self {
         let place = PlaceView::from(&sync);
+        let next_sync_at = sync.runs_next_at();
         let schedule = json!({
             "mode": sync.mode.as_str(),
             "interval_seconds": sync.settings.polling_interval_seconds,
-            "next_run_at": sync.next_run_at.as_ref().map(time::text),
+            "next_run_at": next_sync_at.as_ref().map(time::text),
             "last_run_at": sync.last_sync_at.as_ref().map(time::text),
         });
         let status = sync.status();
@@ -234,7 +235,7 @@ impl SyncView {
                 .map(|at| (SHARD, time::text(at)))
                 .collect(),
             last_sync_at: sync.last_sync_at,
-            next_sync_at: sync.next_run_at,
+            next_sync_at,
             last_error: sync
                 .last_error
                 .map(|error| error.chars().take(1000).collect()),
