@@ -125,6 +125,16 @@ pub struct SyncSettings {
     pub pipeline: Pipeline,
 }
 
+impl SyncSettings {
+    /// The prefix that the provider is asked to keep to. A file outside of it is not listed at all, and it cannot be told
+    /// whether it vanished or is merely filtered: so that is done only where the same becomes of both.
+    pub fn pushed_down(&self) -> Option<&str> {
+        let same = self.reconcile.on_delete == self.reconcile.on_filter_drift;
+        let filters = self.provider_filters.as_ref().filter(|_| same)?;
+        filters.prefix.as_deref()
+    }
+}
+
 /// Settings of the published service's own pipeline: kept and returned, not acted upon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pipeline {

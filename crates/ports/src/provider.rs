@@ -12,27 +12,17 @@ use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{Credentials, Provider, ProviderConfig};
+use wharf_domain::run::trouble::Trouble;
 use wharf_domain::setup::{SetupKit, SetupRequest};
 use wharf_domain::sync::Cursor;
+
+pub use wharf_domain::run::page::ListingPage;
+pub use wharf_domain::run::trouble::Retry;
 
 use crate::Source;
 
 /// A stream of bytes that ends with an error unless every byte arrived and was verified.
 pub type ByteStream = BoxStream<'static, Result<Bytes, ProviderError>>;
-
-/// Whether and when trying again makes sense; decided once, in the adapter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// The same call fails again until a person acts.
-    Never,
-    /// The same call may succeed later, not before `after` if the provider named a time.
-    Later {
-        /// The provider's own wish.
-        after: Option<Duration>,
-    },
-    /// The cursor is no longer valid: the listing must start over.
-    Restart,
-}
 
 /// Why a provider could not do what it was asked. The message is ours; the provider's text never gets in.
 #[derive(Debug, Error)]
@@ -78,16 +68,14 @@ impl ProviderError {
     }
 }
 
-/// One page of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListingPage {
-    /// What the page holds; may be empty although more follow.
-    pub entries: Vec<Entry>,
-    /// Where the listing goes on. `None` is the provider's positive word that this was the last page.
-    pub next: Option<Cursor>,
-    /// Beginnings of entries' paths below which this identity may not look, so that nothing follows from what is not listed
-    /// there. A provider that lists flatly, such as S3, is denied a listing whole, by an error, and never names any.
-    pub denied: Vec<String>,
+impl From<ProviderError> for Trouble {
+    fn from(error: ProviderError) -> Self {
+        Self {
+            code: error.code,
+            retry: error.retry,
+            message: error.message,
+        }
+    }
 }
 
 /// What a fetch should bring beside the bytes, each of which may cost a call of its own.

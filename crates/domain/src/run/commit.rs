@@ -100,8 +100,6 @@ pub struct Commit {
     /// [`MOST_TRIES`](crate::dead_letter::MOST_TRIES)th the dead letter is exhausted; the tries of one that was exhausted before do
     /// not grow, only `last_reattempt_at` is set. No file is named twice. The catalogue's rows stay as they are.
     pub failed: Vec<FailedFile>,
-    /// Source objects whose open dead letter, if there is one, is resolved: they are well without having been copied.
-    pub resolved: Vec<String>,
     /// Source objects that were marked as missing, and are there: not missing any more.
     pub returned: Vec<String>,
     /// Source objects seen by a pass that marks what it sees: their rows, where the catalogue has them, carry the pass, and
@@ -130,7 +128,6 @@ impl Commit {
             adopted: Vec::new(),
             left_out: Vec::new(),
             failed: Vec::new(),
-            resolved: Vec::new(),
             returned: Vec::new(),
             seen: Vec::new(),
             drifted: Vec::new(),

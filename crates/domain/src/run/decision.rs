@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::filter::{self, Rules};
+use crate::filter::{self, Rules, look_up};
 use crate::ids::{ObjectId, SyncId};
-use crate::object::DeletedBy;
+use crate::object::{DeletedBy, SourceFacts};
 use crate::plan::Entry;
 use crate::sync::Reconcile;
 
@@ -129,6 +129,17 @@ impl Terms {
                 reason: "updates_off",
             },
         }
+    }
+
+    /// Whether one of the sync's `re_extract_fields` differs between what the source said of a file when it was copied last
+    /// and what it says now.
+    pub fn must_extract_again(&self, before: &SourceFacts, now: &SourceFacts) -> bool {
+        let of = |facts: &SourceFacts, key: &str| {
+            let found = look_up(&facts.metadata, key).or_else(|| look_up(&facts.tags, key));
+            found.cloned()
+        };
+        let keys = self.reconcile.re_extract_fields.iter().flatten();
+        keys.into_iter().any(|key| of(before, key) != of(now, key))
     }
 
     fn extract(&self, copy: &KnownCopy) -> Extract {

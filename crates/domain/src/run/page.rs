@@ -232,26 +232,27 @@ impl Work {
 
     fn take_up(&mut self, terms: &Terms, entry: Entry, known: Option<Known>) -> Option<CopyOrder> {
         let decision = terms.decide(&entry, known.as_ref());
-        let object = &entry.object;
+        let holds_live = known.as_ref().is_some_and(Known::holds_live);
+        let fails_no_more = known
+            .as_ref()
+            .is_some_and(|known| known.dead_letter.is_some());
         if let Some(known) = &known {
             if known.missing {
-                self.batch.returned.push(object.clone());
+                self.batch.returned.push(entry.object.clone());
             }
-            self.mark(object);
-            let settled = !matches!(decision, Decision::Copy(_) | Decision::Quarantined { .. });
-            if settled && known.dead_letter.is_some() {
-                self.batch.resolved.push(object.clone());
-            }
+            self.mark(&entry.object);
             let shares = matches!(decision, Decision::Verified | Decision::Skipped { .. });
-            if shares && known.is_live() && !known.held {
-                self.batch.adopted.push(object.clone());
+            if shares && known.is_live() && (!known.held || fails_no_more) {
+                self.batch.adopted.push(entry.object.clone());
             }
         }
-        let holds_live = known.as_ref().is_some_and(Known::holds_live);
         let counters = &mut self.batch.counters;
         match decision {
             Decision::Filtered { rule } => {
                 counters.filter(&rule);
+                if fails_no_more {
+                    self.leave_out(&entry, rule);
+                }
                 self.drifted(holds_live, entry.object);
             }
             Decision::Skipped { reason } => counters.skip(reason),
@@ -271,12 +272,7 @@ impl Work {
 
     /// Takes in what became of a file.
     pub(super) fn note(&mut self, order: CopyOrder, outcome: FileOutcome) {
-        let Entry {
-            object,
-            path,
-            version,
-            ..
-        } = order.entry;
+        let entry = order.entry;
         self.outstanding = self.outstanding.saturating_sub(1);
         let counters = &mut self.batch.counters;
         match outcome {
@@ -284,17 +280,11 @@ impl Work {
                 counters.synced += 1;
                 counters.bytes += put.content.size_bytes;
                 self.batch.puts.push(*put);
-                self.mark(&object);
             }
             FileOutcome::Filtered { rule } => {
                 counters.filter(&rule);
-                self.mark(&object);
-                self.batch.left_out.push(LeftOut {
-                    object: object.clone(),
-                    version,
-                    rule,
-                });
-                self.drifted(order.holds_live, object);
+                self.leave_out(&entry, rule);
+                self.drifted(order.holds_live, entry.object);
             }
             FileOutcome::Skipped(code) => {
                 counters.skip(code.as_str());
@@ -305,14 +295,23 @@ impl Work {
                 self.checkpoint.unsettled += 1;
                 self.batch.failed.push(FailedFile {
                     new_id,
-                    object,
-                    path,
-                    version,
+                    object: entry.object,
+                    path: entry.path,
+                    version: entry.version,
                     error_type: trouble.code.as_str().to_owned(),
                     error_message: trouble.message.chars().take(1000).collect(),
                 });
             }
         }
+    }
+
+    /// Remembers that a rule keeps this version out, which also settles what failed about it.
+    fn leave_out(&mut self, entry: &Entry, rule: String) {
+        self.batch.left_out.push(LeftOut {
+            object: entry.object.clone(),
+            version: entry.version.clone(),
+            rule,
+        });
     }
 
     /// An object that is there, but that the rules keep out: it goes, unless it is to be kept.
@@ -349,13 +348,6 @@ impl Work {
             self.batch.phase,
         );
         let mut batch = std::mem::replace(&mut self.batch, empty);
-        batch.drifted.sort_unstable();
-        let drifted = &batch.drifted;
-        let stays = |object: &String| drifted.binary_search(object).is_err();
-        batch.seen.retain(stays);
-        batch.returned.retain(stays);
-        batch.seen.sort_unstable();
-        batch.seen.dedup();
         let counters = &mut batch.counters;
         counters.discovered = counters.synced
             + counters.verified

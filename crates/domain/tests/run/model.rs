@@ -251,9 +251,11 @@ impl Model {
         let objects = &self.objects;
         let sync = &mut self.syncs[n];
         for object in commit.adopted {
-            if objects.get(&object).is_some_and(|o| o.deleted.is_none()) {
+            if objects.contains_key(&object) {
+                sync.letters.remove(&object);
                 let row = sync.rows.entry(object).or_default();
                 row.points = true;
+                row.left_out = None;
                 row.seen_pass = pass;
                 row.found(stays);
             }
@@ -269,9 +271,6 @@ impl Model {
         }
         for failed in commit.failed {
             sync.fail(failed, self.now);
-        }
-        for object in commit.resolved {
-            sync.letters.remove(&object);
         }
         for object in commit.returned {
             if let Some(row) = sync.rows.get_mut(&object) {
