@@ -20,6 +20,8 @@ pub mod check;
 pub mod connection;
 pub mod dead_letter;
 pub mod error_code;
+pub mod estimate;
+pub mod explain;
 pub mod filter;
 pub mod ids;
 pub mod input;

@@ -4,13 +4,17 @@
 //! a request's form never reaches it.
 
 mod access;
+mod account;
 mod buckets;
 mod caller;
 mod connections;
 mod error;
+mod explain;
+mod gate;
 mod health;
 mod namespaces;
 mod objects;
+mod plan;
 mod run;
 mod setup;
 mod sweep;
@@ -24,6 +28,8 @@ use tokio::sync::Notify;
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_envelope::Envelope;
 use wharf_ports::{BlobStore, IdSource, KeyRing, ProviderFactory, Repositories};
+
+use gate::Gates;
 
 pub use access::{ApiKeyGrant, BOOTSTRAP_KEY_NAME, IssuedApiKey, new_api_key};
 pub use caller::Caller;
@@ -93,6 +99,8 @@ pub struct Engine {
     /// Rung when a run was asked for, so that idle workers need not wait for their next look.
     work_arrived: Arc<Notify>,
     beat: Arc<SchedulerBeat>,
+    /// How much is asked of each account at a time, by whatever of this process.
+    gates: Arc<Gates>,
 }
 
 impl fmt::Debug for Engine {
@@ -111,11 +119,13 @@ impl Engine {
             parts.repositories.keys.clone(),
             parts.ids.clone(),
         );
+        let gates = Gates::new(parts.ids.clone());
         Self {
             parts,
             envelope: Arc::new(envelope),
             work_arrived: Arc::new(Notify::new()),
             beat: Arc::new(SchedulerBeat::default()),
+            gates: Arc::new(gates),
         }
     }
 

@@ -171,6 +171,22 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}",
         READ,
     ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}/events",
+        READ,
+    ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/explain",
+        READ,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/plan",
+        WRITE,
+    ),
+    ("POST", "/v1/buckets/{bucket_id}/syncs/plan", WRITE),
     ("GET", "/v1/health", PUBLIC),
     ("GET", "/v1/health/liveness", PUBLIC),
     ("GET", "/v1/health/deep", PUBLIC),
@@ -219,7 +235,7 @@ pub(crate) async fn authorize(
 }
 
 /// The API key of `Authorization: Bearer …`.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let value = given.next()?;
     if given.next().is_some() {

@@ -21,6 +21,8 @@ use crate::check_report::TestDetails;
 const RETRY_AFTER: u32 = 2;
 /// The same when a provider is throttling or away.
 const RETRY_TEST_AFTER: u32 = 30;
+/// The same when all streams of events are taken.
+const RETRY_STREAM_AFTER: u32 = 10;
 
 /// What every failed call answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -201,6 +203,11 @@ impl ApiError {
             message,
         )
         .header(header::RETRY_AFTER, HeaderValue::from(retry_after))
+    }
+
+    pub(crate) fn too_many_streams() -> Self {
+        let message = "Too many jobs are followed at the moment. Try again, or get the job now and then.";
+        Self::unavailable(message, RETRY_STREAM_AFTER).code("too_many_streams")
     }
 
     fn internal() -> Self {

@@ -22,7 +22,7 @@ use crate::{
 
 const BEARER: &str = "BearerAuth";
 /// What a `POST` that only reads ends with.
-const READS_BY_POST: [&str; 3] = ["/list", "/jobs", "/dlq"];
+const READS_BY_POST: [&str; 4] = ["/list", "/jobs", "/dlq", "/plan"];
 
 /// The `OpenAPI` 3.1 document of this API.
 pub fn openapi() -> OpenApi {

@@ -483,7 +483,7 @@ impl Run {
 
 /// The places that a listing has come to, as hashes: eight bytes a page.
 #[derive(Debug, Default)]
-struct Places {
+pub(crate) struct Places {
     hashing: BuildHasherDefault<DefaultHasher>,
     seen: HashSet<u64>,
 }
@@ -494,7 +494,7 @@ impl Places {
             .extend(cursor.map(|cursor| self.hashing.hash_one(&cursor.0)));
     }
 
-    fn is_new(&mut self, cursor: &Cursor) -> bool {
+    pub(crate) fn is_new(&mut self, cursor: &Cursor) -> bool {
         self.seen.insert(self.hashing.hash_one(&cursor.0))
     }
 }

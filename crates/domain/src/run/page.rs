@@ -64,18 +64,18 @@ pub enum FileOutcome {
 
 /// A page that was listed, before it is known what the catalogue says.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     /// What the page holds, each once.
-    pub(super) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// The stretch that it covers, if that is to be merged with the catalogue.
-    pub(super) span: Option<Span>,
+    pub(crate) span: Option<Span>,
     /// The checkpoint behind it.
-    pub(super) checkpoint: Checkpoint,
+    pub(crate) checkpoint: Checkpoint,
 }
 
 impl Listed {
     /// Takes a page in behind a checkpoint. `merges`: whether what vanished is of interest at all.
-    pub(super) fn new(page: ListingPage, before: Checkpoint, merges: bool) -> Self {
+    pub(crate) fn new(page: ListingPage, before: Checkpoint, merges: bool) -> Self {
         let last = page.next.is_none();
         let mut checkpoint = before;
         let mut span = None;

@@ -3,10 +3,8 @@ use wharf_domain::audit::Action;
 use wharf_domain::bucket::Bucket;
 use wharf_domain::check::CheckReport;
 use wharf_domain::ids::ConnectionId;
-use wharf_domain::input::InvalidInput;
 use wharf_domain::sync::{NewSync, Sync, SyncMode, SyncSettings};
 
-use super::refuse_foreign_sources;
 use crate::error::insert_failed;
 use crate::{Caller, Engine, EngineError};
 
@@ -40,17 +38,7 @@ impl Engine {
         new: CreateSync,
     ) -> Result<CreatedSync, EngineError> {
         let connection = self.connection_of_sync(caller, &new.connection).await?;
-        let provider = connection.provider();
-        let providers = &self.parts.providers;
-        if !providers.supports(provider) {
-            let message = format!(
-                "this server has no adapter for {} connections",
-                provider.as_str()
-            );
-            return Err(InvalidInput::one("connection_id", "adapter_missing", message).into());
-        }
-        providers.vet_source_path(provider, &new.settings.source_path)?;
-        refuse_foreign_sources(&new.settings, provider)?;
+        self.vet_new(connection.provider(), &new.settings)?;
         let report = self.test_scope(&connection, &new.settings).await?;
         let row = NewSync {
             id: self.ids().id(),

@@ -3,12 +3,11 @@
 use serde_json::json;
 use wharf_domain::audit::Action;
 use wharf_domain::bucket::Bucket;
-use wharf_domain::connection::PublicStatus;
 use wharf_domain::ids::JobId;
 use wharf_domain::sync::{Sync, SyncState};
 use wharf_ports::TriggerOutcome;
 
-use super::{connection_archived, missing, parsed};
+use super::{connection_archived, connection_inactive, missing, parsed};
 use crate::{Caller, Engine, EngineError};
 
 /// Whether a person wants a sync to run.
@@ -110,17 +109,8 @@ impl Engine {
             return Err(connection_archived());
         }
         let connection = self.connection_of_sync(caller, &sync.connection).await?;
-        if let Some(reason) = connection.status_reason() {
-            let status = connection.status();
-            let way_back = match status {
-                PublicStatus::Failed => "a test that passes brings it back",
-                _ => "set its status to ACTIVE to bring it back",
-            };
-            let message = format!(
-                "The connection is {status} ({}): {way_back}.",
-                reason.as_str()
-            );
-            return Err(EngineError::conflict("connection_inactive", message));
+        if let Some(inactive) = connection_inactive(&connection) {
+            return Err(inactive);
         }
         let job: JobId = self.ids().id();
         let changes = json!({"sync_job_id": job.as_str(), "full_sync": full});

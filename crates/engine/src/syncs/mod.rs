@@ -11,7 +11,7 @@ mod update;
 
 use wharf_domain::audit::{Action, NewAuditRow, ResourceType};
 use wharf_domain::check::CheckReport;
-use wharf_domain::connection::{Connection, ConnectionIdentifier};
+use wharf_domain::connection::{Connection, ConnectionIdentifier, PublicStatus};
 use wharf_domain::error_code::Counting;
 use wharf_domain::ids::{ConnectionId, SyncId};
 use wharf_domain::input::InvalidInput;
@@ -39,6 +39,24 @@ fn connection_archived() -> EngineError {
     EngineError::conflict("connection_archived", message)
 }
 
+/// Why a connection cannot be read through now, if that is so.
+pub(crate) fn connection_inactive(connection: &Connection) -> Option<EngineError> {
+    let reason = connection.status_reason()?;
+    let status = connection.status();
+    let way_back = match status {
+        PublicStatus::Archived => return Some(connection_archived()),
+        PublicStatus::Failed => "a test that passes brings it back",
+        PublicStatus::Active | PublicStatus::Suspended => {
+            "set its status to ACTIVE to bring it back"
+        }
+    };
+    let message = format!(
+        "The connection is {status} ({}): {way_back}.",
+        reason.as_str()
+    );
+    Some(EngineError::conflict("connection_inactive", message))
+}
+
 /// Refuses a mapping from what the provider does not have, such as columns of a table.
 fn refuse_foreign_sources(settings: &SyncSettings, provider: Provider) -> Result<(), InvalidInput> {
     match &settings.schema_mapping {
@@ -59,7 +77,7 @@ impl Engine {
     }
 
     /// The connection of a sync that is to run.
-    async fn connection_of_sync(
+    pub(crate) async fn connection_of_sync(
         &self,
         caller: &Caller,
         id: &ConnectionId,
@@ -76,6 +94,28 @@ impl Engine {
             return Err(EngineError::conflict("connection_archived", message));
         }
         Ok(connection)
+    }
+
+    /// Refuses settings of a new sync that can never work with this provider; dials nothing.
+    pub(crate) fn vet_new(
+        &self,
+        provider: Provider,
+        settings: &SyncSettings,
+    ) -> Result<(), InvalidInput> {
+        let providers = &self.parts.providers;
+        if !providers.supports(provider) {
+            let message = format!(
+                "this server has no adapter for {} connections",
+                provider.as_str()
+            );
+            return Err(InvalidInput::one(
+                "connection_id",
+                "adapter_missing",
+                message,
+            ));
+        }
+        providers.vet_source_path(provider, &settings.source_path)?;
+        refuse_foreign_sources(settings, provider)
     }
 
     /// Reads what a sync would list and, while the connection is in use, tests it. What stays wrong until a person acts

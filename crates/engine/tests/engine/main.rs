@@ -4,7 +4,9 @@
 mod connect;
 mod contended;
 mod crash;
+mod explain;
 mod hostile;
+mod plan;
 mod run;
 mod setup;
 mod sweep;

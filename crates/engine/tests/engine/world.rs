@@ -13,6 +13,7 @@ use wharf_domain::access::{Email, Permission, Principal};
 use wharf_domain::audit::{Action, Actor, NewAuditRow, Origin};
 use wharf_domain::bucket::{Bucket, BucketName};
 use wharf_domain::connection::{Connection, ConnectionName};
+use wharf_domain::filter::FileFilters;
 use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter};
 use wharf_domain::page::PageRequest;
@@ -301,6 +302,15 @@ pub(crate) fn new_connection(name: &str, test_before_save: bool) -> CreateConnec
         metadata: serde_json::Map::new(),
         write_enabled: false,
         test_before_save,
+    }
+}
+
+/// A sync's settings with these file filters.
+pub(crate) fn settings_with(filters: Value) -> SyncSettings {
+    let filters = FileFilters::parse(fields(filters), "file_filters").unwrap();
+    SyncSettings {
+        file_filters: Some(filters),
+        ..build::sync_settings()
     }
 }
 

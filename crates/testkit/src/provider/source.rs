@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -35,6 +36,14 @@ impl Failure {
         Self {
             code,
             retry: Retry::Later { after: None },
+        }
+    }
+
+    /// One that passes not before that time.
+    pub fn after(code: ErrorCode, after: Duration) -> Self {
+        Self {
+            code,
+            retry: Retry::Later { after: Some(after) },
         }
     }
 
@@ -223,7 +232,7 @@ impl FakeSource {
         inner.versions += 1;
         let version = format!("v{}", inner.versions);
         let modified_at =
-            build::instant(1_700_000_000_000_000) + std::time::Duration::from_secs(inner.versions);
+            build::instant(1_700_000_000_000_000) + Duration::from_secs(inner.versions);
         let file = File {
             bytes: bytes.into(),
             modified_at,

@@ -4,10 +4,12 @@ mod create;
 mod delete;
 mod deletes_approve;
 mod deletes_discard;
+mod explain;
 mod get;
 mod list;
 mod metrics;
 mod pause;
+mod plan;
 mod pipeline;
 mod place;
 mod resume;
@@ -35,6 +37,9 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(metrics::metrics))
         .routes(routes!(deletes_approve::approve))
         .routes(routes!(deletes_discard::discard))
+        .routes(routes!(explain::explain))
+        .routes(routes!(plan::plan))
+        .routes(routes!(plan::plan_new))
 }
 
 #[cfg(test)]

@@ -111,6 +111,10 @@ fn permissions_are_what_the_product_promises() {
         ("POST", "/dlq/requeue", Permission::Write),
         ("POST", "/dlq/bulk-mark-failed", Permission::Write),
         ("POST", "/jobs", Permission::Read),
+        ("GET", "/events", Permission::Read),
+        ("GET", "/explain", Permission::Read),
+        ("POST", "/syncs/plan", Permission::Write),
+        ("POST", "/sync_0123456789abcdef/plan", Permission::Write),
     ] {
         assert_eq!(asks(method, end), Some(permission), "{method} {end}");
     }
