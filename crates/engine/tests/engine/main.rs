@@ -4,6 +4,9 @@
 mod connect;
 mod contended;
 mod crash;
+mod dead_letters;
+mod deletes;
+mod filters;
 mod hostile;
 mod run;
 mod setup;
