@@ -182,7 +182,10 @@ async fn a_listing_that_cannot_be_trusted_deletes_nothing() {
         assert_eq!(world.objects(false).await.len(), 30, "{vice}");
         // The connection has failed by that, until a test of it passes.
         world.source.heal();
-        let tested = world.engine.test_connection(&world.caller, "store").await;
+        let tested = world
+            .engine
+            .test_connection(&world.caller, "store", None)
+            .await;
         tested.unwrap();
         next(&world, &sync).await;
         assert_eq!(world.contents().await, world.source.files(), "{vice}");

@@ -500,6 +500,7 @@ async fn a_full_run_that_was_asked_for_meanwhile_begins_a_pass_of_its_own() {
     world.source.before_list(|_| std::future::ready(()));
     let stored = world.stored(&sync).await;
     assert!(stored.pending_full);
+    world.clock.advance(std::time::Duration::from_secs(1));
     assert!(world.run().await, "at once");
     let after = world.stored(&sync).await;
     assert!(!after.pending_full);
