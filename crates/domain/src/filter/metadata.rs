@@ -143,10 +143,16 @@ impl fmt::Display for MetadataFilter {
     }
 }
 
-/// The value under a key of this name, of exactly this letter case if there is one, else of any. `null` is absent.
+/// What S3 puts before the keys of a person's own metadata, to tell them from the system's.
+const OWN: &str = "x-amz-meta-";
+
+/// The value under a key of this name: a person's own before the system's, of exactly this letter case if there is one,
+/// else of any. `null` is absent.
 pub(crate) fn look_up<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a Value> {
     let present = |value: &&Value| !value.is_null();
-    metadata.get(key).filter(present).or_else(|| {
+    let own = metadata.get(&format!("{OWN}{}", key.to_lowercase()));
+    let exact = own.filter(present).or_else(|| metadata.get(key));
+    exact.filter(present).or_else(|| {
         let mut pairs = metadata.iter();
         let (_, value) = pairs
             .find(|(name, value)| present(value) && name.to_lowercase() == key.to_lowercase())?;
@@ -352,6 +358,18 @@ mod tests {
             json!({"field": "author", "operator": "exists"}),
             metadata
         ));
+    }
+
+    #[test]
+    fn a_person_s_own_metadata_is_found_by_its_bare_key() {
+        let told = json!({"x-amz-meta-camera": "mine", "camera": "the system's", "etag": "e"});
+        let metadata = told.as_object().expect("an object").clone();
+        assert_eq!(look_up(&metadata, "Camera"), Some(&json!("mine")));
+        assert_eq!(look_up(&metadata, "etag"), Some(&json!("e")));
+        assert_eq!(
+            look_up(&metadata, "x-amz-meta-camera"),
+            Some(&json!("mine"))
+        );
     }
 
     #[test]
