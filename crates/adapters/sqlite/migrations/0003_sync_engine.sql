@@ -6,10 +6,10 @@ ALTER TABLE syncs ADD COLUMN pending_full INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE syncs ADD COLUMN held_deletes TEXT;
 ALTER TABLE syncs ADD COLUMN stats TEXT NOT NULL DEFAULT '{}';
 
--- A paused sync is due only while somebody holds it, so that its lease can run out.
+-- A paused sync is never due. The few syncs that somebody holds are found by themselves.
 DROP INDEX syncs_due;
 CREATE INDEX syncs_due ON syncs (COALESCE(lease_expires_at, next_run_at), organization, id)
-    WHERE COALESCE(lease_expires_at, next_run_at) IS NOT NULL AND (paused_at IS NULL OR lease_job IS NOT NULL);
+    WHERE COALESCE(lease_expires_at, next_run_at) IS NOT NULL AND paused_at IS NULL;
 CREATE INDEX syncs_held ON syncs (organization, lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 
 -- What the source said beside metadata, what a mapping made of it, who copied it, and whether its bytes are still there.

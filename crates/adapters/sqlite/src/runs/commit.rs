@@ -70,14 +70,14 @@ pub(crate) const PUBLISH: &str = "INSERT INTO objects (organization, id, bucket,
      copied_by_job = excluded.copied_by_job, deleted_at = NULL, deleted_by = NULL, purged_at = NULL, \
      updated_at = excluded.updated_at";
 
-/// The sync holds on to the objects of these sources, those that there are.
+/// The sync holds on to the objects of these sources. Returns those that the bucket has.
 pub(crate) const HOLD_ON: &str = concat!(
     "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass) \
      SELECT o.organization, $3, o.authority, o.source_object, o.id, $4",
     sourced!("$5"),
     " WHERE true ON CONFLICT (organization, sync, authority, source_object) DO UPDATE SET \
      object = excluded.object, left_out_version = NULL, left_out_rule = NULL, seen_pass = excluded.seen_pass, \
-     missing_pass = NULL, missing_since = NULL"
+     missing_pass = NULL, missing_since = NULL RETURNING source_object"
 );
 
 /// Remembers versions as left out.
