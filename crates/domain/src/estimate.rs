@@ -186,7 +186,10 @@ impl Planner {
 
     /// Takes a page in; `None` when the listing goes in circles.
     pub fn listed(&mut self, page: ListingPage) -> Option<PageOfPlan> {
-        let circles = page.next.as_ref().is_some_and(|next| !self.places.is_new(next));
+        let circles = page
+            .next
+            .as_ref()
+            .is_some_and(|next| !self.places.is_new(next));
         if circles {
             return None;
         }

@@ -115,10 +115,14 @@ pub(super) async fn events(
         caller,
     };
     let alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response = Sse::new(follower.events()).keep_alive(alive).into_response();
+    let mut response = Sse::new(follower.events())
+        .keep_alive(alive)
+        .into_response();
     // A proxy that collects answers would hold the events back.
     let name = HeaderName::from_static("x-accel-buffering");
-    response.headers_mut().insert(name, HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -167,7 +171,9 @@ impl Follower {
     /// The event for the job as it is now, if it has changed.
     async fn look(&mut self) -> Result<Option<Event>, EngineError> {
         let engine = self.state.engine();
-        let sync = engine.sync(&self.caller, &self.bucket, self.sync.as_str()).await?;
+        let sync = engine
+            .sync(&self.caller, &self.bucket, self.sync.as_str())
+            .await?;
         let job = engine.job(&self.caller, &sync, self.job.as_str()).await?;
         if self.told.as_ref() == Some(&job) {
             return Ok(None);
