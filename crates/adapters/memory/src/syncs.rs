@@ -209,17 +209,27 @@ impl SyncRepository for MemoryStore {
         stored.sync.settings = change.settings.clone();
         stored.sync.revision += 1;
         stored.sync.updated_at = now;
+        let mut stopped = None;
         if change.rules_changed {
             stored.sync.checkpoint = None;
+            stored.sync.held_deletes = None;
             for row in stored.catalogue.values_mut() {
                 row.left_out = None;
+                row.missing_since = None;
             }
             stored.catalogue.retain(|_, row| row.object.is_some());
+            stopped = stored.lease.take();
+            stored.fence += u64::from(stopped.is_some());
             if stored.sync.status() == SyncStatus::Active {
                 stored.due_at_once(now);
             }
         }
-        let updated = stored.seen_at(now);
+        let mut updated = stored.seen_at(now);
+        if let Some(lease) = stopped {
+            state.interrupt(sync, lease.holder.job, "rules_changed", now);
+            let stored = state.sync_mut(organization, bucket, sync);
+            updated = stored.ok_or(UpdateSyncError::NotFound)?.seen_at(now);
+        }
         state.record(organization, now, audit);
         Ok(updated)
     }

@@ -173,6 +173,7 @@ pub(super) struct Work {
     batch: Commit,
     /// Where the listing is out of order: objects beyond this one are marked as seen.
     marks_beyond: Option<Option<String>>,
+    /// Whether what the rules no longer let through goes.
     drift: bool,
 }
 
@@ -236,11 +237,17 @@ impl Work {
         let fails_no_more = known
             .as_ref()
             .is_some_and(|known| known.dead_letter.is_some());
+        let drifts = holds_live && self.drift && matches!(decision, Decision::Filtered { .. });
         if let Some(known) = &known {
-            if known.missing {
-                self.batch.returned.push(entry.object.clone());
+            // What drifts is no sighting: else two passes could never agree that it goes.
+            if drifts {
+                self.batch.drifted.push(entry.object.clone());
+            } else {
+                if known.missing {
+                    self.batch.returned.push(entry.object.clone());
+                }
+                self.mark(&entry.object);
             }
-            self.mark(&entry.object);
             let shares = matches!(decision, Decision::Verified | Decision::Skipped { .. });
             if shares && known.is_live() && (!known.held || fails_no_more) {
                 self.batch.adopted.push(entry.object.clone());
@@ -253,7 +260,6 @@ impl Work {
                 if fails_no_more {
                     self.leave_out(&entry, rule);
                 }
-                self.drifted(holds_live, entry.object);
             }
             Decision::Skipped { reason } => counters.skip(reason),
             Decision::Verified => counters.verified += 1,
@@ -284,7 +290,9 @@ impl Work {
             FileOutcome::Filtered { rule } => {
                 counters.filter(&rule);
                 self.leave_out(&entry, rule);
-                self.drifted(order.holds_live, entry.object);
+                if order.holds_live && self.drift {
+                    self.batch.drifted.push(entry.object);
+                }
             }
             FileOutcome::Skipped(code) => {
                 counters.skip(code.as_str());
@@ -312,13 +320,6 @@ impl Work {
             version: entry.version.clone(),
             rule,
         });
-    }
-
-    /// An object that is there, but that the rules keep out: it goes, unless it is to be kept.
-    fn drifted(&mut self, held: bool, object: String) {
-        if held && self.drift {
-            self.batch.drifted.push(object);
-        }
     }
 
     /// Notes that its row was seen, where the pass marks what it sees.

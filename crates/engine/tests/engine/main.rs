@@ -4,7 +4,10 @@
 mod connect;
 mod contended;
 mod crash;
+mod dead_letters;
+mod deletes;
 mod explain;
+mod filters;
 mod hostile;
 mod plan;
 mod run;
