@@ -5,17 +5,17 @@ use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::{Connection, ConnectionIdentifier};
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::explain::{Explanation, Facts, Look, Need, Present, decide};
-use wharf_domain::filter::Rules;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Job, JobStatus};
 use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
 use wharf_domain::run::catalogue::{Known, Recall};
-use wharf_domain::sync::{Sync, SyncSettings};
+use wharf_domain::sync::Sync;
 use wharf_ports::{Located, Looked, OpenProvider};
 
 use crate::account::AccountError;
 use crate::syncs::connection_inactive;
+use crate::terms::rules;
 use crate::{Caller, Engine, EngineError};
 
 /// Most objects looked through where an account that cannot be opened does not tell its authority.
@@ -233,13 +233,6 @@ impl Engine {
             }),
         }
     }
-}
-
-/// The rules that a sync's settings make together.
-pub(crate) fn rules(settings: &SyncSettings) -> Rules {
-    let filters = settings.file_filters.clone().unwrap_or_default();
-    let provider = settings.provider_filters.clone().unwrap_or_default();
-    Rules::new(&filters, &provider, settings.sync_from)
 }
 
 fn speaks_about_the_file(code: ErrorCode) -> bool {

@@ -19,6 +19,7 @@ mod run;
 mod setup;
 mod sweep;
 mod syncs;
+mod terms;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! What a run of a sync would do: its listing, followed to its end or as far as the time reaches, against the catalogue.
 //! Nothing is written.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -15,13 +14,11 @@ use wharf_domain::mapping::SchemaMapping;
 use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
 use wharf_domain::run::catalogue::{Known, KnownCopy, Recall, Recalled};
-use wharf_domain::run::decision::{RelativePath, Terms};
 use wharf_domain::run::page::ListingPage;
 use wharf_domain::sync::{Cursor, Sync, SyncSettings};
 use wharf_ports::{OpenProvider, ProviderError, RepositoryError, Retry};
 
 use crate::account::AccountError;
-use crate::explain::rules;
 use crate::syncs::connection_inactive;
 use crate::{Caller, CreateSync, Engine, EngineError};
 
@@ -159,26 +156,16 @@ impl Planning<'_> {
 
     fn premises(&self) -> Premises {
         let settings = self.settings;
-        let rules = rules(settings);
+        let provider = self.connection.provider();
+        let terms = self.engine.terms(&self.sync, settings, provider);
         let mapping = settings.schema_mapping.as_ref();
         let held = match self.memory {
             Memory::Catalogue(sync) => sync.held_deletes.as_ref().map_or(0, |held| held.count),
             Memory::Objects(_) | Memory::Nothing => 0,
         };
-        let provider = self.connection.provider();
-        let providers = self.engine.parts.providers.clone();
-        let path = settings.source_path.clone();
         Premises {
-            wishes_tags: rules.needs_tags() || mapping.is_some_and(SchemaMapping::needs_tags),
-            terms: Terms {
-                sync: self.sync.clone(),
-                reconcile: settings.reconcile.clone(),
-                skip_duplicates: settings.skip_duplicates,
-                rules,
-                relative_path: relative(move |entry| {
-                    providers.relative_path(provider, &path, entry)
-                }),
-            },
+            wishes_tags: terms.rules.needs_tags() || mapping.is_some_and(SchemaMapping::needs_tags),
+            terms,
             concurrency: settings.sync_concurrency,
             max_objects_per_run: settings.max_objects_per_run,
             polling_interval: Duration::from_secs(settings.polling_interval_seconds.into()),
@@ -282,10 +269,4 @@ async fn list(
         tokio::time::sleep(PAUSE * attempt).await;
         attempt += 1;
     }
-}
-
-fn relative(
-    relative: impl for<'a> Fn(&'a str) -> &'a str + Send + std::marker::Sync + 'static,
-) -> RelativePath {
-    Arc::new(relative)
 }

@@ -206,7 +206,8 @@ impl ApiError {
     }
 
     pub(crate) fn too_many_streams() -> Self {
-        let message = "Too many jobs are followed at the moment. Try again, or get the job now and then.";
+        let message =
+            "Too many jobs are followed at the moment. Try again, or get the job now and then.";
         Self::unavailable(message, RETRY_STREAM_AFTER).code("too_many_streams")
     }
 

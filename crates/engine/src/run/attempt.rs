@@ -1,6 +1,5 @@
 //! One attempt at a sync: from the fresh lease to its release, with the lease kept alive meanwhile.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,23 +11,21 @@ use wharf_domain::connection::{
     AttemptOutcome, AttemptResult, Connection, ConnectionIdentifier, Event, Health,
 };
 use wharf_domain::error_code::ErrorCode;
-use wharf_domain::filter::{FileFilters, ProviderFilters, Rules};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::JobStatus;
 use wharf_domain::mapping::{Mapper, SchemaMapping};
 use wharf_domain::run::commit::Standing;
-use wharf_domain::run::decision::Terms;
 use wharf_domain::run::ending::{Ending, Pace};
 use wharf_domain::run::machine::RunContext;
 use wharf_domain::run::trouble::Trouble;
-use wharf_domain::sync::{Lease, Sync, SyncSettings};
+use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{FetchWish, OpenProvider, RunError};
 
 use super::copies::Copies;
 use super::drive::Drive;
 use super::fetch::Copier;
+use crate::account::AccountError;
 use crate::caller::audit_row;
-use crate::connections::CredentialsError;
 use crate::{Engine, EngineError};
 
 /// A worker at work shows that it lives at least this often.
@@ -168,7 +165,9 @@ impl<'a> Attempt<'a> {
                 return Some(Ending::trouble(&trouble, pace));
             }
         };
-        let terms = self.terms(&settings, connection);
+        let terms = self
+            .engine
+            .terms(&self.lease.sync, &settings, provider_type);
         let mapping = settings.schema_mapping.as_ref();
         let wants_tags = mapping.is_some_and(SchemaMapping::needs_tags);
         let copier = Copier {
@@ -214,35 +213,13 @@ impl<'a> Attempt<'a> {
         drive.run(context, checkpoint).await
     }
 
-    fn terms(&self, settings: &SyncSettings, connection: &Connection) -> Terms {
-        let provider = connection.provider();
-        let factory = self.engine.parts.providers.clone();
-        let source_path = settings.source_path.clone();
-        let no_filters = (FileFilters::default(), ProviderFilters::default());
-        let files = settings.file_filters.as_ref().unwrap_or(&no_filters.0);
-        let pushed = settings.provider_filters.as_ref().unwrap_or(&no_filters.1);
-        Terms {
-            sync: self.lease.sync.clone(),
-            reconcile: settings.reconcile.clone(),
-            skip_duplicates: settings.skip_duplicates,
-            rules: Rules::new(files, pushed, settings.sync_from),
-            relative_path: Arc::new(move |path| {
-                factory.relative_path(provider, &source_path, path)
-            }),
-        }
-    }
-
-    /// Opens the provider with the connection's credentials, or tells how the run ends.
+    /// Opens the connection's account, or tells how the run ends.
     async fn open(&self, connection: &Connection, pace: Pace) -> Result<OpenProvider, Ending> {
-        let credentials = self.engine.open_credentials(connection).await;
-        let credentials = credentials.map_err(|error| match error {
-            CredentialsError::Engine(error) => Ending::ours(&super::logged(&error), pace),
-            error => Ending::trouble(&Trouble::permanent(error.code(), error.remedy()), pace),
-        })?;
-        let providers = &self.engine.parts.providers;
-        providers
-            .open(&connection.id, &connection.config, credentials)
-            .map_err(|error| Ending::trouble(&error.into(), pace))
+        let opened = self.engine.open_account(connection).await;
+        opened.map_err(|error| match error {
+            AccountError::Ours(error) => Ending::ours(&super::logged(&error), pace),
+            AccountError::Provider(error) => Ending::trouble(&error.into(), pace),
+        })
     }
 
     fn give_up(&self, error: &RunError) {

@@ -24,7 +24,10 @@ async fn explained(world: &World, sync: &Sync, source: &str) -> Explanation {
 
 async fn refused(world: &World, sync: &Sync, source: &str) -> EngineError {
     let sync = world.stored(sync).await;
-    let told = world.engine.explain(&world.caller, &world.bucket, &sync, source).await;
+    let told = world
+        .engine
+        .explain(&world.caller, &world.bucket, &sync, source)
+        .await;
     told.unwrap_err()
 }
 
@@ -53,7 +56,9 @@ async fn what_was_copied_is_told_without_asking_the_provider() {
     world.run().await;
     let job = world.last_job(&sync).await;
     let objects = world.objects(false).await;
-    let object = objects.iter().find(|object| object.source.object == "media/0001");
+    let object = objects
+        .iter()
+        .find(|object| object.source.object == "media/0001");
     for source in ["0001", "media/0001", "s3://media/0001"] {
         let told = explained(&world, &sync, source).await;
         assert_eq!(told.decision, Decision::Ingested);
@@ -69,13 +74,24 @@ async fn what_is_not_there_takes_one_question() {
     let connection = world.connect("store").await;
     let sync = world.sync(&connection, SyncMode::Continuous).await;
     world.run().await;
-    assert_eq!(explained(&world, &sync, "missing").await.decision, Decision::NotVisible);
+    assert_eq!(
+        explained(&world, &sync, "missing").await.decision,
+        Decision::NotVisible
+    );
     assert_eq!(looks(&world), 1);
-    assert_eq!(explained(&world, &sync, "s3://other/a").await.decision, Decision::OutOfScope);
+    assert_eq!(
+        explained(&world, &sync, "s3://other/a").await.decision,
+        Decision::OutOfScope
+    );
     assert_eq!(looks(&world), 1);
     world.source.put("media/later", "1");
-    assert_eq!(explained(&world, &sync, "later").await.decision, Decision::NotReached);
-    world.source.make_unreadable("media/later", "resource.archived");
+    assert_eq!(
+        explained(&world, &sync, "later").await.decision,
+        Decision::NotReached
+    );
+    world
+        .source
+        .make_unreadable("media/later", "resource.archived");
     let skipped = explained(&world, &sync, "later").await;
     assert_eq!(skipped.decision, Decision::Skipped);
     assert_eq!(skipped.evidence["reason"], "resource.archived");
@@ -99,12 +115,21 @@ async fn a_rule_is_named_that_leaves_a_file_out_in_either_stage() {
         .sync_with(&connection, SyncMode::Continuous, settings_with(filters))
         .await;
     let before = explained(&world, &sync, "c.bin").await;
-    assert_eq!((before.decision, &before.evidence["rule"]), (Decision::Filtered, &"mime_types".into()));
+    assert_eq!(
+        (before.decision, &before.evidence["rule"]),
+        (Decision::Filtered, &"mime_types".into())
+    );
     world.run().await;
-    assert_eq!(explained(&world, &sync, "a.txt").await.decision, Decision::Ingested);
+    assert_eq!(
+        explained(&world, &sync, "a.txt").await.decision,
+        Decision::Ingested
+    );
     for (name, rule) in [("b.tmp", "exclude_patterns"), ("c.bin", "mime_types")] {
         let told = explained(&world, &sync, name).await;
-        assert_eq!((told.decision, &told.evidence["rule"]), (Decision::Filtered, &rule.into()));
+        assert_eq!(
+            (told.decision, &told.evidence["rule"]),
+            (Decision::Filtered, &rule.into())
+        );
     }
 }
 
@@ -116,7 +141,10 @@ async fn a_duplicate_names_what_copied_it() {
     world.run().await;
     let second = world.sync(&connection, SyncMode::Continuous).await;
     world.run().await;
-    assert_eq!(explained(&world, &first, "0000").await.decision, Decision::Ingested);
+    assert_eq!(
+        explained(&world, &first, "0000").await.decision,
+        Decision::Ingested
+    );
     let told = explained(&world, &second, "0000").await;
     assert_eq!(told.decision, Decision::Duplicate);
     assert_eq!(told.evidence["copied_by_sync"], first.id.as_str());
@@ -131,12 +159,23 @@ async fn what_a_capped_run_did_not_come_to_is_over_the_cap() {
         max_objects_per_run: 2,
         ..build::sync_settings()
     };
-    let sync = world.sync_with(&connection, SyncMode::Continuous, settings).await;
+    let sync = world
+        .sync_with(&connection, SyncMode::Continuous, settings)
+        .await;
     world.run().await;
-    assert_eq!(explained(&world, &sync, "0001").await.decision, Decision::Ingested);
-    assert_eq!(explained(&world, &sync, "0002").await.decision, Decision::OverCap);
+    assert_eq!(
+        explained(&world, &sync, "0001").await.decision,
+        Decision::Ingested
+    );
+    assert_eq!(
+        explained(&world, &sync, "0002").await.decision,
+        Decision::OverCap
+    );
     world.source.put("media/0000-later", "1");
-    assert_eq!(explained(&world, &sync, "0000-later").await.decision, Decision::NotReached);
+    assert_eq!(
+        explained(&world, &sync, "0000-later").await.decision,
+        Decision::NotReached
+    );
 }
 
 #[tokio::test]
@@ -163,23 +202,38 @@ async fn tombstones_tell_who_deleted_them_and_until_when_they_come_back() {
     let sync = world.sync(&connection, SyncMode::Continuous).await;
     world.run().await;
     let objects = world.objects(false).await;
-    let object = objects.iter().find(|object| object.source.object == "media/0000").unwrap();
+    let object = objects
+        .iter()
+        .find(|object| object.source.object == "media/0000")
+        .unwrap();
     world
         .engine
         .delete_object(&world.caller, &world.bucket, object.id.as_str())
         .await
         .unwrap();
     let person = explained(&world, &sync, "0000").await;
-    assert_eq!((person.decision, &person.evidence["deleted_by"]), (Decision::Deleted, &"person".into()));
+    assert_eq!(
+        (person.decision, &person.evidence["deleted_by"]),
+        (Decision::Deleted, &"person".into())
+    );
     assert_eq!(looks(&world), 0);
     world.source.remove("media/0001");
     world.next_run().await;
     let source = explained(&world, &sync, "0001").await;
-    assert_eq!((source.decision, &source.evidence["deleted_by"]), (Decision::Deleted, &"source".into()));
+    assert_eq!(
+        (source.decision, &source.evidence["deleted_by"]),
+        (Decision::Deleted, &"source".into())
+    );
     assert!(source.evidence["restorable_until"].is_string());
-    assert_eq!(source.object.as_ref().map(ToString::to_string).is_some(), true);
+    assert_eq!(
+        source.object.as_ref().map(ToString::to_string).is_some(),
+        true
+    );
     world.source.put("media/0001", "back");
-    assert_eq!(explained(&world, &sync, "0001").await.decision, Decision::NotReached);
+    assert_eq!(
+        explained(&world, &sync, "0001").await.decision,
+        Decision::NotReached
+    );
 }
 
 #[tokio::test]
@@ -190,7 +244,10 @@ async fn a_connection_that_is_not_in_use_refuses_only_what_needs_the_provider() 
     world.run().await;
     set_status(&world, PublicStatus::Suspended).await;
     world.source.put("media/later", "1");
-    assert_eq!(explained(&world, &sync, "0001").await.decision, Decision::Ingested);
+    assert_eq!(
+        explained(&world, &sync, "0001").await.decision,
+        Decision::Ingested
+    );
     let EngineError::Conflict { code, .. } = refused(&world, &sync, "later").await else {
         panic!("a conflict");
     };
@@ -200,7 +257,10 @@ async fn a_connection_that_is_not_in_use_refuses_only_what_needs_the_provider() 
         .archive_connection(&world.caller, connection.id.as_str())
         .await
         .unwrap();
-    assert_eq!(explained(&world, &sync, "0001").await.decision, Decision::Ingested);
+    assert_eq!(
+        explained(&world, &sync, "0001").await.decision,
+        Decision::Ingested
+    );
     let EngineError::Conflict { code, .. } = refused(&world, &sync, "later").await else {
         panic!("a conflict");
     };
@@ -218,17 +278,40 @@ async fn a_provider_that_cannot_answer_is_no_explanation() {
     let away = Failure::transient(ErrorCode::ProviderUnavailable);
     world.source.fail_look("media/later", away, Times::Always);
     let error = refused(&world, &sync, "later").await;
-    assert!(matches!(error, EngineError::Unavailable { what: "the provider", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            EngineError::Unavailable {
+                what: "the provider",
+                ..
+            }
+        ),
+        "{error}"
+    );
     let expired = Failure::permanent(ErrorCode::AuthExpired);
-    world.source.fail_look("media/later", expired, Times::Always);
+    world
+        .source
+        .fail_look("media/later", expired, Times::Always);
     let error = refused(&world, &sync, "later").await;
-    assert!(matches!(error, EngineError::Conflict { code: "provider_refused", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            EngineError::Conflict {
+                code: "provider_refused",
+                ..
+            }
+        ),
+        "{error}"
+    );
     // What is stored is an answer all the same.
     world.source.remove("media/0001");
     world.next_run().await;
     let expired = Failure::permanent(ErrorCode::AuthExpired);
     world.source.fail_look("media/0001", expired, Times::Always);
-    assert_eq!(explained(&world, &sync, "0001").await.decision, Decision::Deleted);
+    assert_eq!(
+        explained(&world, &sync, "0001").await.decision,
+        Decision::Deleted
+    );
 }
 
 #[tokio::test]
@@ -243,7 +326,10 @@ async fn a_throttled_question_closes_the_gate_for_the_next_one() {
         let EngineError::Unavailable { source, .. } = error else {
             panic!("{error}");
         };
-        let error = source.unwrap().downcast::<wharf_ports::ProviderError>().unwrap();
+        let error = source
+            .unwrap()
+            .downcast::<wharf_ports::ProviderError>()
+            .unwrap();
         assert_eq!(error.code, ErrorCode::QuotaRateLimited);
         assert!(matches!(error.retry, Retry::Later { after: Some(_) }));
     }

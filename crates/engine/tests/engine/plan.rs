@@ -34,7 +34,9 @@ async fn planned_anew(
         settings,
     };
     let engine = &world.engine;
-    engine.plan_new_sync(&world.caller, &world.bucket, &new, BUDGET).await
+    engine
+        .plan_new_sync(&world.caller, &world.bucket, &new, BUDGET)
+        .await
 }
 
 /// A plan and the run that followed tell of the same.
@@ -62,11 +64,15 @@ async fn the_first_run_does_what_was_planned_before_the_sync_was_there() {
     for name in ["x.tmp", "y.tmp", "z.png"] {
         world.source.put(&format!("media/{name}"), "12345");
     }
-    world.source.make_unreadable("media/0007", "resource.archived");
+    world
+        .source
+        .make_unreadable("media/0007", "resource.archived");
     let connection = world.connect("store").await;
     let settings = settings_with(json!({"exclude_patterns": ["*.tmp"], "min_size_bytes": 5}));
     world.source.forget_calls();
-    let plan = planned_anew(&world, &connection, settings.clone()).await.unwrap();
+    let plan = planned_anew(&world, &connection, settings.clone())
+        .await
+        .unwrap();
     let calls = world.source.calls();
     assert_eq!((calls.lists, calls.fetches, calls.looks), (5, 0, 0));
     assert_eq!((plan.entries, plan.would_add), (253, 250));
@@ -74,8 +80,14 @@ async fn the_first_run_does_what_was_planned_before_the_sync_was_there() {
     assert_eq!(world.objects(true).await, []);
 
     world.source.forget_calls();
-    let sync = world.sync_with(&connection, SyncMode::Continuous, settings).await;
-    assert_eq!(planned(&world, &sync).await, plan, "stored or not, it is the same");
+    let sync = world
+        .sync_with(&connection, SyncMode::Continuous, settings)
+        .await;
+    assert_eq!(
+        planned(&world, &sync).await,
+        plan,
+        "stored or not, it is the same"
+    );
     world.source.forget_calls();
     world.run().await;
     assert_same(&plan, &world.last_job(&sync).await);
@@ -91,7 +103,10 @@ async fn a_later_run_does_what_was_planned_too() {
     let sync = world.sync(&connection, SyncMode::Continuous).await;
     world.run().await;
     let objects = world.objects(false).await;
-    let object = objects.iter().find(|object| object.source.object == "media/0009").unwrap();
+    let object = objects
+        .iter()
+        .find(|object| object.source.object == "media/0009")
+        .unwrap();
     world
         .engine
         .delete_object(&world.caller, &world.bucket, object.id.as_str())
@@ -102,16 +117,33 @@ async fn a_later_run_does_what_was_planned_too() {
     for n in (100..110).chain(199..200) {
         world.source.remove(&format!("media/{n:04}"));
     }
-    let before = (world.stored(&sync).await, world.objects(true).await, world.jobs(&sync).await);
+    let before = (
+        world.stored(&sync).await,
+        world.objects(true).await,
+        world.jobs(&sync).await,
+    );
     let plan = planned(&world, &sync).await;
-    let after = (world.stored(&sync).await, world.objects(true).await, world.jobs(&sync).await);
+    let after = (
+        world.stored(&sync).await,
+        world.objects(true).await,
+        world.jobs(&sync).await,
+    );
     assert_eq!(before, after, "nothing was written");
-    assert_eq!((plan.would_add, plan.would_update, plan.would_delete), (1, 1, Some(11)));
-    assert_eq!(plan.skipped_by, BTreeMap::from([("deleted_by_person".to_owned(), 1)]));
+    assert_eq!(
+        (plan.would_add, plan.would_update, plan.would_delete),
+        (1, 1, Some(11))
+    );
+    assert_eq!(
+        plan.skipped_by,
+        BTreeMap::from([("deleted_by_person".to_owned(), 1)])
+    );
     world.next_run().await;
     assert_same(&plan, &world.last_job(&sync).await);
     let quiet = planned(&world, &sync).await;
-    assert_eq!((quiet.unchanged, quiet.would_delete, quiet.bytes_to_copy), (189, Some(0), 0));
+    assert_eq!(
+        (quiet.unchanged, quiet.would_delete, quiet.bytes_to_copy),
+        (189, Some(0), 0)
+    );
     world.next_run().await;
     assert_same(&quiet, &world.last_job(&sync).await);
 }
@@ -132,7 +164,10 @@ async fn deletes_that_would_wait_are_told_as_such() {
     let told = world.stored(&sync).await.held_deletes.unwrap();
     assert_eq!(told.reason, held.reason);
     let second = planned(&world, &sync).await;
-    assert_eq!((second.would_delete, &second.would_hold), (Some(120), &None));
+    assert_eq!(
+        (second.would_delete, &second.would_hold),
+        (Some(120), &None)
+    );
     world.next_run().await;
     assert_same(&second, &world.last_job(&sync).await);
 }
@@ -140,19 +175,31 @@ async fn deletes_that_would_wait_are_told_as_such() {
 #[tokio::test]
 async fn content_types_that_names_tell_are_decided_as_the_run_decides_them() {
     let world = World::new().await;
-    for (name, kind) in [("a.png", "image/png"), ("b.txt", "text/plain"), ("c.png", "image/png")] {
+    for (name, kind) in [
+        ("a.png", "image/png"),
+        ("b.txt", "text/plain"),
+        ("c.png", "image/png"),
+    ] {
         world.source.put(&format!("media/{name}"), name);
-        world.source.set_content_type(&format!("media/{name}"), kind);
+        world
+            .source
+            .set_content_type(&format!("media/{name}"), kind);
     }
     let connection = world.connect("store").await;
     let settings = settings_with(json!({"mime_types": ["image/*"]}));
-    let sync = world.sync_with(&connection, SyncMode::Continuous, settings).await;
+    let sync = world
+        .sync_with(&connection, SyncMode::Continuous, settings)
+        .await;
     let plan = planned(&world, &sync).await;
     assert_eq!(plan.would_add, 2);
     world.run().await;
     assert_same(&plan, &world.last_job(&sync).await);
     let again = planned(&world, &sync).await;
-    assert_eq!((again.unchanged, again.provider_calls), (2, 1), "what was left out is remembered");
+    assert_eq!(
+        (again.unchanged, again.provider_calls),
+        (2, 1),
+        "what was left out is remembered"
+    );
     world.next_run().await;
     assert_same(&again, &world.last_job(&sync).await);
 }
@@ -164,7 +211,9 @@ async fn what_another_sync_brought_is_a_duplicate_before_the_sync_is_there() {
     world.sync(&connection, SyncMode::Continuous).await;
     world.run().await;
     world.source.put("media/new", "1");
-    let plan = planned_anew(&world, &connection, build::sync_settings()).await.unwrap();
+    let plan = planned_anew(&world, &connection, build::sync_settings())
+        .await
+        .unwrap();
     assert_eq!((plan.would_add, plan.skipped_by["duplicate"]), (1, 5));
     let second = world.sync(&connection, SyncMode::Continuous).await;
     world.run().await;
@@ -184,12 +233,28 @@ async fn a_plan_tells_what_it_saw_when_its_listing_breaks_off() {
     assert_eq!(cut.incomplete_reason.as_deref(), Some("perm.denied"));
     world.source.fail_page(1, denied, Times::Always);
     let stored = world.stored(&sync).await;
-    let error = world.engine.plan_sync(&world.caller, &stored, BUDGET).await.unwrap_err();
-    assert!(matches!(error, EngineError::Conflict { code: "provider_refused", .. }), "{error}");
+    let error = world
+        .engine
+        .plan_sync(&world.caller, &stored, BUDGET)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EngineError::Conflict {
+                code: "provider_refused",
+                ..
+            }
+        ),
+        "{error}"
+    );
     world.source.heal();
     world.source.repeat_token();
     let circles = planned(&world, &sync).await;
-    assert_eq!(circles.incomplete_reason.as_deref(), Some("protocol.unexpected_response"));
+    assert_eq!(
+        circles.incomplete_reason.as_deref(),
+        Some("protocol.unexpected_response")
+    );
     world.source.heal();
     world.source.deny_scope("media/001");
     let denied = planned(&world, &sync).await;
@@ -198,7 +263,11 @@ async fn a_plan_tells_what_it_saw_when_its_listing_breaks_off() {
     world.source.heal();
     let away = Failure::transient(ErrorCode::ProviderUnavailable);
     world.source.fail_page(2, away, Times::Once);
-    assert_eq!(planned(&world, &sync).await.entries, 50, "what passes is tried again");
+    assert_eq!(
+        planned(&world, &sync).await.entries,
+        50,
+        "what passes is tried again"
+    );
 }
 
 #[tokio::test]
@@ -207,9 +276,15 @@ async fn a_plan_ends_when_its_time_is_up() {
     world.source.set_page_size(20);
     let connection = world.connect("store").await;
     let sync = world.sync(&connection, SyncMode::Continuous).await;
-    world.source.before_list(|_| tokio::time::sleep(Duration::from_millis(200)));
+    world
+        .source
+        .before_list(|_| tokio::time::sleep(Duration::from_millis(200)));
     let budget = Duration::from_millis(300);
-    let plan = world.engine.plan_sync(&world.caller, &sync, budget).await.unwrap();
+    let plan = world
+        .engine
+        .plan_sync(&world.caller, &sync, budget)
+        .await
+        .unwrap();
     assert_eq!(plan.incomplete_reason.as_deref(), Some("budget_seconds"));
     assert_eq!((plan.entries, plan.would_delete), (20, None));
 }
@@ -222,10 +297,26 @@ async fn what_cannot_be_created_or_read_through_cannot_be_planned() {
         source_path: "  ".to_owned(),
         ..build::sync_settings()
     };
-    let error = planned_anew(&world, &connection, nowhere).await.unwrap_err();
+    let error = planned_anew(&world, &connection, nowhere)
+        .await
+        .unwrap_err();
     assert!(matches!(error, EngineError::Invalid(_)), "{error}");
-    let archived = world.engine.archive_connection(&world.caller, "store").await;
+    let archived = world
+        .engine
+        .archive_connection(&world.caller, "store")
+        .await;
     archived.unwrap();
-    let error = planned_anew(&world, &connection, build::sync_settings()).await.unwrap_err();
-    assert!(matches!(error, EngineError::Conflict { code: "connection_archived", .. }), "{error}");
+    let error = planned_anew(&world, &connection, build::sync_settings())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EngineError::Conflict {
+                code: "connection_archived",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }

@@ -11,9 +11,10 @@ use futures::{Stream, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use wharf_domain::bucket::Bucket;
-use wharf_domain::ids::{JobId, SyncId};
+use wharf_domain::ids::JobId;
 use wharf_domain::job::{Job, JobStatus};
 use wharf_domain::secret::SecretString;
+use wharf_domain::sync::Sync;
 use wharf_engine::{Caller, EngineError};
 
 use super::view::views;
@@ -106,7 +107,7 @@ pub(super) async fn events(
         key: SecretString::new(key.to_owned()),
         authorized_at: Instant::now(),
         bucket,
-        sync: sync.id,
+        sync,
         job: job.id,
         told: None,
         looks,
@@ -115,10 +116,14 @@ pub(super) async fn events(
         caller,
     };
     let alive = KeepAlive::new().interval(KEEP_ALIVE);
-    let mut response = Sse::new(follower.events()).keep_alive(alive).into_response();
+    let mut response = Sse::new(follower.events())
+        .keep_alive(alive)
+        .into_response();
     // A proxy that collects answers would hold the events back.
     let name = HeaderName::from_static("x-accel-buffering");
-    response.headers_mut().insert(name, HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -129,7 +134,7 @@ struct Follower {
     key: SecretString,
     authorized_at: Instant,
     bucket: Bucket,
-    sync: SyncId,
+    sync: Sync,
     job: JobId,
     /// The job as it was told last.
     told: Option<Job>,
@@ -167,12 +172,15 @@ impl Follower {
     /// The event for the job as it is now, if it has changed.
     async fn look(&mut self) -> Result<Option<Event>, EngineError> {
         let engine = self.state.engine();
-        let sync = engine.sync(&self.caller, &self.bucket, self.sync.as_str()).await?;
-        let job = engine.job(&self.caller, &sync, self.job.as_str()).await?;
+        let id = self.job.as_str();
+        let job = engine.job(&self.caller, &self.sync, id).await?;
         if self.told.as_ref() == Some(&job) {
             return Ok(None);
         }
-        let view = views(&self.state, &self.caller, &sync, vec![job.clone()]).await?;
+        // How far a job is depends on its sync, too.
+        let id = self.sync.id.as_str();
+        self.sync = engine.sync(&self.caller, &self.bucket, id).await?;
+        let view = views(&self.state, &self.caller, &self.sync, vec![job.clone()]).await?;
         let name = if has_ended(&job) { "end" } else { "progress" };
         self.told = Some(job);
         let data = serde_json::to_string(&view[0]).expect("a view is JSON");

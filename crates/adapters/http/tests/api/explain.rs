@@ -18,7 +18,10 @@ async fn a_file_is_explained_by_what_became_of_it() {
     let waiting = world.get(&path(&sync, "a%20b.txt")).await.ok();
     assert_eq!(waiting["decision"], "not_reached");
     assert_eq!(waiting.get("object_id"), None);
-    assert_eq!(waiting["evidence"]["queued_job_id"], sync["current_sync_run_id"]);
+    assert_eq!(
+        waiting["evidence"]["queued_job_id"],
+        sync["current_sync_run_id"]
+    );
     world.work().await;
     let told = world.get(&path(&sync, "s3://media/a%20b.txt")).await.ok();
     assert_eq!(told["decision"], "ingested");
@@ -43,10 +46,17 @@ async fn a_question_without_a_file_or_about_another_sync_is_refused() {
         world.get(&misspelt).await.mistakes(),
         [("query.sauce".to_owned(), "extra_forbidden".to_owned())]
     );
-    let unknown = json!({"bucket_id": sync["bucket_id"], "sync_config_id": "sync_0123456789abcdef"});
+    let unknown =
+        json!({"bucket_id": sync["bucket_id"], "sync_config_id": "sync_0123456789abcdef"});
     world.get(&path(&unknown, "a")).await.error(404);
-    let connection = format!("/v1/organizations/connections/{}", text(&sync["connection_id"]));
-    world.call("PATCH", &connection, json!({"status": "SUSPENDED"})).await.ok();
+    let connection = format!(
+        "/v1/organizations/connections/{}",
+        text(&sync["connection_id"])
+    );
+    world
+        .call("PATCH", &connection, json!({"status": "SUSPENDED"}))
+        .await
+        .ok();
     let error = world.get(&path(&sync, "a")).await.error(409);
     assert_eq!(error["code"], "connection_inactive");
 }

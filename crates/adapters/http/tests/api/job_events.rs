@@ -80,7 +80,10 @@ async fn a_job_is_followed_from_where_it_is_to_its_end() {
     let job = job_path(&sync);
     let mut events = follow(&world, &job, ADMIN).await;
     let (name, first) = events.next().await.unwrap();
-    assert_eq!((name.as_str(), &first["phase"]), ("progress", &"queued".into()));
+    assert_eq!(
+        (name.as_str(), &first["phase"]),
+        ("progress", &"queued".into())
+    );
     world.work().await;
     let (name, last) = events.next().await.unwrap();
     assert_eq!(name, "end");
@@ -88,7 +91,11 @@ async fn a_job_is_followed_from_where_it_is_to_its_end() {
     assert_eq!(last["files_synced"], 1);
     assert_eq!(events.next().await, None);
     let late = follow(&world, &job, ADMIN).await.next().await;
-    assert_eq!(late.unwrap().0, "end", "who comes late hears of the end at once");
+    assert_eq!(
+        late.unwrap().0,
+        "end",
+        "who comes late hears of the end at once"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,14 +121,26 @@ async fn a_revoked_key_ends_its_stream() {
     let organization = &world.organization;
     let access = &world.repositories.access;
     let email = Email::parse("admin@wharf.local").unwrap();
-    let user = access.find_user(organization, &email).await.unwrap().unwrap();
+    let user = access
+        .find_user(organization, &email)
+        .await
+        .unwrap()
+        .unwrap();
     let keys = access.list_api_keys(organization, &user.id).await.unwrap();
     let audit = build::audit(&SeededIds::new(99), Action::ApiKeyRevoked);
     let revoked = &keys.last().unwrap().id;
-    access.revoke_api_key(organization, revoked, audit).await.unwrap().unwrap();
+    access
+        .revoke_api_key(organization, revoked, audit)
+        .await
+        .unwrap()
+        .unwrap();
     let began = Instant::now();
     assert_eq!(events.next().await, None);
-    assert!(began.elapsed() <= Duration::from_secs(31), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() <= Duration::from_secs(31),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]

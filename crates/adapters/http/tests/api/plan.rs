@@ -14,7 +14,10 @@ async fn a_sync_is_planned_before_and_after_it_is_there() {
         "connection_id": connection["connection_id"], "source_path": "media/",
         "file_filters": {"exclude_patterns": ["*.tmp"]},
     });
-    let plan = world.call("POST", "/v1/buckets/files/syncs/plan", body.clone()).await.ok();
+    let plan = world
+        .call("POST", "/v1/buckets/files/syncs/plan", body.clone())
+        .await
+        .ok();
     let expected = json!({
         "entries": 3, "bytes": 6, "by_type": {"image/png": 1, "text/plain": 1, "unknown": 1},
         "size_histogram": {
@@ -26,14 +29,37 @@ async fn a_sync_is_planned_before_and_after_it_is_there() {
     });
     assert_eq!(plan, expected);
     let list = "/v1/buckets/files/syncs/list";
-    assert_eq!(world.call("POST", list, Value::Null).await.ok()["total"], 0, "nothing is stored");
+    assert_eq!(
+        world.call("POST", list, Value::Null).await.ok()["total"],
+        0,
+        "nothing is stored"
+    );
 
-    let sync = world.call("POST", "/v1/buckets/files/syncs", body).await.ok();
-    let of_sync = format!("/v1/buckets/files/syncs/{}/plan", text(&sync["sync_config_id"]));
-    assert_eq!(world.call("POST", &of_sync, Value::Null).await.ok(), expected);
+    let sync = world
+        .call("POST", "/v1/buckets/files/syncs", body)
+        .await
+        .ok();
+    let of_sync = format!(
+        "/v1/buckets/files/syncs/{}/plan",
+        text(&sync["sync_config_id"])
+    );
+    assert_eq!(
+        world.call("POST", &of_sync, Value::Null).await.ok(),
+        expected
+    );
     world.work().await;
-    let later = world.call("POST", &format!("{of_sync}?budget_seconds=300"), Value::Null).await.ok();
-    assert_eq!((&later["unchanged"], &later["would_add"]), (&json!(2), &json!(0)));
+    let later = world
+        .call(
+            "POST",
+            &format!("{of_sync}?budget_seconds=300"),
+            Value::Null,
+        )
+        .await
+        .ok();
+    assert_eq!(
+        (&later["unchanged"], &later["would_add"]),
+        (&json!(2), &json!(0))
+    );
 }
 
 #[tokio::test]
@@ -41,12 +67,16 @@ async fn a_plan_is_read_as_strictly_as_a_new_sync() {
     let world = World::new().await;
     let sync = world.sync().await;
     let plan = "/v1/buckets/files/syncs/plan";
-    let body = json!({"connection_id": sync["connection_id"], "source_path": "media/", "file_filter": {}});
+    let body =
+        json!({"connection_id": sync["connection_id"], "source_path": "media/", "file_filter": {}});
     assert_eq!(
         world.call("POST", plan, body).await.mistakes(),
         [("body.file_filter".to_owned(), "extra_forbidden".to_owned())]
     );
-    let of_sync = format!("/v1/buckets/files/syncs/{}/plan", text(&sync["sync_config_id"]));
+    let of_sync = format!(
+        "/v1/buckets/files/syncs/{}/plan",
+        text(&sync["sync_config_id"])
+    );
     for wrong in ["0", "301", "soon"] {
         let path = format!("{of_sync}?budget_seconds={wrong}");
         assert_eq!(
@@ -56,8 +86,14 @@ async fn a_plan_is_read_as_strictly_as_a_new_sync() {
     }
     let nowhere = json!({"connection_id": "conn_abcdefghijklmno", "source_path": "media/"});
     world.call("POST", plan, nowhere).await.error(404);
-    let connection = format!("/v1/organizations/connections/{}", text(&sync["connection_id"]));
-    world.call("PATCH", &connection, json!({"status": "SUSPENDED"})).await.ok();
+    let connection = format!(
+        "/v1/organizations/connections/{}",
+        text(&sync["connection_id"])
+    );
+    world
+        .call("PATCH", &connection, json!({"status": "SUSPENDED"}))
+        .await
+        .ok();
     let error = world.call("POST", &of_sync, Value::Null).await.error(409);
     assert_eq!(error["code"], "connection_inactive");
 }
