@@ -189,7 +189,12 @@ impl BlobKind {
             "application/vnd.ms-excel",
             "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         ];
-        const TEXTS: [&str; 2] = ["application/xml", "application/xhtml+xml"];
+        const TEXTS: [&str; 4] = [
+            "application/json",
+            "application/xml",
+            "application/xhtml+xml",
+            "application/yaml",
+        ];
         let mime_type = mime_type.to_ascii_lowercase();
         let mime_type = mime_type.as_str();
         let kind = mime_type.split('/').next().unwrap_or_default();

@@ -17,25 +17,60 @@ use wharf_domain::ids::{ConnectionId, JobId, OrganizationId, SyncId};
 use wharf_domain::job::JobEnd;
 use wharf_domain::object::BlobKey;
 use wharf_domain::page::{Page, PageRequest};
+use wharf_domain::run::catalogue::{Recall, Recalled, Span};
 use wharf_domain::run::commit::{Commit, Standing};
 use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{
-    AcrossOrganizations, ApplyError, ConnectionRepository, Credential, DueSync, InsertError,
-    NewApiKey, NewOrganization, Repositories, RepositoryError, RunError, RunRepository,
+    AcrossOrganizations, ApplyError, CatalogueRepository, ConnectionRepository, Credential,
+    DueSync, InsertError, NewApiKey, NewOrganization, Repositories, RepositoryError, RunError,
+    RunRepository,
 };
 
 /// The same repositories, but a commit is published under the newest lease of its sync, whatever lease it carries: a
 /// worker that was taken over goes on writing.
 pub fn without_fences(repositories: Repositories) -> Repositories {
-    let unfenced = Arc::new(Unfenced {
+    let newest: Arc<Mutex<HashMap<SyncId, Lease>>> = Arc::default();
+    let across = Arc::new(Watched {
         across: repositories.across.clone(),
+        newest: newest.clone(),
+    });
+    let runs = Arc::new(Bent {
         runs: repositories.runs.clone(),
-        newest: Mutex::default(),
+        lease: Box::new(move |lease| {
+            let newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
+            newest.get(&lease.sync).unwrap_or(lease).clone()
+        }),
+        let_go: LetGo::clone,
     });
     Repositories {
-        across: unfenced.clone(),
-        runs: unfenced,
+        across,
+        runs,
+        ..repositories
+    }
+}
+
+/// The same repositories, but deletes that only one pass has found missing are let go of with those that two agree on.
+pub fn without_second_looks(repositories: Repositories) -> Repositories {
+    let runs = Arc::new(Bent {
+        runs: repositories.runs.clone(),
+        lease: Box::new(Lease::clone),
+        let_go: |step| LetGo {
+            only_agreed: false,
+            ..step.clone()
+        },
+    });
+    Repositories {
+        runs,
+        ..repositories
+    }
+}
+
+/// The same repositories, but a page of a listing is compared with all that the catalogue has, not with its own stretch.
+pub fn without_stretches(repositories: Repositories) -> Repositories {
+    let catalogue = Arc::new(Boundless(repositories.catalogue.clone()));
+    Repositories {
+        catalogue,
         ..repositories
     }
 }
@@ -49,22 +84,14 @@ pub fn without_revisions(repositories: Repositories) -> Repositories {
     }
 }
 
-struct Unfenced {
+/// Takes note of the newest lease of every sync.
+struct Watched {
     across: Arc<dyn AcrossOrganizations>,
-    runs: Arc<dyn RunRepository>,
-    newest: Mutex<HashMap<SyncId, Lease>>,
-}
-
-impl Unfenced {
-    /// The newest lease of that sync.
-    fn newest(&self, lease: &Lease) -> Lease {
-        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        newest.get(&lease.sync).unwrap_or(lease).clone()
-    }
+    newest: Arc<Mutex<HashMap<SyncId, Lease>>>,
 }
 
 #[async_trait]
-impl AcrossOrganizations for Unfenced {
+impl AcrossOrganizations for Watched {
     async fn bootstrap(
         &self,
         organization: NewOrganization,
@@ -121,8 +148,17 @@ impl AcrossOrganizations for Unfenced {
     }
 }
 
+/// Runs of which some step is bent before it is taken.
+struct Bent {
+    runs: Arc<dyn RunRepository>,
+    /// The lease that a commit is published under.
+    lease: Box<dyn Fn(&Lease) -> Lease + Send + std::marker::Sync>,
+    /// What is let go of.
+    let_go: fn(&LetGo) -> LetGo,
+}
+
 #[async_trait]
-impl RunRepository for Unfenced {
+impl RunRepository for Bent {
     async fn load(&self, organization: &OrganizationId, lease: &Lease) -> Result<Sync, RunError> {
         self.runs.load(organization, lease).await
     }
@@ -144,9 +180,9 @@ impl RunRepository for Unfenced {
         commit: &Commit,
         audit: Option<NewAuditRow>,
     ) -> Result<(), RunError> {
-        let newest = self.newest(lease);
+        let lease = (self.lease)(lease);
         self.runs
-            .commit(organization, &newest, standing, commit, audit)
+            .commit(organization, &lease, standing, commit, audit)
             .await
     }
 
@@ -193,8 +229,9 @@ impl RunRepository for Unfenced {
         step: &LetGo,
         audit: NewAuditRow,
     ) -> Result<u64, RunError> {
+        let step = (self.let_go)(step);
         self.runs
-            .let_go(organization, lease, standing, step, audit)
+            .let_go(organization, lease, standing, &step, audit)
             .await
     }
 
@@ -250,5 +287,28 @@ impl ConnectionRepository for Unrevised {
         audit: Vec<NewAuditRow>,
     ) -> Result<Transition, ApplyError> {
         self.0.apply(organization, id, None, events, audit).await
+    }
+}
+
+struct Boundless(Arc<dyn CatalogueRepository>);
+
+#[async_trait]
+impl CatalogueRepository for Boundless {
+    async fn recall(
+        &self,
+        organization: &OrganizationId,
+        sync: &SyncId,
+        pass: u64,
+        recall: &Recall,
+    ) -> Result<Recalled, RepositoryError> {
+        let everything = Span {
+            after: None,
+            through: None,
+        };
+        let boundless = Recall {
+            span: recall.span.as_ref().map(|_| everything),
+            ..recall.clone()
+        };
+        self.0.recall(organization, sync, pass, &boundless).await
     }
 }

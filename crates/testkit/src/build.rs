@@ -9,6 +9,7 @@ use wharf_domain::connection::{
     SealedCredentials,
 };
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::filter::FileFilters;
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, UserId};
 use wharf_domain::job::JobPhase;
 use wharf_domain::mapping::Mapped;
@@ -17,6 +18,7 @@ use wharf_domain::object::{BlobKey, Content, SourceFacts, SourceId};
 use wharf_domain::provider::{
     CredentialType, NewProviderConfig, Provider, ProviderConfig, parse_new,
 };
+use wharf_domain::run::catalogue::Span;
 use wharf_domain::run::commit::{Commit, FailedFile, Put};
 use wharf_domain::run::deletes::LetGo;
 use wharf_domain::sync::{Checkpoint, Cursor, NewSync, Order, Pipeline, Reconcile, SyncSettings};
@@ -221,7 +223,7 @@ pub fn put(
             content_type: Some("text/plain".to_owned()),
             sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".to_owned(),
         },
-        mapped: Mapped::default(),
+        mapped: mapped(),
     }
 }
 
@@ -250,6 +252,43 @@ pub fn failed(ids: &SeededIds, object: &str, version: &str, error_type: &str) ->
         error_message: format!("Version {version} could not be copied: {error_type}."),
     }
 }
+
+/// The stretch of a catalogue after the one and through the other.
+pub fn span(after: Option<&str>, through: Option<&str>) -> Span {
+    Span {
+        after: after.map(str::to_owned),
+        through: through.map(str::to_owned),
+    }
+}
+
+/// Source identities that sort by their bytes as they stand here, and otherwise wherever letters, scripts, case or signs are
+/// given a meaning.
+pub const ODD_NAMES: [&str; 24] = [
+    "\u{1}",
+    " a",
+    "\"",
+    "%",
+    "%_",
+    "'",
+    "''",
+    "-a",
+    "A",
+    "Z",
+    "\\",
+    "_",
+    "a",
+    "a ",
+    "a%b",
+    "a-b",
+    "aXb",
+    "a_b",
+    "ab",
+    "cafe\u{301}",
+    "caf\u{e9}",
+    "z",
+    "\u{e4}",
+    "\u{10ffff}",
+];
 
 /// A step that lets go of up to `limit` rows that the pass found missing.
 pub fn let_go(pass: u64, limit: u32) -> LetGo {
@@ -311,6 +350,17 @@ pub fn outcome(connection: &Connection, result: AttemptResult) -> Event {
         started_at: instant(4_000_000_000_000_000),
         result,
     })
+}
+
+/// What a mapping made of a file: some fields.
+pub fn mapped() -> Mapped {
+    serde_json::from_value(json!({"fields": metadata(), "blobs": []})).expect("a sound value")
+}
+
+/// Filters that let some files through.
+pub fn file_filters() -> FileFilters {
+    let fields = json!({"include_patterns": ["**/*.pdf"], "min_size_bytes": 1});
+    serde_json::from_value(fields).expect("a sound value")
 }
 
 /// Tags of a file: words for words, in several scripts.

@@ -4,6 +4,7 @@ use std::time::Duration;
 use wharf_domain::audit::{Action, NewAuditRow};
 use wharf_domain::bucket::{Bucket, BucketIdentifier};
 use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
+use wharf_domain::dead_letter::DeadLetter;
 use wharf_domain::ids::{BucketId, JobId, NamespaceId, OrganizationId, SyncId, UserId};
 use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter, SourceId};
@@ -430,6 +431,31 @@ impl Run<'_> {
             .expect("something is known of the file")
     }
 
+    /// How many rows of [`AUTHORITY`](build::AUTHORITY) the catalogue has that this pass has not marked as missing.
+    pub async fn rows(&self, pass: u64) -> u64 {
+        let everything = build::span(None, None);
+        self.recall(pass, &[], Some(everything)).await.vanished
+    }
+
+    /// Notes that a file could not be copied in that version.
+    pub async fn fail(&self, object: &str, version: &str, error_type: &str) {
+        let ids = &self.tenant.harness.ids;
+        self.commit(Commit {
+            failed: vec![build::failed(ids, object, version, error_type)],
+            ..build::commit(1)
+        })
+        .await;
+    }
+
+    /// The open dead letter of a file.
+    pub async fn dead_letter(&self, object: &str) -> Option<DeadLetter> {
+        let dead_letters = &self.tenant.harness.repositories.dead_letters;
+        dead_letters
+            .find_by_source(&self.tenant.organization, &self.sync.id, object)
+            .await
+            .expect("the database answers")
+    }
+
     /// Marks what the stretch of the catalogue has and the page does not name as missing.
     pub async fn pass_over(&self, pass: u64, span: Span, listed: &[&str]) {
         let listed = listed.iter().map(|&object| object.to_owned()).collect();
@@ -499,6 +525,7 @@ impl Run<'_> {
             reason: format!("too many in pass {pass}"),
             limit,
         };
+        self.tenant.harness.moment().await;
         let audit = self.tenant.harness.audit(Action::DeletesHeld);
         let runs = &self.tenant.harness.repositories.runs;
         let organization = &self.tenant.organization;
@@ -526,6 +553,40 @@ impl Run<'_> {
     pub async fn let_unseen_go(&self, pass: u64, limit: u32) -> u64 {
         self.mark_unseen(pass, None, 1000).await;
         self.let_go(pass, limit).await
+    }
+
+    /// Makes a tombstone of the bucket's object of a file by a person's wish.
+    pub async fn delete(&self, object: &str) {
+        let audit = self.tenant.harness.audit(Action::ObjectDeleted);
+        let stored = self.object(object).await;
+        let objects = &self.tenant.harness.repositories.objects;
+        let deleted = objects
+            .remove(
+                &self.tenant.organization,
+                &self.bucket.id,
+                &stored.id,
+                audit,
+            )
+            .await;
+        assert!(deleted.expect("the database answers"), "it was live");
+    }
+
+    /// The bucket's object of a file.
+    pub async fn object(&self, object: &str) -> Object {
+        let objects = self.objects().await;
+        let mut found = objects
+            .into_iter()
+            .filter(|stored| stored.source.object == object);
+        found.next().expect("the bucket has it")
+    }
+
+    /// Which of the bucket's objects are tombstones, by source object.
+    pub async fn tombstones(&self) -> Vec<String> {
+        let objects = self.objects().await.into_iter();
+        objects
+            .filter(|object| object.deleted.is_some())
+            .map(|object| object.source.object)
+            .collect()
     }
 
     /// The bucket as it is stored.

@@ -131,10 +131,11 @@ impl CatalogueRepository for MemoryStore {
             if row.is_none() && copy.is_none() && dead_letter.is_none() {
                 return None;
             }
+            let held = row.and_then(|row| row.object.as_ref());
             Some(Known {
                 object: object.clone(),
+                held: held.is_some() && held == copy.map(|object| &object.id),
                 copy: copy.map(copy_of),
-                held: row.is_some_and(|row| row.object.is_some()),
                 left_out: row.and_then(|row| row.left_out.clone()),
                 dead_letter,
                 missing: row.is_some_and(|row| row.missing_pass.is_some()),

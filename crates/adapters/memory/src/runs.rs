@@ -238,9 +238,9 @@ impl RunRepository for MemoryStore {
         let stored = state.leased(organization, lease)?;
         if let Some(job) = job.filter(|_| end.status != JobStatus::Skipped) {
             let took = now - job.started_at.unwrap_or(now);
-            let stats = mem::take(&mut stored.sync.totals.stats);
-            stored.sync.totals.stats =
-                stats.with_run(&end, job.counters, took.to_std().unwrap_or_default(), now);
+            let took = took.to_std().unwrap_or_default();
+            let so_far = mem::take(&mut stored.sync.totals.stats);
+            stored.sync.totals.stats = so_far.with_run(&end, job.counters, took, now);
         }
         wind_up(stored, lease, &end, delay, now);
         if let Some(job) = owned_mut(&mut state.jobs, organization, &lease.job) {

@@ -77,7 +77,7 @@ impl From<MigrateError> for OpenError {
 /// A database file, opened and brought up to date.
 #[derive(Clone)]
 pub struct SqliteDatabase {
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
 }
 
 impl fmt::Debug for SqliteDatabase {
@@ -142,7 +142,9 @@ impl SqliteDatabase {
             across: store.clone(),
             audit: store.clone(),
             buckets: store.clone(),
+            catalogue: store.clone(),
             connections: store.clone(),
+            dead_letters: store.clone(),
             external_ids: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),

@@ -23,14 +23,17 @@ pub enum RunWish {
 impl RunWish {
     /// The sync, if such a wish makes sense for one in its state.
     pub(super) fn of(self, sync: Sync) -> Result<Sync, EngineError> {
-        match (sync.state, self) {
-            (SyncState::ConnectionArchived, _) => Err(connection_archived()),
+        let message = match (sync.state, self) {
+            (SyncState::Active, _) => return Ok(sync),
+            (SyncState::ConnectionArchived, _) => return Err(connection_archived()),
             (SyncState::Completed, Self::Pause) => {
-                let message = "The sync has had its one complete pass and does not run by itself: there is nothing to pause.";
-                Err(EngineError::conflict("sync_completed", message))
+                "The sync has had its one complete pass and does not run by itself: there is nothing to pause."
             }
-            (SyncState::Active, _) | (SyncState::Completed, Self::Run) => Ok(sync),
-        }
+            (SyncState::Completed, Self::Run) => {
+                "The sync has had its one complete pass and is not paused; trigger it to run it again."
+            }
+        };
+        Err(EngineError::conflict("sync_completed", message))
     }
 }
 
@@ -55,7 +58,7 @@ impl Engine {
     ) -> Result<Sync, EngineError> {
         let sync = parsed(id)?;
         let reason = caller.origin.reason.as_deref();
-        let audit = self.audit_sync(caller, Action::SyncPaused, id, json!({"reason": reason}));
+        let audit = self.audit_sync(caller, Action::SyncPaused, id, json!({}));
         let user = &caller.principal.user;
         let paused = self
             .repositories()

@@ -41,13 +41,12 @@ pub(crate) struct UpdateSyncRequest {
     /// Changes the switches that are there.
     reconcile: Option<ReconcileRequest>,
     /// Replaces the filters; the next run goes over the whole source. An extension.
-    #[schema(value_type = Option<Object>, extensions(("x-wharf-extension" = json!(true))))]
+    #[schema(value_type = Option<Object>)]
     file_filters: Option<Map<String, Value>>,
     /// An extension: whether a file that another sync has brought into the bucket is shared with it instead of copied again.
-    #[schema(extensions(("x-wharf-extension" = json!(true))))]
     skip_duplicates: Option<bool>,
     /// Only files modified after this time, in RFC 3339. An extension.
-    #[schema(format = DateTime, extensions(("x-wharf-extension" = json!(true))))]
+    #[schema(format = DateTime)]
     sync_from: Option<String>,
     /// Replaces the filters, after a test of what they leave; the next run goes over the whole source.
     #[schema(value_type = Option<Object>)]

@@ -101,7 +101,7 @@ async fn a_paused_sync_tells_who_paused_it_and_why_and_does_not_run() {
 }
 
 #[tokio::test]
-async fn what_will_never_run_by_itself_cannot_be_paused() {
+async fn what_does_not_run_by_itself_is_neither_paused_nor_resumed() {
     let world = World::new().await;
     let first = world.sync().await;
     let body = json!({
@@ -112,9 +112,13 @@ async fn what_will_never_run_by_itself_cannot_be_paused() {
         .await
         .ok();
     world.work().await;
-    let pause = format!("{}/pause", path(&once));
-    let error = world.call("POST", &pause, Value::Null).await.error(409);
-    assert_eq!(error["code"], "sync_completed");
+    for action in ["pause", "resume"] {
+        let error = world
+            .call("POST", &format!("{}/{action}", path(&once)), Value::Null)
+            .await
+            .error(409);
+        assert_eq!(error["code"], "sync_completed", "{action}");
+    }
     let still = world.get(&path(&once)).await.ok();
     assert_eq!(
         (&still["status"], &still["paused"]),
@@ -191,6 +195,7 @@ async fn a_run_is_taken_from_a_worker_that_is_gone() {
     assert!(!text(&taken["message"]).is_empty());
     let free = world.get(&path(&sync)).await.ok();
     assert_eq!(free["locked"], false);
+    world.clock.advance(Duration::from_secs(1));
     world.work().await;
     let jobs = world
         .call("POST", &format!("{}/jobs", path(&sync)), Value::Null)

@@ -257,7 +257,6 @@ async fn a_run_is_told_by_its_job_and_its_sync() {
         (&Value::Null, &json!(0.0))
     );
     assert_eq!(waiting["lag_seconds"], 0);
-    assert_eq!(sync["stats"], Value::Null);
     world.work().await;
     let jobs = world
         .call(
@@ -305,6 +304,33 @@ async fn a_run_is_told_by_its_job_and_its_sync() {
         (&after["total_files_synced"], &after["total_bytes_synced"]),
         (&json!(2), &json!(3))
     );
+    assert!(after["last_sync_at"].is_string() && after["next_sync_at"].is_string());
+    world
+        .get(&format!("{}/jobs/job_0123456789abcdef", path(&sync)))
+        .await
+        .error(404);
+    let mistakes = world
+        .call(
+            "POST",
+            &format!("{}/jobs", path(&sync)),
+            json!({"status": "pending"}),
+        )
+        .await
+        .mistakes();
+    assert_eq!(mistakes[0].0, "body.status");
+}
+
+#[tokio::test]
+async fn the_stats_of_a_sync_are_those_of_all_runs_and_of_the_last_one() {
+    let world = World::new().await;
+    world.source.put("media/a", "1");
+    world.source.put("media/b", "22");
+    world.source.put("media/c", "333");
+    world.source.make_unreadable("media/c", "resource.archived");
+    let sync = world.sync().await;
+    assert_eq!(sync["stats"], Value::Null, "no run has ended");
+    world.work().await;
+    let after = world.get(&path(&sync)).await.ok();
     let stats = &after["stats"];
     for (field, number) in [
         ("total_runs_completed", 1),
@@ -330,20 +356,6 @@ async fn a_run_is_told_by_its_job_and_its_sync() {
         "pass": 1, "objects_processed": 0, "complete": true, "running": false, "sync_job_id": null,
     });
     assert_eq!(after["sync_progress"], progress);
-    assert!(after["last_sync_at"].is_string() && after["next_sync_at"].is_string());
-    world
-        .get(&format!("{}/jobs/job_0123456789abcdef", path(&sync)))
-        .await
-        .error(404);
-    let mistakes = world
-        .call(
-            "POST",
-            &format!("{}/jobs", path(&sync)),
-            json!({"status": "pending"}),
-        )
-        .await
-        .mistakes();
-    assert_eq!(mistakes[0].0, "body.status");
 }
 
 #[tokio::test]

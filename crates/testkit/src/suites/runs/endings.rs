@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use wharf_domain::audit::Action;
-use wharf_domain::job::{JobEnd, JobPhase, JobStatus, JobTrigger};
-use wharf_domain::sync::{SyncMode, SyncState};
+use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus, JobTrigger};
+use wharf_domain::run::commit::Commit;
+use wharf_domain::sync::{RunStats, SyncMode, SyncState};
 use wharf_ports::TriggerOutcome;
 
 use super::{DAY, finish, rich_step};
-use crate::{Harness, LONG, Run, SHORT, SOON};
+use crate::{Harness, LONG, Run, SHORT, SOON, build};
 
 pub async fn a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next(h: Harness) {
     let acme = h.tenant("acme").await;
@@ -253,4 +254,91 @@ pub async fn a_queued_job_is_due_at_once_when_a_run_ends(h: Harness) {
     assert_eq!(trigger, Some(TriggerOutcome::Queued(job.clone())));
     finish(&h, &run, &run.lease, JobEnd::complete(), DAY).await;
     assert_eq!(h.lease(LONG).await.job, job);
+}
+
+pub async fn how_runs_went_is_summed_up(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    assert_eq!(run.stored().await.totals.stats, RunStats::default());
+    let counters = Counters {
+        discovered: 3,
+        synced: 2,
+        verified: 1,
+        bytes: 10,
+        ..Counters::default()
+    };
+    run.commit(Commit {
+        counters: counters.clone(),
+        ..build::commit(1)
+    })
+    .await;
+    h.pass(Duration::from_millis(20)).await;
+    finish(&h, &run, &run.lease, JobEnd::complete(), Duration::ZERO).await;
+    let job = run.job().await;
+    let stats = run.stored().await.totals.stats;
+    let took = job.completed_at.unwrap() - job.started_at.unwrap();
+    let micros = u64::try_from(took.num_microseconds().unwrap()).unwrap();
+    assert!(micros >= 19_000, "{micros}");
+    assert_eq!(
+        (stats.total_micros, stats.clean, stats.with_failures),
+        (micros, 1, 0)
+    );
+    let last = stats.last_run.clone().unwrap();
+    assert_eq!(
+        (&last.counters, last.micros, Some(last.ended_at)),
+        (&counters, micros, job.completed_at)
+    );
+    let rate = last.objects_per_minute();
+    assert!(rate > 0.0 && stats.peak_objects_per_minute.to_bits() == rate.to_bits());
+
+    let lease = h.lease(LONG).await;
+    let run = Run { lease, ..run };
+    let mut failed = Counters {
+        discovered: 1,
+        ..Counters::default()
+    };
+    failed.fail("net.timeout");
+    run.commit(Commit {
+        counters: failed.clone(),
+        ..build::commit(2)
+    })
+    .await;
+    finish(
+        &h,
+        &run,
+        &run.lease,
+        JobEnd::incomplete("over_cap"),
+        Duration::ZERO,
+    )
+    .await;
+    let stats = run.stored().await.totals.stats;
+    assert_eq!((stats.clean, stats.with_failures), (1, 1));
+    assert!(stats.total_micros >= micros && stats.peak_objects_per_minute >= rate);
+    assert_eq!(stats.last_run.clone().unwrap().counters, failed);
+
+    let lease = h.lease(LONG).await;
+    let run = Run { lease, ..run };
+    let skipped = JobEnd::skipped("connection_not_active");
+    finish(&h, &run, &run.lease, skipped, Duration::ZERO).await;
+    assert_eq!(
+        run.stored().await.totals.stats,
+        stats,
+        "a run that was skipped is none"
+    );
+    let lease = h.lease(LONG).await;
+    let run = Run { lease, ..run };
+    let end = JobEnd::failed("listing_failed", "no answer".to_owned());
+    finish(&h, &run, &run.lease, end, Duration::ZERO).await;
+    let lease = h.lease(LONG).await;
+    let run = Run { lease, ..run };
+    finish(
+        &h,
+        &run,
+        &run.lease,
+        JobEnd::interrupted("shutdown"),
+        Duration::ZERO,
+    )
+    .await;
+    let stats = run.stored().await.totals.stats;
+    assert_eq!((stats.clean, stats.with_failures), (1, 2));
 }

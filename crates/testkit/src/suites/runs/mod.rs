@@ -1,15 +1,21 @@
 //! What [`RunRepository`](wharf_ports::RunRepository) promises.
 
 mod endings;
+mod failures;
+mod holding;
 mod leases;
 mod letting_go;
 mod overtaken;
+mod rows;
 mod steps;
 
 pub use endings::*;
+pub use failures::*;
+pub use holding::*;
 pub use leases::*;
 pub use letting_go::*;
 pub use overtaken::*;
+pub use rows::*;
 pub use steps::*;
 
 use std::time::Duration;
@@ -48,7 +54,7 @@ async fn every_step(
     let standing = run.standing();
     let commit = run.step(9, &["media/stray"], "1").await;
     let published = Some(h.audit(Action::ObjectsCommitted));
-    let (held, gone) = (
+    let (holding, letting_go) = (
         h.audit(Action::DeletesHeld),
         h.audit(Action::ObjectsCommitted),
     );
@@ -59,13 +65,13 @@ async fn every_step(
         after: None,
         limit: 10,
     };
-    let hold = Hold {
+    let too_many = Hold {
         pass: 9,
         denied: Vec::new(),
         reason: "too many".to_owned(),
         limit: 10,
     };
-    let let_go = build::let_go(9, 10);
+    let gone = build::let_go(9, 10);
     vec![
         (
             "commit",
@@ -80,13 +86,13 @@ async fn every_step(
         ),
         (
             "hold",
-            runs.hold(organization, lease, standing, &hold, held)
+            runs.hold(organization, lease, standing, &too_many, holding)
                 .await
                 .map(drop),
         ),
         (
             "let_go",
-            runs.let_go(organization, lease, standing, &let_go, gone)
+            runs.let_go(organization, lease, standing, &gone, letting_go)
                 .await
                 .map(drop),
         ),

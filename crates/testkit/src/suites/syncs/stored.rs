@@ -1,46 +1,19 @@
-//! What [`SyncRepository`](wharf_ports::SyncRepository) promises.
+//! Stored syncs: what is read back, found and listed.
 
 use wharf_domain::audit::Action;
 use wharf_domain::connection::Event;
-use wharf_domain::ids::{JobId, SyncId};
+use wharf_domain::filter::ProviderFilters;
+use wharf_domain::ids::SyncId;
 use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus, JobTrigger};
+use wharf_domain::mapping::SchemaMapping;
 use wharf_domain::page::PageRequest;
-use wharf_domain::run::commit::Commit;
 use wharf_domain::sync::{
     Sync, SyncFilter, SyncMode, SyncSettings, SyncState, SyncStatus, SyncTotals,
 };
-use wharf_ports::{InsertError, RunError, TriggerOutcome};
+use wharf_ports::{InsertError, RunError};
 
-use crate::{Harness, LONG, SHORT, Tenant, build, paging};
-
-async fn trigger(
-    h: &Harness,
-    tenant: &Tenant<'_>,
-    sync: &Sync,
-    full: bool,
-) -> Option<TriggerOutcome> {
-    let job: JobId = h.ids.id();
-    let audit = h.audit(Action::SyncTriggered);
-    let syncs = &h.repositories.syncs;
-    let outcome = syncs
-        .trigger(
-            &tenant.organization,
-            &sync.bucket,
-            &sync.id,
-            &job,
-            full,
-            audit,
-        )
-        .await
-        .unwrap();
-    if let Some(TriggerOutcome::Queued(queued)) = &outcome {
-        assert_eq!(
-            queued, &job,
-            "the job that was asked for is the one that is queued"
-        );
-    }
-    outcome
-}
+use super::pause;
+use crate::{Harness, LONG, build, paging};
 
 pub async fn a_sync_is_born_due_with_its_first_job_queued(h: Harness) {
     let acme = h.tenant("acme").await;
@@ -145,6 +118,13 @@ pub async fn settings_are_read_back_unchanged(h: Harness) {
         source_path: "média/ 'a'/\n%".to_owned(),
         polling_interval_seconds: 86_400,
         max_objects_per_run: 9_000_000_000,
+        file_filters: Some(build::file_filters()),
+        provider_filters: Some(ProviderFilters {
+            prefix: Some("jahr/%_'/".to_owned()),
+        }),
+        sync_from: Some(build::instant(1_700_000_000_123_456)),
+        schema_mapping: Some(SchemaMapping::default()),
+        skip_duplicates: false,
         description: None,
         ..build::sync_settings()
     };
@@ -228,18 +208,14 @@ pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
     let lease = h.lease(LONG).await;
     let audit = h.audit(Action::JobFinished);
     let end = JobEnd::complete();
-    h.repositories
-        .runs
-        .finish(
-            &acme.organization,
-            &lease,
-            end,
-            std::time::Duration::ZERO,
-            audit,
-        )
+    let runs = &h.repositories.runs;
+    let delay = std::time::Duration::ZERO;
+    runs.finish(&acme.organization, &lease, end, delay, audit)
         .await
         .unwrap();
     let active = acme.sync(&bucket, &store).await;
+    let paused = acme.sync(&bucket, &store).await;
+    pause(&h, &acme, &paused).await;
     let stopped = acme.sync(&bucket, &gone).await;
     acme.apply(&gone, vec![Event::Archive]).await;
 
@@ -271,50 +247,42 @@ pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
     let everything = SyncFilter::default;
     assert_eq!(
         find(everything()).await,
-        sorted(&[&done, &active, &stopped])
+        sorted(&[&done, &active, &paused, &stopped])
     );
     let through = |connection: &wharf_domain::connection::Connection| SyncFilter {
         connection: Some(connection.id.clone()),
         ..everything()
     };
-    assert_eq!(find(through(&store)).await, sorted(&[&done, &active]));
     assert_eq!(
-        find(SyncFilter {
-            status: Some(SyncStatus::Completed),
-            ..everything()
-        })
-        .await,
-        sorted(&[&done])
+        find(through(&store)).await,
+        sorted(&[&done, &active, &paused])
     );
-    let archived = SyncFilter {
-        status: Some(SyncStatus::Archived),
+    let stands = |status| SyncFilter {
+        status: Some(status),
         ..everything()
     };
-    assert_eq!(find(archived).await, sorted(&[&stopped]));
+    let each = [
+        (SyncStatus::Active, &active),
+        (SyncStatus::Suspended, &paused),
+        (SyncStatus::Completed, &done),
+        (SyncStatus::Archived, &stopped),
+    ];
+    for (status, sync) in each {
+        assert_eq!(find(stands(status)).await, sorted(&[sync]), "{status:?}");
+    }
+    let running = |is_active, filter| SyncFilter {
+        is_active: Some(is_active),
+        ..filter
+    };
+    assert_eq!(find(running(true, everything())).await, sorted(&[&active]));
     assert_eq!(
-        find(SyncFilter {
-            is_active: Some(true),
-            ..everything()
-        })
-        .await,
-        sorted(&[&active])
+        find(running(false, everything())).await,
+        sorted(&[&done, &paused, &stopped]),
+        "a paused one does not run"
     );
-    assert_eq!(
-        find(SyncFilter {
-            is_active: Some(false),
-            ..everything()
-        })
-        .await,
-        sorted(&[&done, &stopped])
-    );
-    assert_eq!(
-        find(SyncFilter {
-            is_active: Some(true),
-            ..through(&gone)
-        })
-        .await,
-        []
-    );
+    let paused_ones = running(false, stands(SyncStatus::Suspended));
+    assert_eq!(find(paused_ones).await, sorted(&[&paused]));
+    assert_eq!(find(running(true, through(&gone))).await, []);
 }
 
 pub async fn syncs_are_listed_newest_first_in_pages(h: Harness) {
@@ -335,10 +303,11 @@ pub async fn syncs_are_listed_newest_first_in_pages(h: Harness) {
     .await;
 }
 
-pub async fn a_removed_sync_takes_its_jobs_along_and_leaves_the_objects(h: Harness) {
+pub async fn a_removed_sync_takes_jobs_and_dead_letters_along_and_leaves_the_objects(h: Harness) {
     let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
     let run = acme.run().await;
     run.publish(1, &["media/a"], "1").await;
+    run.fail("media/b", "1", "net.timeout").await;
     let objects = run.objects().await;
     let elsewhere = acme.bucket("elsewhere").await;
     let remove = async |organization, bucket| {
@@ -368,6 +337,7 @@ pub async fn a_removed_sync_takes_its_jobs_along_and_leaves_the_objects(h: Harne
         1
     );
     assert_eq!(acme.jobs(&run.sync.id).await, []);
+    assert_eq!(run.dead_letter("media/b").await, None);
     assert_eq!(run.objects().await, objects);
     let step = run.step(1, &["media/b"], "1").await;
     let runs = &h.repositories.runs;
@@ -376,154 +346,4 @@ pub async fn a_removed_sync_takes_its_jobs_along_and_leaves_the_objects(h: Harne
         .await;
     assert!(matches!(lost, Err(RunError::LeaseLost)), "{lost:?}");
     assert_eq!(run.objects().await, objects);
-}
-
-pub async fn a_trigger_queues_one_job_and_makes_the_sync_due(h: Harness) {
-    let acme = h.tenant("acme").await;
-    let run = acme.run().await;
-    let at_work = trigger(&h, &acme, &run.sync, false).await;
-    assert_eq!(
-        at_work,
-        Some(TriggerOutcome::AlreadyRunning(run.lease.job.clone())),
-        "a job is at work"
-    );
-    let day = std::time::Duration::from_hours(24);
-    let audit = h.audit(Action::JobFinished);
-    h.repositories
-        .runs
-        .finish(
-            &acme.organization,
-            &run.lease,
-            JobEnd::complete(),
-            day,
-            audit,
-        )
-        .await
-        .unwrap();
-    assert_eq!(h.try_lease(LONG).await, None, "not due for a day");
-
-    h.moment().await;
-    let Some(TriggerOutcome::Queued(job)) = trigger(&h, &acme, &run.sync, false).await else {
-        panic!("nothing is at work or queued");
-    };
-    let queued = acme.jobs(&run.sync.id).await.remove(0);
-    assert_eq!(
-        (&queued.id, queued.trigger, queued.phase),
-        (&job, JobTrigger::Manual, JobPhase::Queued)
-    );
-    assert_eq!(
-        acme.stored_sync(&run.sync).await.queued_job,
-        Some(job.clone())
-    );
-    let again = trigger(&h, &acme, &run.sync, true).await;
-    assert_eq!(
-        again,
-        Some(TriggerOutcome::AlreadyRunning(job.clone())),
-        "a job is queued"
-    );
-    assert_eq!(h.lease(LONG).await.job, job);
-    assert_eq!(acme.stored_sync(&run.sync).await.queued_job, None);
-    assert_eq!(
-        acme.audited(Action::SyncTriggered).await,
-        1,
-        "wishes that changed nothing bring no audit row"
-    );
-}
-
-pub async fn a_trigger_runs_a_completed_sync_once_more(h: Harness) {
-    let acme = h.tenant("acme").await;
-    let run = acme.run_in_mode(SyncMode::InitialOnly).await;
-    let finish = async |lease| {
-        let audit = h.audit(Action::JobFinished);
-        let delay = std::time::Duration::ZERO;
-        h.repositories
-            .runs
-            .finish(&acme.organization, lease, JobEnd::complete(), delay, audit)
-            .await
-            .unwrap();
-    };
-    finish(&run.lease).await;
-    assert_eq!(h.try_lease(LONG).await, None, "nothing is planned");
-    assert!(matches!(
-        trigger(&h, &acme, &run.sync, true).await,
-        Some(TriggerOutcome::Queued(_))
-    ));
-    finish(&h.lease(LONG).await).await;
-    let stored = run.stored().await;
-    assert_eq!(
-        (
-            stored.state,
-            stored.next_run_at,
-            stored.totals.runs_completed
-        ),
-        (SyncState::Completed, None, 2)
-    );
-}
-
-pub async fn a_trigger_counts_an_expired_lease_as_nobody_at_work(h: Harness) {
-    let acme = h.tenant("acme").await;
-    let sync = acme
-        .sync(&acme.bucket("media").await, &acme.connection("store").await)
-        .await;
-    let lease = h.lease(SHORT).await;
-    h.outlive(SHORT).await;
-    assert_eq!(
-        acme.stored_sync(&sync).await.lease,
-        None,
-        "an expired lease is nobody's"
-    );
-    let Some(TriggerOutcome::Queued(job)) = trigger(&h, &acme, &sync, false).await else {
-        panic!("the lease has expired");
-    };
-    assert_ne!(job, lease.job);
-}
-
-pub async fn a_full_trigger_drops_the_progress_of_an_incomplete_pass(h: Harness) {
-    let acme = h.tenant("acme").await;
-    for full in [false, true] {
-        let bucket = acme.bucket(if full { "full" } else { "plain" }).await;
-        let connection = acme.connection(if full { "full" } else { "plain" }).await;
-        let run = acme.run_into(&bucket, &connection).await;
-        let checkpoint = build::checkpoint(1);
-        let step = run.step(1, &["media/a"], "1").await;
-        run.commit(Commit {
-            checkpoint: Some(checkpoint.clone()),
-            ..step
-        })
-        .await;
-        let (end, audit) = (JobEnd::incomplete("over_cap"), h.audit(Action::JobFinished));
-        let day = std::time::Duration::from_hours(24);
-        h.repositories
-            .runs
-            .finish(&acme.organization, &run.lease, end, day, audit)
-            .await
-            .unwrap();
-        trigger(&h, &acme, &run.sync, full).await;
-        let kept = (!full).then_some(checkpoint);
-        let stored = run.stored().await;
-        assert_eq!(
-            (stored.checkpoint, stored.last_pass),
-            (kept, 1),
-            "full: {full}"
-        );
-        h.lease(LONG).await;
-    }
-}
-
-pub async fn a_trigger_of_another_organization_or_bucket_finds_nothing(h: Harness) {
-    let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
-    let sync = acme
-        .sync(&acme.bucket("media").await, &acme.connection("store").await)
-        .await;
-    let elsewhere = Sync {
-        bucket: acme.bucket("elsewhere").await.id,
-        ..sync.clone()
-    };
-    assert_eq!(trigger(&h, &other, &sync, true).await, None);
-    assert_eq!(trigger(&h, &acme, &elsewhere, true).await, None);
-    assert_eq!(acme.jobs(&sync.id).await.len(), 1);
-    assert_eq!(
-        acme.audited(Action::SyncTriggered).await + other.audited(Action::SyncTriggered).await,
-        0
-    );
 }

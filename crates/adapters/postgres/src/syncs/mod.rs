@@ -3,11 +3,15 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::{BucketId, ConnectionId, JobId, OrganizationId, SyncId};
-use wharf_domain::job::{Counters, JobEnd, JobStatus, JobTrigger};
+use wharf_domain::ids::{BucketId, ConnectionId, JobId, OrganizationId, SyncId, UserId};
+use wharf_domain::job::JobTrigger;
 use wharf_domain::page::{Page, PageCursor, PageRequest};
-use wharf_domain::sync::{LeaseHolder, NewSync, Sync, SyncFilter, SyncMode, SyncState, SyncTotals};
-use wharf_ports::{InsertError, RepositoryError, SyncRepository, TriggerOutcome};
+use wharf_domain::sync::{
+    LeaseHolder, NewSync, Pause, Sync, SyncFilter, SyncMode, SyncState, SyncStatus, SyncTotals,
+};
+use wharf_ports::{
+    InsertError, RepositoryError, SyncChange, SyncRepository, TriggerOutcome, UpdateSyncError,
+};
 
 use crate::audit;
 use crate::error::{Failure, Fault, inserting};
@@ -16,20 +20,40 @@ use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, in_transaction};
 
+mod deletes;
+mod lifecycle;
+
+use deletes::Settlement;
+pub(crate) use deletes::clear_held_deletes;
+use lifecycle::Wish;
+pub(crate) use lifecycle::stop_archived;
+
 /// What [`read`] reads.
 macro_rules! columns {
     () => {
-        "clock_timestamp() AS read_at, id, bucket, namespace, connection, mode, settings, state, next_run_at, queued_job, lease_job, lease_worker, \
-         lease_acquired_at, lease_expires_at, last_pass, checkpoint, counters, runs_completed, runs_failed, \
-         last_sync_at, last_error, consecutive_failures, revision, created_by, created_at, updated_at"
+        "clock_timestamp() AS read_at, id, bucket, namespace, connection, mode, settings, state, paused_at, paused_by, \
+         pause_reason, pending_full, held_deletes, next_run_at, queued_job, lease_job, lease_worker, lease_acquired_at, \
+         lease_expires_at, last_pass, checkpoint, counters, runs_completed, runs_failed, stats, last_sync_at, last_error, consecutive_failures, revision, created_by, created_at, updated_at"
     };
 }
 pub(crate) use columns;
 
+/// What filters see as a sync's status, which is what the model's own function says.
+macro_rules! status {
+    () => {
+        "CASE WHEN state = 'active' THEN CASE WHEN paused_at IS NULL THEN 'ACTIVE' ELSE 'SUSPENDED' END \
+         WHEN state = 'completed' THEN 'COMPLETED' ELSE 'ARCHIVED' END"
+    };
+}
+
 macro_rules! matching {
     () => {
-        " FROM syncs WHERE organization = $1 AND bucket = $2 AND ($3::text IS NULL OR connection = $3) \
-         AND ($4::text IS NULL OR state = $4) AND ($5::boolean IS NULL OR (state = 'active') = $5)"
+        concat!(
+            " FROM syncs WHERE organization = $1 AND bucket = $2 AND ($3::text IS NULL OR connection = $3) \
+             AND ($4::text IS NULL OR ",
+            status!(),
+            " = $4) AND ($5::boolean IS NULL OR (state = 'active' AND paused_at IS NULL) = $5)"
+        )
     };
 }
 
@@ -45,6 +69,9 @@ pub(crate) fn read(row: &PgRow) -> Result<Sync, Fault> {
         mode: columns.read("mode", SyncMode::parse)?,
         settings: columns.json("settings")?,
         state: columns.read("state", SyncState::parse)?,
+        paused: read_pause(&columns)?,
+        pending_full: columns.get("pending_full")?,
+        held_deletes: columns.json_optional("held_deletes")?,
         next_run_at: columns.time_optional("next_run_at")?,
         queued_job: columns.parse_optional("queued_job")?,
         lease: read_lease(&columns)?.filter(|lease| lease.expires_at > now),
@@ -54,6 +81,7 @@ pub(crate) fn read(row: &PgRow) -> Result<Sync, Fault> {
             counters: columns.json("counters")?,
             runs_completed: columns.number("runs_completed")?,
             runs_failed: columns.number("runs_failed")?,
+            stats: columns.json("stats")?,
         },
         last_sync_at: columns.time_optional("last_sync_at")?,
         last_error: columns.get("last_error")?,
@@ -63,6 +91,17 @@ pub(crate) fn read(row: &PgRow) -> Result<Sync, Fault> {
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
     })
+}
+
+fn read_pause(columns: &Columns<'_>) -> Result<Option<Pause>, Fault> {
+    let Some(at) = columns.time_optional("paused_at")? else {
+        return Ok(None);
+    };
+    Ok(Some(Pause {
+        at,
+        by: columns.parse("paused_by")?,
+        reason: columns.get("pause_reason")?,
+    }))
 }
 
 fn read_lease(columns: &Columns<'_>) -> Result<Option<LeaseHolder>, Fault> {
@@ -77,54 +116,40 @@ fn read_lease(columns: &Columns<'_>) -> Result<Option<LeaseHolder>, Fault> {
     }))
 }
 
-/// Stops the syncs of a connection that has just been archived, and voids the leases of their runs.
-pub(crate) async fn stop_archived(
+/// Locks a sync until the transaction ends; where there is none, nothing.
+pub(crate) async fn lock(
     tx: &mut PgConnection,
     organization: &OrganizationId,
-    connection: &ConnectionId,
-    now: Timestamp,
+    sync: &SyncId,
 ) -> Result<(), Fault> {
-    sqlx::query(
-        "SELECT 1 FROM syncs WHERE organization = $1 AND connection = $2 ORDER BY id FOR UPDATE",
-    )
-    .bind(organization.as_str())
-    .bind(connection.as_str())
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
-        "UPDATE syncs SET state = 'connection_archived', next_run_at = NULL, queued_job = NULL, resume_of = NULL, \
-         fence = fence + 1, lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
-         lease_ttl = NULL, updated_at = $3 WHERE organization = $1 AND connection = $2",
-    )
-    .bind(organization.as_str())
-    .bind(connection.as_str())
-    .bind(now)
-    .execute(&mut *tx)
-    .await?;
-    let ended = sqlx::query(
-        "UPDATE jobs SET status = CASE WHEN phase = 'queued' THEN 'skipped' ELSE 'interrupted' END, phase = 'idle', \
-         complete = false, incomplete_reason = 'connection_archived', completed_at = $3, updated_at = $3 \
-         WHERE organization = $1 AND status = 'running' \
-         AND sync IN (SELECT id FROM syncs WHERE organization = $1 AND connection = $2) \
-         RETURNING id, sync, status",
-    )
-    .bind(organization.as_str())
-    .bind(connection.as_str())
-    .bind(now)
-    .fetch_all(&mut *tx)
-    .await?;
-    for row in &ended {
-        let columns = Columns::of("jobs", row);
-        let how = JobEnd {
-            status: columns.read("status", JobStatus::parse)?,
-            incomplete_reason: Some("connection_archived".to_owned()),
-            error: None,
-        };
-        let row =
-            NewAuditRow::job_ended_alone(&columns.parse("id")?, &columns.parse("sync")?, &how);
-        audit::store(tx, organization, &row, now).await?;
-    }
+    sqlx::query("SELECT 1 FROM syncs WHERE organization = $1 AND id = $2 FOR UPDATE")
+        .bind(organization.as_str())
+        .bind(sync.as_str())
+        .execute(tx)
+        .await?;
     Ok(())
+}
+
+/// A sync of the bucket, locked until the transaction ends.
+async fn find_locked(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+    sync: &SyncId,
+) -> Result<Option<Sync>, Fault> {
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3 FOR UPDATE"
+    ))
+    .bind(organization.as_str())
+    .bind(bucket.as_str())
+    .bind(sync.as_str())
+    .fetch_optional(tx)
+    .await?
+    .as_ref()
+    .map(read)
+    .transpose()
 }
 
 /// Locks the syncs of a bucket that is about to be removed.
@@ -200,16 +225,15 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
         mode,
         settings: new.settings,
         state: SyncState::Active,
+        paused: None,
+        pending_full: false,
+        held_deletes: None,
         next_run_at: Some(now),
         queued_job: Some(new.first_job),
         lease: None,
         last_pass: 0,
         checkpoint: None,
-        totals: SyncTotals {
-            counters: Counters::default(),
-            runs_completed: 0,
-            runs_failed: 0,
-        },
+        totals: SyncTotals::default(),
         last_sync_at: None,
         last_error: None,
         consecutive_failures: 0,
@@ -218,12 +242,6 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
         created_at: now,
         updated_at: now,
     }
-}
-
-/// What a person asks for.
-struct Wish<'a> {
-    job: &'a JobId,
-    full: bool,
 }
 
 impl Store {
@@ -283,14 +301,14 @@ impl Store {
         request: &PageRequest,
     ) -> Result<Page<Sync>, Fault> {
         let through = filter.connection.as_ref().map(ConnectionId::as_str);
-        let state = filter.state.map(SyncState::as_str);
+        let status = filter.status.map(SyncStatus::as_str);
         let bounds = Bounds::of(request);
         let mut connection = self.read().await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(bucket.as_str())
             .bind(through)
-            .bind(state)
+            .bind(status)
             .bind(filter.is_active)
             .fetch_one(&mut *connection)
             .await?;
@@ -303,7 +321,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(through)
-        .bind(state)
+        .bind(status)
         .bind(filter.is_active)
         .bind(bounds.at)
         .bind(bounds.id)
@@ -340,58 +358,6 @@ impl Store {
         let now = self.now(tx).await?;
         audit::store(tx, organization, audit, now).await?;
         Ok(true)
-    }
-
-    async fn trigger_sync(
-        &self,
-        tx: &mut PgConnection,
-        organization: &OrganizationId,
-        bucket: &BucketId,
-        sync: &SyncId,
-        wish: Wish<'_>,
-        audit: &NewAuditRow,
-    ) -> Result<Option<TriggerOutcome>, Fault> {
-        let found = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3 FOR UPDATE"
-        ))
-        .bind(organization.as_str())
-        .bind(bucket.as_str())
-        .bind(sync.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(found) = found.as_ref().map(read).transpose()? else {
-            return Ok(None);
-        };
-        if found.state == SyncState::ConnectionArchived {
-            // The connection was archived after the caller had looked: a job queued now would wait for ever.
-            return Ok(None);
-        }
-        let holder = found.lease.as_ref().map(|lease| &lease.job);
-        if let Some(other) = found.queued_job.as_ref().or(holder) {
-            return Ok(Some(TriggerOutcome::AlreadyRunning(other.clone())));
-        }
-        let now = self.now(tx).await?;
-        sqlx::query(
-            "UPDATE syncs SET queued_job = $3, next_run_at = $4, checkpoint = CASE WHEN $5 THEN NULL ELSE checkpoint END, \
-             updated_at = $4 WHERE organization = $1 AND id = $2",
-        )
-        .bind(organization.as_str())
-        .bind(sync.as_str())
-        .bind(wish.job.as_str())
-        .bind(now)
-        .bind(wish.full)
-        .execute(&mut *tx)
-        .await?;
-        let queued = QueuedJob {
-            id: wish.job,
-            sync: &found,
-            trigger: JobTrigger::Manual,
-        };
-        jobs::queue(tx, organization, &queued, now).await?;
-        audit::store(tx, organization, audit, now).await?;
-        Ok(Some(TriggerOutcome::Queued(wish.job.clone())))
     }
 }
 
@@ -435,6 +401,82 @@ impl SyncRepository for Store {
     ) -> Result<bool, RepositoryError> {
         Ok(
             in_transaction!(self, tx => self.remove_sync(&mut tx, organization, bucket, sync, &audit))?,
+        )
+    }
+
+    async fn update(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        revision: u64,
+        change: &SyncChange,
+        audit: NewAuditRow,
+    ) -> Result<Sync, UpdateSyncError> {
+        in_transaction!(self, tx => self.update_sync(&mut tx, organization, bucket, sync, revision, change, &audit)).map_err(Failure::into_port)
+    }
+
+    async fn pause(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        by: &UserId,
+        reason: Option<&str>,
+        audit: NewAuditRow,
+    ) -> Result<Option<Sync>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.pause_sync(&mut tx, organization, bucket, sync, by, reason, &audit))?,
+        )
+    }
+
+    async fn resume(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        audit: NewAuditRow,
+    ) -> Result<Option<Sync>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.resume_sync(&mut tx, organization, bucket, sync, &audit))?,
+        )
+    }
+
+    async fn unlock(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        audit: NewAuditRow,
+    ) -> Result<Option<bool>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.unlock_sync(&mut tx, organization, bucket, sync, &audit))?,
+        )
+    }
+
+    async fn approve_deletes(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        limit: u32,
+        audit: NewAuditRow,
+    ) -> Result<Option<u64>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.settle_deletes(&mut tx, organization, bucket, sync, Settlement::Approve, limit, &audit))?,
+        )
+    }
+
+    async fn discard_deletes(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        limit: u32,
+        audit: NewAuditRow,
+    ) -> Result<Option<u64>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.settle_deletes(&mut tx, organization, bucket, sync, Settlement::Discard, limit, &audit))?,
         )
     }
 

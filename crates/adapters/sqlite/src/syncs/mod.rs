@@ -1,13 +1,22 @@
+//! Syncs: what is stored of them here, what people do with their runs and held deletes in the modules below.
+
+pub(crate) mod deletes;
+pub(crate) mod lifecycle;
+
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::{BucketId, ConnectionId, JobId, OrganizationId, SyncId};
-use wharf_domain::job::{Counters, JobEnd, JobStatus, JobTrigger};
+use wharf_domain::ids::{BucketId, ConnectionId, JobId, OrganizationId, SyncId, UserId};
+use wharf_domain::job::{JobEnd, JobStatus, JobTrigger};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
-use wharf_domain::sync::{LeaseHolder, NewSync, Sync, SyncFilter, SyncMode, SyncState, SyncTotals};
-use wharf_ports::{InsertError, RepositoryError, SyncRepository, TriggerOutcome};
+use wharf_domain::sync::{
+    LeaseHolder, NewSync, Pause, Sync, SyncFilter, SyncMode, SyncState, SyncStatus, SyncTotals,
+};
+use wharf_ports::{
+    InsertError, RepositoryError, SyncChange, SyncRepository, TriggerOutcome, UpdateSyncError,
+};
 
 use crate::audit;
 use crate::clock::micros;
@@ -22,15 +31,19 @@ macro_rules! columns {
     () => {
         "id, bucket, namespace, connection, mode, settings, state, next_run_at, queued_job, lease_job, lease_worker, \
          lease_acquired_at, lease_expires_at, last_pass, checkpoint, counters, runs_completed, runs_failed, \
-         last_sync_at, last_error, consecutive_failures, revision, created_by, created_at, updated_at"
+         last_sync_at, last_error, consecutive_failures, revision, paused_at, paused_by, pause_reason, pending_full, \
+         held_deletes, stats, created_by, created_at, updated_at"
     };
 }
 pub(crate) use columns;
+pub(crate) use deletes::{count_waiting, tell_released};
 
 macro_rules! matching {
     () => {
         " FROM syncs WHERE organization = $1 AND bucket = $2 AND ($3 IS NULL OR connection = $3) \
-         AND ($4 IS NULL OR state = $4) AND ($5 IS NULL OR (state = 'active') = $5)"
+         AND ($4 IS NULL OR CASE state WHEN 'completed' THEN 'COMPLETED' WHEN 'connection_archived' THEN 'ARCHIVED' \
+         ELSE CASE WHEN paused_at IS NULL THEN 'ACTIVE' ELSE 'SUSPENDED' END END = $4) \
+         AND ($5 IS NULL OR (state = 'active' AND paused_at IS NULL) = $5)"
     };
 }
 
@@ -45,6 +58,9 @@ pub(crate) fn read(row: &SqliteRow, now: Timestamp) -> Result<Sync, Fault> {
         mode: columns.read("mode", SyncMode::parse)?,
         settings: columns.json("settings")?,
         state: columns.read("state", SyncState::parse)?,
+        paused: read_pause(&columns)?,
+        pending_full: columns.get("pending_full")?,
+        held_deletes: columns.json_optional("held_deletes")?,
         next_run_at: columns.time_optional("next_run_at")?,
         queued_job: columns.parse_optional("queued_job")?,
         lease: read_lease(&columns)?.filter(|lease| lease.expires_at > now),
@@ -54,6 +70,7 @@ pub(crate) fn read(row: &SqliteRow, now: Timestamp) -> Result<Sync, Fault> {
             counters: columns.json("counters")?,
             runs_completed: columns.number("runs_completed")?,
             runs_failed: columns.number("runs_failed")?,
+            stats: columns.json("stats")?,
         },
         last_sync_at: columns.time_optional("last_sync_at")?,
         last_error: columns.get("last_error")?,
@@ -63,6 +80,17 @@ pub(crate) fn read(row: &SqliteRow, now: Timestamp) -> Result<Sync, Fault> {
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
     })
+}
+
+fn read_pause(columns: &Columns<'_>) -> Result<Option<Pause>, Fault> {
+    let Some(at) = columns.time_optional("paused_at")? else {
+        return Ok(None);
+    };
+    Ok(Some(Pause {
+        at,
+        by: columns.parse("paused_by")?,
+        reason: columns.get("pause_reason")?,
+    }))
 }
 
 fn read_lease(columns: &Columns<'_>) -> Result<Option<LeaseHolder>, Fault> {
@@ -176,16 +204,15 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
         mode,
         settings: new.settings,
         state: SyncState::Active,
+        paused: None,
+        pending_full: false,
+        held_deletes: None,
         next_run_at: Some(now),
         queued_job: Some(new.first_job),
         lease: None,
         last_pass: 0,
         checkpoint: None,
-        totals: SyncTotals {
-            counters: Counters::default(),
-            runs_completed: 0,
-            runs_failed: 0,
-        },
+        totals: SyncTotals::default(),
         last_sync_at: None,
         last_error: None,
         consecutive_failures: 0,
@@ -196,10 +223,27 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
     }
 }
 
-/// What a person asks for.
-struct Wish<'a> {
-    job: &'a JobId,
-    full: bool,
+/// The bucket's sync, for a change.
+async fn of_bucket(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+    sync: &SyncId,
+    now: Timestamp,
+) -> Result<Option<Sync>, Fault> {
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3"
+    ))
+    .bind(organization.as_str())
+    .bind(bucket.as_str())
+    .bind(sync.as_str())
+    .fetch_optional(connection)
+    .await?
+    .as_ref()
+    .map(|row| read(row, now))
+    .transpose()
 }
 
 impl Store {
@@ -238,19 +282,7 @@ impl Store {
     ) -> Result<Option<Sync>, Fault> {
         let mut connection = self.read().await?;
         let now = self.now(&mut connection).await?;
-        sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3"
-        ))
-        .bind(organization.as_str())
-        .bind(bucket.as_str())
-        .bind(sync.as_str())
-        .fetch_optional(&mut *connection)
-        .await?
-        .as_ref()
-        .map(|row| read(row, now))
-        .transpose()
+        of_bucket(&mut connection, organization, bucket, sync, now).await
     }
 
     async fn list_syncs(
@@ -261,7 +293,7 @@ impl Store {
         request: &PageRequest,
     ) -> Result<Page<Sync>, Fault> {
         let through = filter.connection.as_ref().map(ConnectionId::as_str);
-        let state = filter.state.map(SyncState::as_str);
+        let status = filter.status.map(SyncStatus::as_str);
         let bounds = Bounds::of(request);
         let mut connection = self.read().await?;
         let now = self.now(&mut connection).await?;
@@ -269,7 +301,7 @@ impl Store {
             .bind(organization.as_str())
             .bind(bucket.as_str())
             .bind(through)
-            .bind(state)
+            .bind(status)
             .bind(filter.is_active)
             .fetch_one(&mut *connection)
             .await?;
@@ -282,7 +314,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(through)
-        .bind(state)
+        .bind(status)
         .bind(filter.is_active)
         .bind(bounds.at)
         .bind(bounds.id)
@@ -305,7 +337,7 @@ impl Store {
         sync: &SyncId,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
-        // Jobs and catalogue go with it by their foreign keys.
+        // Jobs, catalogue and dead letters go with it by their foreign keys.
         let removed =
             sqlx::query("DELETE FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3")
                 .bind(organization.as_str())
@@ -319,58 +351,6 @@ impl Store {
         let now = self.now(tx).await?;
         audit::store(tx, organization, audit, now).await?;
         Ok(true)
-    }
-
-    async fn trigger_sync(
-        &self,
-        tx: &mut SqliteConnection,
-        organization: &OrganizationId,
-        bucket: &BucketId,
-        sync: &SyncId,
-        wish: Wish<'_>,
-        audit: &NewAuditRow,
-    ) -> Result<Option<TriggerOutcome>, Fault> {
-        let now = self.now(tx).await?;
-        let found = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3"
-        ))
-        .bind(organization.as_str())
-        .bind(bucket.as_str())
-        .bind(sync.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(found) = found.as_ref().map(|row| read(row, now)).transpose()? else {
-            return Ok(None);
-        };
-        if found.state == SyncState::ConnectionArchived {
-            // The connection was archived after the caller had looked: a job queued now would wait for ever.
-            return Ok(None);
-        }
-        let holder = found.lease.as_ref().map(|lease| &lease.job);
-        if let Some(other) = found.queued_job.as_ref().or(holder) {
-            return Ok(Some(TriggerOutcome::AlreadyRunning(other.clone())));
-        }
-        sqlx::query(
-            "UPDATE syncs SET queued_job = $3, next_run_at = $4, checkpoint = CASE WHEN $5 THEN NULL ELSE checkpoint END, \
-             updated_at = $4 WHERE organization = $1 AND id = $2",
-        )
-        .bind(organization.as_str())
-        .bind(sync.as_str())
-        .bind(wish.job.as_str())
-        .bind(micros(now))
-        .bind(wish.full)
-        .execute(&mut *tx)
-        .await?;
-        let queued = QueuedJob {
-            id: wish.job,
-            sync: &found,
-            trigger: JobTrigger::Manual,
-        };
-        jobs::queue(tx, organization, &queued, now).await?;
-        audit::store(tx, organization, audit, now).await?;
-        Ok(Some(TriggerOutcome::Queued(wish.job.clone())))
     }
 }
 
@@ -418,6 +398,83 @@ impl SyncRepository for Store {
         )
     }
 
+    async fn update(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        revision: u64,
+        change: &SyncChange,
+        audit: NewAuditRow,
+    ) -> Result<Sync, UpdateSyncError> {
+        in_transaction!(self, tx => self.update_sync(&mut tx, organization, bucket, sync, revision, change, &audit))
+            .map_err(Failure::into_port)
+    }
+
+    async fn pause(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        by: &UserId,
+        reason: Option<&str>,
+        audit: NewAuditRow,
+    ) -> Result<Option<Sync>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.pause_sync(&mut tx, organization, bucket, sync, (by, reason), &audit))?,
+        )
+    }
+
+    async fn resume(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        audit: NewAuditRow,
+    ) -> Result<Option<Sync>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.resume_sync(&mut tx, organization, bucket, sync, &audit))?,
+        )
+    }
+
+    async fn unlock(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        audit: NewAuditRow,
+    ) -> Result<Option<bool>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.unlock_sync(&mut tx, organization, bucket, sync, &audit))?,
+        )
+    }
+
+    async fn approve_deletes(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        limit: u32,
+        audit: NewAuditRow,
+    ) -> Result<Option<u64>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.approve_step(&mut tx, organization, bucket, sync, limit, audit))?,
+        )
+    }
+
+    async fn discard_deletes(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        sync: &SyncId,
+        limit: u32,
+        audit: NewAuditRow,
+    ) -> Result<Option<u64>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.discard_step(&mut tx, organization, bucket, sync, limit, audit))?,
+        )
+    }
+
     async fn trigger(
         &self,
         organization: &OrganizationId,
@@ -428,7 +485,7 @@ impl SyncRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<TriggerOutcome>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.trigger_sync(&mut tx, organization, bucket, sync, Wish { job, full }, &audit))?,
+            in_transaction!(self, tx => self.trigger_sync(&mut tx, organization, bucket, sync, (job, full), &audit))?,
         )
     }
 }
