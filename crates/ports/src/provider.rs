@@ -188,9 +188,10 @@ pub trait ProviderFactory: Send + Sync {
     /// Reads a sync's source path for this provider; the path in the error is `source_path`.
     fn vet_source_path(&self, provider: Provider, source_path: &str) -> Result<(), InvalidInput>;
 
-    /// What to list when a sync's source path is narrowed to entries whose [`relative_path`](Self::relative_path) starts with
-    /// the prefix: plain text, not a folder. Without a prefix that is the source path itself. The answer is for
-    /// [`StorageProvider::list`] alone; the path in the error is `provider_filters.prefix`.
+    /// What to list when a sync's source path is narrowed to what lies in its folder and has a
+    /// [`relative_path`](Self::relative_path) that starts with the prefix: plain text, not a folder. Without a prefix that is
+    /// the source path itself. The answer is for [`StorageProvider::list`] alone; the path in the error is
+    /// `provider_filters.prefix`.
     fn scope(
         &self,
         provider: Provider,

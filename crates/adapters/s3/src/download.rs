@@ -21,7 +21,7 @@ use crate::error::{Call, Fault};
 use crate::listing::{bare_tag, bucket_and_key};
 use crate::metadata::{metadata, tags};
 use crate::profile::Profile;
-use crate::wire::{About, ObjectRequest, Opened, Wire};
+use crate::wire::{About, Failure, ObjectRequest, Opened, Wire};
 
 /// Opens an entry of a listing.
 pub(crate) async fn fetch(
@@ -115,10 +115,11 @@ async fn open(
 async fn tags_of(wire: &Wire, bucket: &str, key: &str, about: &About) -> Result<Metadata, Fault> {
     let tagged = match wire.tags(bucket, key).await {
         Ok(tagged) => tagged,
+        // Not every store has tags, and some that have none answer with the object itself.
+        Err(Failure::Unreadable { html: false }) => return Ok(Metadata::new()),
         Err(failure) => {
             let fault = Fault::from(failure);
             return match fault.code {
-                // Not every store has tags.
                 ErrorCode::ConfigEndpointInvalid => Ok(Metadata::new()),
                 // It was there a moment ago.
                 ErrorCode::ResourceNotFound => Err(changed()),

@@ -17,6 +17,8 @@ enum Fault {
     LastEntryLost,
     TroubleIsAnEnd,
     ShortFilesPass,
+    TroubleIsAbsence,
+    TagsForgotten,
 }
 
 /// The same provider, but the last entry of every page that another page follows is lost.
@@ -32,6 +34,16 @@ pub fn ending_listings_early(provider: OpenProvider) -> OpenProvider {
 /// The same provider, but bytes that break off, or turn out to be wrong, have ended.
 pub fn passing_short_files(provider: OpenProvider) -> OpenProvider {
     Arc::new(Broken(provider, Fault::ShortFilesPass))
+}
+
+/// The same provider, but a file that may not be looked at is not there.
+pub fn taking_trouble_for_absence(provider: OpenProvider) -> OpenProvider {
+    Arc::new(Broken(provider, Fault::TroubleIsAbsence))
+}
+
+/// The same provider, but no file has tags.
+pub fn forgetting_tags(provider: OpenProvider) -> OpenProvider {
+    Arc::new(Broken(provider, Fault::TagsForgotten))
 }
 
 struct Broken(OpenProvider, Fault);
@@ -72,10 +84,16 @@ impl StorageProvider for Broken {
             let whole = fetched.bytes.take_while(|part| future::ready(part.is_ok()));
             fetched.bytes = whole.boxed();
         }
+        if self.1 == Fault::TagsForgotten {
+            fetched.tags.clear();
+        }
         Ok(fetched)
     }
 
     async fn look(&self, source_path: &str, object: &str) -> Result<Option<Looked>, ProviderError> {
-        self.0.look(source_path, object).await
+        match self.0.look(source_path, object).await {
+            Err(_) if self.1 == Fault::TroubleIsAbsence => Ok(None),
+            looked => looked,
+        }
     }
 }

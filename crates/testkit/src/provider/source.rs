@@ -255,7 +255,7 @@ impl FakeSource {
     /// Says of what type a file is; else it is `application/octet-stream`.
     pub fn set_content_type(&self, object: &str, content_type: &str) {
         self.change(object, |file| {
-            content_type.clone_into(&mut file.content_type)
+            content_type.clone_into(&mut file.content_type);
         });
     }
 
@@ -278,18 +278,15 @@ impl FakeSource {
     /// Removes such a share of the files, spread over all of them, and answers their names.
     pub fn lose(&self, share: f64) -> Vec<String> {
         let files = &mut self.lock().files;
-        let mut due = 0.0;
-        let lost: Vec<String> = files
-            .keys()
-            .filter(|_| {
-                due += share;
-                let lost = due >= 1.0 - f64::EPSILON;
-                due -= f64::from(lost);
-                lost
-            })
-            .cloned()
+        let due = |of: u32| (f64::from(of) * share + 1e-6).floor();
+        let lost: Vec<String> = (0..)
+            .zip(files.keys())
+            .filter(|(before, _)| due(before + 1) > due(*before))
+            .map(|(_, object)| object.clone())
             .collect();
-        files.retain(|object, _| !lost.contains(object));
+        for object in &lost {
+            files.remove(object);
+        }
         lost
     }
 

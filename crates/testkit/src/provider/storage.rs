@@ -359,4 +359,106 @@ mod tests {
         );
         assert_eq!(source.calls().fetches, 5);
     }
+
+    fn five() -> (FakeSource, FakeProvider) {
+        let source = FakeSource::new();
+        for object in ["media/a", "media/b", "media/c/1", "media/c/2", "media/d"] {
+            source.put(object, object.to_owned());
+        }
+        source.set_page_size(2);
+        (source.clone(), FakeProvider::new(source))
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_a_file_comes_with_it_and_with_a_look() {
+        let (source, provider) = five();
+        source.set_tags("media/a", &[("berth", "north")]);
+        source.set_metadata("media/a", &[("tide", "high")]);
+        source.set_content_type("media/a", "text/plain");
+        source.set_version_id("media/a", "x1");
+        let looked = provider.look("media", "media/a").await.unwrap().unwrap();
+        let page = provider.list("media", None, 1000).await.unwrap();
+        assert_eq!(looked.entry, page.entries[0]);
+        for (tags, told) in [(true, 1), (false, 0)] {
+            let wish = FetchWish { tags };
+            let fetched = provider.fetch(&looked.entry, wish).await.unwrap();
+            assert_eq!(fetched.tags.len(), told);
+            assert_eq!(fetched.metadata, looked.metadata);
+            assert_eq!(fetched.metadata["tide"], "high");
+            assert_eq!(fetched.content_type.as_deref(), Some("text/plain"));
+            assert_eq!(fetched.version_id.as_deref(), Some("x1"));
+        }
+        assert_eq!(provider.look("media", "media/z").await.unwrap(), None);
+        assert_eq!(source.calls().looks, 2);
+        let outage = Failure::transient(ErrorCode::ProviderUnavailable);
+        source.fail_look("media/a", outage, Times::Once);
+        assert!(provider.look("media", "media/a").await.is_err());
+        assert!(provider.look("media", "media/a").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_denied_is_named_and_not_shown() {
+        let (source, provider) = five();
+        let hidden = provider.look("media", "media/c/1").await.unwrap().unwrap();
+        source.deny_scope("media/c/");
+        let first = provider.list("media", None, 1000).await.unwrap();
+        assert_eq!(first.denied, ["media/c/"]);
+        let second = provider.list("media", first.next.as_ref(), 1000).await;
+        assert!(second.unwrap().denied.is_empty());
+        assert_eq!(
+            names(&provider, "media").await.unwrap(),
+            ["media/a", "media/b", "media/d"]
+        );
+        let looked = provider.look("media", "media/c/1").await.unwrap_err();
+        let fetched = read(&provider, &hidden.entry).await.unwrap_err();
+        for error in [looked, fetched] {
+            assert_eq!(error.code, ErrorCode::PermDenied);
+        }
+        source.heal();
+        assert_eq!(names(&provider, "media").await.unwrap().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn listings_are_out_of_order_repeat_themselves_and_are_cut_short_when_told_to() {
+        let (source, provider) = five();
+        let in_order = names(&provider, "media").await.unwrap();
+        source.list_out_of_order();
+        let mut listed = names(&provider, "media").await.unwrap();
+        assert_ne!(listed, in_order);
+        assert_eq!(names(&provider, "media").await.unwrap(), listed);
+        listed.sort();
+        assert_eq!(listed, in_order);
+
+        source.repeat_token();
+        let first = provider.list("media", None, 1000).await.unwrap();
+        let second = provider.list("media", first.next.as_ref(), 1000).await;
+        assert_eq!(second.unwrap().next, first.next);
+
+        source.truncate_without_token();
+        let error = names(&provider, "media").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ProtocolUnexpectedResponse);
+        source.set_page_size(5);
+        assert_eq!(names(&provider, "media").await.unwrap(), in_order);
+    }
+
+    #[tokio::test]
+    async fn a_scope_narrows_by_the_beginning_of_names() {
+        let (_, provider) = five();
+        assert_eq!(
+            names(&provider, "media:c").await.unwrap(),
+            ["media/c/1", "media/c/2"]
+        );
+    }
+
+    #[test]
+    fn a_share_of_the_files_is_lost_evenly() {
+        for (share, lost) in [(0.0, 0), (0.2, 20), (0.6, 60), (1.0, 100)] {
+            let source = FakeSource::new();
+            for number in 0..100 {
+                source.put(&format!("media/{number:02}"), "x");
+            }
+            assert_eq!(source.lose(share).len(), lost, "{share}");
+            assert_eq!(source.files().len(), 100 - lost, "{share}");
+        }
+    }
 }

@@ -29,7 +29,9 @@ pub(super) fn is_listed(opened: &Opened, tag: &str, size: Option<u64>) -> bool {
     let about = &opened.about;
     let same_tag = match (&about.etag, about.modified, condition(tag)) {
         (Some(etag), _, Condition::Tag(tag)) => bare_tag(etag).trim_start_matches("W/") == tag,
-        (_, Some(modified), Condition::UnmodifiedSince(time)) => whole_seconds(modified) == time,
+        (_, Some(modified), Condition::UnmodifiedSince(time)) => {
+            whole_seconds(modified) == whole_seconds(time)
+        }
         _ => true,
     };
     let total = total(opened);

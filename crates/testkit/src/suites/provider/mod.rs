@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use wharf_domain::plan::Entry;
-use wharf_ports::{FetchWish, OpenProvider, ProviderError};
+use wharf_ports::{FetchWish, Looked, OpenProvider, ProviderError};
 
 use crate::Place;
 
@@ -102,6 +102,14 @@ fn paths_in(entries: &[Entry]) -> Vec<String> {
     let mut paths: Vec<String> = entries.iter().map(|entry| entry.path.clone()).collect();
     paths.sort();
     paths
+}
+
+async fn look<P: Place + ?Sized>(
+    place: &P,
+    provider: &OpenProvider,
+    object: &str,
+) -> Result<Option<Looked>, ProviderError> {
+    provider.look(&place.scope(), object).await
 }
 
 async fn read(provider: &OpenProvider, entry: &Entry) -> Result<Vec<u8>, ProviderError> {
