@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::TestDatabase;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 use wharf_domain::audit::Action;
 use wharf_domain::connection::{
     Connection, ConnectionFilter, ConnectionIdentifier, Event, Health, Intent, PublicStatus,
@@ -26,10 +25,8 @@ use wharf_ports::{InsertError, RepositoryError, RunError, SyncChange, UpdateSync
 use wharf_postgres::{MigrateError, OpenError, PostgresDatabase, SchemaError};
 use wharf_testkit::{Harness, LONG, build};
 
-/// The database as somebody with Postgres alone sees it.
 async fn bare(database: &TestDatabase) -> PgConnection {
-    let options: PgConnectOptions = database.url.parse().expect("a URL");
-    options.connect().await.expect("a connection")
+    common::bare(&database.url).await
 }
 
 async fn harness() -> (Harness, TestDatabase) {

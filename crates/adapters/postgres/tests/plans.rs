@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::TestDatabase;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use sqlx::AssertSqlSafe;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
-use wharf_domain::audit::Action;
+use wharf_domain::audit::{Action, NewAuditRow};
 use wharf_domain::dead_letter::DeadLetterFilter;
 use wharf_domain::page::PageRequest;
+use wharf_domain::run::catalogue::{Recall, Span};
 use wharf_domain::run::commit::{Commit, LeftOut, Vanished};
-use wharf_domain::run::deletes::LetGo;
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing};
 use wharf_testkit::{Harness, LONG, Run, build};
 
 /// The server's notices: the plans of the statements that were carried out.
@@ -58,7 +58,7 @@ impl<S: Subscriber> Layer<S> for Plans {
     }
 }
 
-/// Rows of the bucket's, and the sync's share of them.
+/// Objects of the bucket, all of which each of its syncs holds on to.
 const OBJECTS: usize = 3_000;
 /// Most rows that a step may look at in vain.
 const IN_VAIN: u64 = 300;
@@ -68,8 +68,7 @@ const IN_VAIN: u64 = 300;
 async fn fill(database: &TestDatabase, run: &Run<'_>) {
     let organization = &run.tenant.organization;
     let (bucket, sync) = (&run.bucket.id, &run.sync.id);
-    let options: PgConnectOptions = database.url.parse().expect("a URL");
-    let mut bare = options.connect().await.expect("a connection");
+    let mut bare = common::bare(&database.url).await;
     let statements = [
         format!(
             "INSERT INTO syncs SELECT (s).* FROM (SELECT jsonb_populate_record(s, jsonb_build_object( \
@@ -77,10 +76,9 @@ async fn fill(database: &TestDatabase, run: &Run<'_>) {
              'lease_expires_at', NULL, 'lease_ttl', NULL, 'next_run_at', now() + g * INTERVAL '1 hour')) AS s \
              FROM syncs s, generate_series(1, 39) AS g WHERE s.id = '{sync}') AS copies"
         ),
-        format!(
-            "INSERT INTO organizations SELECT 'int_' || lpad(g::text, 24, '0'), 'other ' || g, now() \
-             FROM generate_series(1, 200) AS g"
-        ),
+        "INSERT INTO organizations SELECT 'int_' || lpad(g::text, 24, '0'), 'other ' || g, now() \
+         FROM generate_series(1, 200) AS g"
+            .to_owned(),
         "INSERT INTO namespaces SELECT o.id, n.id, n.name, n.description, n.created_at FROM organizations o, namespaces n \
          WHERE o.name LIKE 'other %'"
             .to_owned(),
@@ -149,7 +147,6 @@ async fn fill(database: &TestDatabase, run: &Run<'_>) {
         ("auto_explain.log_nested_statements", "on"),
         ("auto_explain.log_level", "notice"),
         ("client_min_messages", "notice"),
-        // What happens on any machine is meant: not how its memory would make light of a scan.
         ("jit", "off"),
     ] {
         let statement = format!("ALTER DATABASE {name} SET {setting} = '{value}'");
@@ -183,104 +180,100 @@ fn check(what: &str, plans: &Plans) {
     }
 }
 
-fn names(from: usize, count: usize) -> Vec<String> {
-    (from..from + count)
+/// A page of names that the catalogue has.
+fn names(pass: u64) -> Vec<String> {
+    let from = 1000 + pass * 100;
+    (from..from + 100)
         .map(|n| format!("media/{n:06}"))
         .collect()
 }
 
-#[tokio::test]
-async fn what_happens_often_goes_by_index_however_full_the_tables_are() {
-    let (plain, guard) = common::migrated_database().await;
-    let h = Harness::in_real_time(plain.repositories());
-    let acme = h.tenant("acme").await;
-    let run = acme.run().await;
-    run.publish(1, &["media/"], "1").await;
-    fill(&guard, &run).await;
+/// A run in the full house, and the plans of what it does.
+struct House<'a> {
+    h: &'a Harness,
+    run: &'a Run<'a>,
+    plans: &'a Plans,
+}
 
-    let plans = Plans::default();
-    let subscriber = tracing_subscriber::registry().with(plans.clone());
-    let _listening = tracing::subscriber::set_default(subscriber);
-    let database = guard.connect().await;
-    let repositories = database.repositories();
-    let h = Harness::in_real_time(repositories.clone());
-    plans.take();
-
-    // More often than a statement is planned anew, so that its plan for all values is looked at as well.
-    for _ in 0..7 {
-        assert_eq!(h.try_lease(LONG).await, None);
-        check("asking what is due", &plans);
+impl House<'_> {
+    fn audit(&self) -> NewAuditRow {
+        self.h.audit(Action::ObjectsCommitted)
     }
-    let (organization, sync) = (&acme.organization, &run.sync.id);
-    let standing = run.standing();
-    let audit = || h.audit(Action::ObjectsCommitted);
-    let runs = &repositories.runs;
 
-    for pass in 2..9 {
-        let page = names(1000 + usize::try_from(pass).expect("small") * 100, 100);
-        let recall = |listed: &[String], span| wharf_domain::run::catalogue::Recall {
-            provider: run.connection.provider(),
+    async fn recall(&self, pass: u64, page: &[String], span: Option<Span>) {
+        let recall = Recall {
+            provider: self.run.connection.provider(),
             authority: build::AUTHORITY.to_owned(),
-            listed: listed.to_vec(),
+            listed: page.to_vec(),
             span,
         };
-        let span = build::span(Some("media/001000"), page.last().map(String::as_str));
-        let asked = recall(&page, Some(span.clone()));
-        let recalled = repositories
-            .catalogue
-            .recall(organization, sync, pass, &asked)
-            .await
-            .expect("an answer");
-        assert_eq!(recalled.known.len(), 100);
-        check("recalling a stretch", &plans);
-        let asked = recall(&page, None);
-        let recalled = repositories
-            .catalogue
-            .recall(organization, sync, pass, &asked)
-            .await
-            .expect("an answer");
-        assert_eq!(recalled.known.len(), 100);
-        check("recalling what is listed", &plans);
+        let catalogue = &self.h.repositories.catalogue;
+        let (organization, sync) = (&self.run.tenant.organization, &self.run.sync.id);
+        let recalled = catalogue.recall(organization, sync, pass, &recall).await;
+        assert_eq!(recalled.expect("an answer").known.len(), page.len());
+    }
+
+    async fn commit(&self, step: Commit) {
+        let (organization, lease) = (&self.run.tenant.organization, &self.run.lease);
+        let runs = &self.h.repositories.runs;
+        runs.commit(
+            organization,
+            lease,
+            self.run.standing(),
+            &step,
+            Some(self.audit()),
+        )
+        .await
+        .expect("the step is published");
+    }
+
+    /// What a run does about a page.
+    async fn deal_with_a_page(&self, pass: u64) {
+        let page = names(pass);
+        let last = page.last().map(String::as_str);
+        self.recall(pass, &page, Some(build::span(Some("media/001000"), last)))
+            .await;
+        check("recalling a stretch", self.plans);
+        self.recall(pass, &page, None).await;
+        check("recalling what is listed", self.plans);
 
         let (some, rest) = page.split_at(20);
         let (more, others) = rest.split_at(20);
-        let step = Commit {
-            puts: vec![run.put(&format!("media/new {pass}"), "1")],
+        let left_out = more.iter().map(|object| LeftOut {
+            object: object.clone(),
+            version: "2".to_owned(),
+            rule: "mime_types".to_owned(),
+        });
+        let ids = &self.h.ids;
+        self.commit(Commit {
+            puts: vec![self.run.put(&format!("media/new {pass}"), "1")],
             adopted: some.to_vec(),
-            left_out: more
-                .iter()
-                .map(|object| LeftOut {
-                    object: object.clone(),
-                    version: "2".to_owned(),
-                    rule: "mime_types".to_owned(),
-                })
-                .collect(),
-            failed: vec![build::failed(&h.ids, &page[99], "1", "object.unreadable")],
+            left_out: left_out.collect(),
+            failed: vec![build::failed(ids, &page[99], "1", "object.unreadable")],
             returned: some.to_vec(),
             seen: more.to_vec(),
             drifted: others.to_vec(),
             ..build::commit(pass)
+        })
+        .await;
+        check("publishing", self.plans);
+        let vanished = Vanished {
+            span: build::span(page.first().map(String::as_str), last),
+            listed: some.to_vec(),
         };
-        runs.commit(organization, &run.lease, standing, &step, Some(audit()))
-            .await
-            .expect("the step is published");
-        check("publishing", &plans);
-        let step = Commit {
-            vanished: Some(Vanished {
-                span: build::span(
-                    page.first().map(String::as_str),
-                    page.last().map(String::as_str),
-                ),
-                listed: some.to_vec(),
-            }),
+        self.commit(Commit {
+            vanished: Some(vanished),
             ..build::commit(pass)
-        };
-        runs.commit(organization, &run.lease, standing, &step, None)
-            .await
-            .expect("the step is published");
-        check("passing over", &plans);
+        })
+        .await;
+        check("passing over", self.plans);
+    }
 
-        let step = wharf_domain::run::deletes::MarkMissing {
+    /// What a run does at its end.
+    async fn deal_with_what_is_missing(&self, pass: u64) {
+        let (organization, lease) = (&self.run.tenant.organization, &self.run.lease);
+        let (runs, standing) = (&self.h.repositories.runs, self.run.standing());
+        let step = MarkMissing {
             pass,
             authority: build::AUTHORITY.to_owned(),
             unseen_beyond: Some(Some("media/002900".to_owned())),
@@ -288,62 +281,91 @@ async fn what_happens_often_goes_by_index_however_full_the_tables_are() {
             limit: 50,
         };
         let more = runs
-            .mark_missing(organization, &run.lease, standing, &step)
-            .await
-            .expect("an answer");
-        assert!(more.is_some());
-        check("marking", &plans);
-        let survey = runs
-            .survey(organization, &run.lease, pass, &[])
-            .await
-            .expect("an answer");
-        assert!(survey.missing > 0);
-        check("counting", &plans);
+            .mark_missing(organization, lease, standing, &step)
+            .await;
+        assert!(more.expect("an answer").is_some());
+        check("marking", self.plans);
+        assert!(self.missing(pass).await > 0);
+        check("counting", self.plans);
         let denied = vec!["media/00299".to_owned()];
-        let step = wharf_domain::run::deletes::Hold {
+        let step = Hold {
             pass,
             denied: denied.clone(),
             reason: "too many".to_owned(),
             limit: 20,
         };
-        let held = runs
-            .hold(organization, &run.lease, standing, &step, audit())
-            .await
-            .expect("an answer");
-        assert_eq!(held, 20);
-        check("holding", &plans);
+        let held = runs.hold(organization, lease, standing, &step, self.audit());
+        assert_eq!(held.await.expect("an answer"), 20);
+        check("holding", self.plans);
         let step = LetGo {
             denied,
             ..build::let_go(pass, 10)
         };
-        let went = runs
-            .let_go(organization, &run.lease, standing, &step, audit())
-            .await
-            .expect("an answer");
-        assert_eq!(went, 10);
-        check("letting go", &plans);
+        let went = runs.let_go(organization, lease, standing, &step, self.audit());
+        assert_eq!(went.await.expect("an answer"), 10);
+        check("letting go", self.plans);
+    }
 
+    async fn missing(&self, pass: u64) -> u64 {
+        let (organization, lease) = (&self.run.tenant.organization, &self.run.lease);
+        let survey = self
+            .h
+            .repositories
+            .runs
+            .survey(organization, lease, pass, &[]);
+        survey.await.expect("an answer").missing
+    }
+
+    /// What people and sweeps do.
+    async fn tidy_up(&self) {
+        let (organization, sync) = (&self.run.tenant.organization, &self.run.sync.id);
+        let (filter, first) = (DeadLetterFilter::default(), PageRequest::first(10));
+        let repositories = &self.h.repositories;
         let letters = &repositories.dead_letters;
-        let filter = DeadLetterFilter::default();
-        let page = letters
-            .list(organization, sync, &filter, &PageRequest::first(10))
-            .await
-            .expect("an answer");
-        assert_eq!(page.items.len(), 10);
-        check("listing dead letters", &plans);
-        let disposed = repositories.across.dispose_dead_letters(10).await;
+        let listed = letters.list(organization, sync, &filter, &first).await;
+        assert_eq!(listed.expect("an answer").items.len(), 10);
+        check("listing dead letters", self.plans);
+        let across = &repositories.across;
+        let disposed = across.dispose_dead_letters(10).await;
         assert_eq!(disposed.expect("an answer"), 0);
-        check("disposing", &plans);
-        let purged = repositories
-            .across
-            .purge_tombstones(Duration::from_hours(1), 10);
-        assert_eq!(purged.await.expect("an answer"), 0);
-        check("purging", &plans);
-        let approved =
-            repositories
-                .syncs
-                .approve_deletes(organization, &run.bucket.id, sync, 3, audit());
+        check("disposing", self.plans);
+        let purged = across.purge_tombstones(Duration::from_hours(1), 10).await;
+        assert_eq!(purged.expect("an answer"), 0);
+        check("purging", self.plans);
+        let bucket = &self.run.bucket.id;
+        let syncs = &repositories.syncs;
+        let approved = syncs.approve_deletes(organization, bucket, sync, 3, self.audit());
         assert_eq!(approved.await.expect("an answer"), Some(3));
-        check("approving", &plans);
+        check("approving", self.plans);
+    }
+}
+
+#[tokio::test]
+async fn what_happens_often_goes_by_index_however_full_the_tables_are() {
+    let (plain, guard) = common::migrated_database().await;
+    let before = Harness::in_real_time(plain.repositories());
+    let acme = before.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/"], "1").await;
+    fill(&guard, &run).await;
+
+    let plans = Plans::default();
+    let subscriber = tracing_subscriber::registry().with(plans.clone());
+    let _listening = tracing::subscriber::set_default(subscriber);
+    let mut h = Harness::in_real_time(guard.connect().await.repositories());
+    h.ids = before.ids.clone();
+    plans.take();
+    let house = House {
+        h: &h,
+        run: &run,
+        plans: &plans,
+    };
+    // More often than a statement is planned anew, so that its plan for all values is looked at as well.
+    for pass in 2..9 {
+        assert_eq!(h.try_lease(LONG).await, None);
+        check("asking what is due", &plans);
+        house.deal_with_a_page(pass).await;
+        house.deal_with_what_is_missing(pass).await;
+        house.tidy_up().await;
     }
 }

@@ -1,8 +1,7 @@
 //! A database of an earlier version goes on after it is migrated.
 
+use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection};
 use wharf_domain::connection::Connection;
 use wharf_domain::mapping::Mapped;
 use wharf_domain::object::{BlobKey, DeletedBy};
@@ -11,7 +10,7 @@ use wharf_domain::run::deletes::Survey;
 use wharf_domain::sync::{Checkpoint, Cursor, Order, RunStats, SyncState};
 use wharf_testkit::{Harness, LONG, Run, Tenant, build};
 
-use crate::common::TestDatabase;
+use crate::common::{self, TestDatabase};
 
 const SYNC: &str = "sync_00000000000000aa";
 const JOB: &str = "job_00000000000000aa";
@@ -123,8 +122,7 @@ async fn store_sync(
 #[tokio::test]
 async fn a_database_of_the_version_before_is_migrated_with_all_that_syncs_knew() {
     let guard = TestDatabase::create().await;
-    let options: PgConnectOptions = guard.url.parse().expect("a URL");
-    let mut bare = options.connect().await.expect("a connection");
+    let mut bare = common::bare(&guard.url).await;
     migrate_to(&mut bare, 2).await;
     let database = guard.connect().await;
     let h = Harness::in_real_time(database.repositories());
