@@ -198,8 +198,13 @@ async fn another_organizations_things_are_as_unknown_as_what_never_was() {
         if permission.is_none() || !random.iter().any(|id| path.contains(id)) {
             continue;
         }
+        let new_sync = path.ends_with("/syncs") || path.ends_with("/syncs/plan");
+        let path = match path.strip_suffix("/explain") {
+            Some(sync) => format!("{sync}/explain?source=a"),
+            None => path,
+        };
         let body = match (method.as_str(), path.rsplit('/').next()) {
-            ("POST", Some("syncs")) => json!({"connection_id": random[0], "source_path": "media/"}),
+            ("POST", _) if new_sync => json!({"connection_id": random[0], "source_path": "media/"}),
             ("POST", Some("bulk-mark-failed")) => json!({"error_types": ["perm.denied"]}),
             ("PATCH", _) => json!({"description": "x"}),
             _ => Value::Null,

@@ -128,9 +128,9 @@ async fn a_revoked_key_ends_its_stream() {
         .unwrap();
     let keys = access.list_api_keys(organization, &user.id).await.unwrap();
     let audit = build::audit(&SeededIds::new(99), Action::ApiKeyRevoked);
-    let revoked = &keys.last().unwrap().id;
+    let revoked = keys.iter().find(|key| key.name == "read key").unwrap();
     access
-        .revoke_api_key(organization, revoked, audit)
+        .revoke_api_key(organization, &revoked.id, audit)
         .await
         .unwrap()
         .unwrap();
