@@ -364,16 +364,17 @@ impl SyncRepository for MemoryStore {
             return Ok(Some(TriggerOutcome::Paused));
         }
         let at_work = stored.seen_at(now).lease.map(|holder| holder.job);
-        if let Some(busy) = at_work.clone().filter(|_| full) {
-            let news = !mem::replace(&mut stored.sync.pending_full, true);
-            if news {
+        let waits = full && at_work.is_some();
+        if let Some(busy) = at_work.or_else(|| stored.sync.queued_job.clone()) {
+            if full && !mem::replace(&mut stored.sync.pending_full, true) {
                 stored.sync.updated_at = now;
                 state.record(organization, now, audit);
             }
-            return Ok(Some(TriggerOutcome::PendingFull(busy)));
-        }
-        if let Some(busy) = at_work.or_else(|| stored.sync.queued_job.clone()) {
-            return Ok(Some(TriggerOutcome::AlreadyRunning(busy)));
+            return Ok(Some(if waits {
+                TriggerOutcome::PendingFull(busy)
+            } else {
+                TriggerOutcome::AlreadyRunning(busy)
+            }));
         }
         stored.due_at_once(now);
         let sync = &mut stored.sync;

@@ -25,7 +25,7 @@ pub(crate) async fn look(wire: &Wire, object: &str) -> Result<Option<Looked>, Pr
         size: about.length,
         modified: about.modified,
         storage_class: about.storage_class.clone(),
-        restored: wire.lists_restored().then_some(about.restored),
+        restored: Some(about.restored),
     };
     let archived = archived.then_some(ErrorCode::ResourceArchived.as_str());
     Ok(entry_of(bucket, &listed).map(|entry| Looked {

@@ -16,6 +16,10 @@ use super::trouble::Trouble;
 /// Copied files are published when so many wait.
 const BATCH: usize = 100;
 
+/// Most rows that one step marks as vanished. Where a page passes over more, the pass goes over to marks, whose end comes in
+/// small steps: one step must not outlast a lease.
+const MOST_VANISHED: u64 = 10_000;
+
 /// One page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingPage {
@@ -178,9 +182,14 @@ impl Work {
         let names = (recalled.vanished > 0).then(|| listed.objects());
         let Listed {
             entries,
-            span,
-            checkpoint,
+            mut span,
+            mut checkpoint,
         } = listed;
+        if recalled.vanished > MOST_VANISHED
+            && let Some(Span { after, .. }) = span.take()
+        {
+            checkpoint.order = Order::Marked { beyond: after };
+        }
         let mut batch = Commit::empty(
             checkpoint.pass,
             authority.to_owned(),

@@ -1,5 +1,6 @@
 //! One attempt at a sync: from the fresh lease to its release, with the lease kept alive meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -177,7 +178,7 @@ impl<'a> Attempt<'a> {
             provider_type,
             provider: provider.clone(),
             scope: scope.clone(),
-            mapper: mapping.map(Mapper::new),
+            mapper: mapping.map(Mapper::new).map(Arc::new),
             wish: FetchWish {
                 tags: wants_tags || terms.rules.needs_tags(),
             },

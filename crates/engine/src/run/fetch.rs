@@ -39,7 +39,7 @@ pub(super) struct Copier {
     /// What is listed.
     pub(super) scope: String,
     pub(super) terms: Terms,
-    pub(super) mapper: Option<Mapper>,
+    pub(super) mapper: Option<Arc<Mapper>>,
     pub(super) wish: FetchWish,
 }
 
@@ -175,13 +175,22 @@ impl Copier {
             return Ok(object.mapped);
         }
         let factory = &self.engine.parts.providers;
-        let mapped = mapper.apply(&mapping::Facts {
-            file_name: facts.path.rsplit('/').next().unwrap_or(&facts.path),
-            folder_path: factory.folder_path(self.provider_type, &facts.path),
-            content_type,
-            metadata: &facts.metadata,
-            tags: &facts.tags,
+        let folder_path = factory.folder_path(self.provider_type, &facts.path);
+        let (mapper, folder_path) = (mapper.clone(), folder_path.to_owned());
+        let (facts, content_type) = (facts.clone(), content_type.map(str::to_owned));
+        // A hostile pattern may take seconds, in which the runtime's own threads have leases to extend.
+        let applied = tokio::task::spawn_blocking(move || {
+            mapper.apply(&mapping::Facts {
+                file_name: facts.path.rsplit('/').next().unwrap_or(&facts.path),
+                folder_path: &folder_path,
+                content_type: content_type.as_deref(),
+                metadata: &facts.metadata,
+                tags: &facts.tags,
+            })
         });
+        let mapped = applied
+            .await
+            .map_err(|panic| Failure::Ours(EngineError::Internal(panic.into())))?;
         mapped.map_err(|failure| {
             let message = failure.to_string();
             Failure::File(ProviderError::permanent(ErrorCode::MappingFailed, message))

@@ -83,17 +83,20 @@ async fn reread(
     read(&row)
 }
 
-/// Drops what new rules make void: progress of an incomplete pass, and what was remembered as left out.
+/// Drops what new rules make void: progress of an incomplete pass, what was remembered as left out, and what was found
+/// missing, which agrees with nothing any more.
 async fn forget_rules(
     tx: &mut PgConnection,
     organization: &OrganizationId,
     sync: &SyncId,
 ) -> Result<(), Fault> {
     for statement in [
-        "UPDATE syncs SET checkpoint = NULL WHERE organization = $1 AND id = $2",
+        "UPDATE syncs SET checkpoint = NULL, held_deletes = NULL WHERE organization = $1 AND id = $2",
         "DELETE FROM catalogue WHERE organization = $1 AND sync = $2 AND left_out_version IS NOT NULL AND object IS NULL",
         "UPDATE catalogue SET left_out_version = NULL, left_out_rule = NULL \
          WHERE organization = $1 AND sync = $2 AND left_out_version IS NOT NULL",
+        "UPDATE catalogue SET missing_since = NULL \
+         WHERE organization = $1 AND sync = $2 AND missing_pass IS NOT NULL AND missing_since IS NOT NULL",
     ] {
         sqlx::query(statement)
             .bind(organization.as_str())
@@ -113,6 +116,57 @@ async fn due_at_once(
 ) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE syncs SET next_run_at = LEAST(next_run_at, $3) WHERE organization = $1 AND id = $2",
+    )
+    .bind(organization.as_str())
+    .bind(sync.as_str())
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Takes the lease away from whoever holds it, expired or not. The sync is due at once, to go on from the job that ends so.
+/// Whether there was one.
+async fn take_lease_away(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    sync: &SyncId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let freed = sqlx::query(
+        "UPDATE syncs SET fence = fence + 1, resume_of = lease_job, lease_job = NULL, lease_worker = NULL, \
+         lease_acquired_at = NULL, lease_expires_at = NULL, lease_ttl = NULL, next_run_at = $3, updated_at = $3 \
+         WHERE organization = $1 AND id = $2 AND lease_job IS NOT NULL RETURNING resume_of",
+    )
+    .bind(organization.as_str())
+    .bind(sync.as_str())
+    .bind(now)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(freed) = freed else { return Ok(false) };
+    let job = Columns::of("syncs", &freed).parse("resume_of")?;
+    jobs::end_alone(
+        tx,
+        organization,
+        sync,
+        &job,
+        &JobEnd::interrupted(reason),
+        now,
+    )
+    .await?;
+    Ok(true)
+}
+
+/// Keeps the wish for a run over the whole source until the next lease.
+async fn wish_full(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    sync: &SyncId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE syncs SET pending_full = TRUE, updated_at = $3 WHERE organization = $1 AND id = $2",
     )
     .bind(organization.as_str())
     .bind(sync.as_str())
@@ -163,6 +217,7 @@ impl Store {
             if found.status() == SyncStatus::Active {
                 due_at_once(tx, organization, sync, now).await?;
             }
+            take_lease_away(tx, organization, sync, "rules_changed", now).await?;
         }
         audit::store(tx, organization, audit, now).await?;
         Ok(reread(tx, organization, sync).await?)
@@ -249,23 +304,9 @@ impl Store {
             return Ok(None);
         }
         let now = self.now(tx).await?;
-        // An expired lease is a lease, too.
-        let interrupted = sqlx::query(
-            "UPDATE syncs SET fence = fence + 1, resume_of = lease_job, lease_job = NULL, lease_worker = NULL, \
-             lease_acquired_at = NULL, lease_expires_at = NULL, lease_ttl = NULL, next_run_at = $3, updated_at = $3 \
-             WHERE organization = $1 AND id = $2 AND lease_job IS NOT NULL RETURNING resume_of",
-        )
-        .bind(organization.as_str())
-        .bind(sync.as_str())
-        .bind(now)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(interrupted) = interrupted else {
+        if !take_lease_away(tx, organization, sync, "unlocked", now).await? {
             return Ok(Some(false));
-        };
-        let job = Columns::of("syncs", &interrupted).parse("resume_of")?;
-        let end = JobEnd::interrupted("unlocked");
-        jobs::end_alone(tx, organization, sync, &job, &end, now).await?;
+        }
         audit::store(tx, organization, audit, now).await?;
         Ok(Some(true))
     }
@@ -290,28 +331,17 @@ impl Store {
             return Ok(Some(TriggerOutcome::Paused));
         }
         let now = self.now(tx).await?;
-        match (&found.lease, &found.queued_job) {
-            (Some(holder), _) if wish.full => {
-                if !found.pending_full {
-                    sqlx::query(
-                        "UPDATE syncs SET pending_full = TRUE, updated_at = $3 WHERE organization = $1 AND id = $2",
-                    )
-                    .bind(organization.as_str())
-                    .bind(sync.as_str())
-                    .bind(now)
-                    .execute(&mut *tx)
-                    .await?;
-                    audit::store(tx, organization, audit, now).await?;
-                }
-                return Ok(Some(TriggerOutcome::PendingFull(holder.job.clone())));
+        let at_work = found.lease.as_ref().map(|holder| &holder.job);
+        if let Some(busy) = at_work.or(found.queued_job.as_ref()) {
+            if wish.full && !found.pending_full {
+                wish_full(tx, organization, sync, now).await?;
+                audit::store(tx, organization, audit, now).await?;
             }
-            (Some(holder), _) => {
-                return Ok(Some(TriggerOutcome::AlreadyRunning(holder.job.clone())));
-            }
-            (None, Some(queued)) => {
-                return Ok(Some(TriggerOutcome::AlreadyRunning(queued.clone())));
-            }
-            (None, None) => {}
+            return Ok(Some(if wish.full && at_work.is_some() {
+                TriggerOutcome::PendingFull(busy.clone())
+            } else {
+                TriggerOutcome::AlreadyRunning(busy.clone())
+            }));
         }
         sqlx::query(
             "UPDATE syncs SET queued_job = $3, checkpoint = CASE WHEN $5 THEN NULL ELSE checkpoint END, updated_at = $4 \

@@ -23,13 +23,17 @@ pub(crate) const FORGET_LEFT_OUT: &str =
 pub(crate) const LET_IN: &str = "UPDATE catalogue SET left_out_version = NULL, left_out_rule = NULL \
      WHERE organization = $1 AND sync = $2 AND left_out_version IS NOT NULL";
 
-/// Forgets which versions were left out.
-async fn forget_left_out(
+/// What was found missing under other rules agrees with nothing.
+pub(crate) const FORGET_FOUND_MISSING: &str = "UPDATE catalogue SET missing_since = NULL \
+     WHERE organization = $1 AND sync = $2 AND missing_pass IS NOT NULL AND missing_since IS NOT NULL";
+
+/// Forgets what was decided by other rules.
+async fn forget_rules(
     tx: &mut SqliteConnection,
     organization: &OrganizationId,
     sync: &SyncId,
 ) -> Result<(), Fault> {
-    for statement in [FORGET_LEFT_OUT, LET_IN] {
+    for statement in [FORGET_LEFT_OUT, LET_IN, FORGET_FOUND_MISSING] {
         sqlx::query(statement)
             .bind(organization.as_str())
             .bind(sync.as_str())
@@ -70,15 +74,18 @@ impl Store {
         updated.updated_at = now;
         if change.rules_changed {
             updated.checkpoint = None;
+            updated.held_deletes = None;
             if updated.status() == SyncStatus::Active {
                 updated.next_run_at = Some(at_once(&updated, now));
             }
-            forget_left_out(tx, organization, sync).await?;
+            forget_rules(tx, organization, sync).await?;
+            take_lease_away(tx, organization, sync, "rules_changed", now).await?;
+            updated.lease = None;
         }
         sqlx::query(
             "UPDATE syncs SET settings = $3, revision = revision + 1, \
-             checkpoint = CASE WHEN NOT $4 THEN checkpoint END, next_run_at = $5, updated_at = $6 \
-             WHERE organization = $1 AND id = $2",
+             checkpoint = CASE WHEN NOT $4 THEN checkpoint END, held_deletes = CASE WHEN NOT $4 THEN held_deletes END, \
+             next_run_at = $5, updated_at = $6 WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())
         .bind(sync.as_str())
@@ -174,30 +181,15 @@ impl Store {
         audit: &NewAuditRow,
     ) -> Result<Option<bool>, Fault> {
         let now = self.now(tx).await?;
-        let found = sqlx::query(
-            "SELECT lease_job FROM syncs WHERE organization = $1 AND bucket = $2 AND id = $3",
-        )
-        .bind(organization.as_str())
-        .bind(bucket.as_str())
-        .bind(sync.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(found) = found else { return Ok(None) };
-        let Some(job) = Columns::of("syncs", &found).parse_optional("lease_job")? else {
+        if of_bucket(tx, organization, bucket, sync, now)
+            .await?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        if !take_lease_away(tx, organization, sync, "unlocked", now).await? {
             return Ok(Some(false));
-        };
-        sqlx::query(
-            "UPDATE syncs SET fence = fence + 1, lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, \
-             lease_expires_at = NULL, lease_ttl = NULL, next_run_at = $3, resume_of = lease_job, updated_at = $3 \
-             WHERE organization = $1 AND id = $2",
-        )
-        .bind(organization.as_str())
-        .bind(sync.as_str())
-        .bind(micros(now))
-        .execute(&mut *tx)
-        .await?;
-        let end = JobEnd::interrupted("unlocked");
-        jobs::end_alone(tx, organization, sync, &job, &end, now).await?;
+        }
         audit::store(tx, organization, audit, now).await?;
         Ok(Some(true))
     }
@@ -220,16 +212,17 @@ impl Store {
         if found.paused.is_some() {
             return Ok(Some(TriggerOutcome::Paused));
         }
-        let at_work = found.lease.as_ref().map(|lease| &lease.job);
-        if let (Some(busy), true) = (at_work, full) {
-            if !found.pending_full {
+        let at_work = found.lease.as_ref().map(|holder| &holder.job);
+        if let Some(busy) = at_work.or(found.queued_job.as_ref()) {
+            if full && !found.pending_full {
                 wish_full(tx, organization, sync, now).await?;
                 audit::store(tx, organization, audit, now).await?;
             }
-            return Ok(Some(TriggerOutcome::PendingFull(busy.clone())));
-        }
-        if let Some(busy) = at_work.or(found.queued_job.as_ref()) {
-            return Ok(Some(TriggerOutcome::AlreadyRunning(busy.clone())));
+            return Ok(Some(if full && at_work.is_some() {
+                TriggerOutcome::PendingFull(busy.clone())
+            } else {
+                TriggerOutcome::AlreadyRunning(busy.clone())
+            }));
         }
         sqlx::query(
             "UPDATE syncs SET queued_job = $3, next_run_at = $4, checkpoint = CASE WHEN $5 THEN NULL ELSE checkpoint END, \
@@ -252,6 +245,39 @@ impl Store {
         audit::store(tx, organization, audit, now).await?;
         Ok(Some(TriggerOutcome::Queued(job.clone())))
     }
+}
+
+/// Takes the lease away from whoever holds it, expired or not. The sync is due at once, to go on from the job that ends so.
+/// Whether there was one.
+async fn take_lease_away(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    sync: &SyncId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let freed = sqlx::query(
+        "UPDATE syncs SET fence = fence + 1, resume_of = lease_job, lease_job = NULL, lease_worker = NULL, \
+         lease_acquired_at = NULL, lease_expires_at = NULL, lease_ttl = NULL, next_run_at = $3, updated_at = $3 \
+         WHERE organization = $1 AND id = $2 AND lease_job IS NOT NULL RETURNING resume_of",
+    )
+    .bind(organization.as_str())
+    .bind(sync.as_str())
+    .bind(micros(now))
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(freed) = freed else { return Ok(false) };
+    let job = Columns::of("syncs", &freed).parse("resume_of")?;
+    jobs::end_alone(
+        tx,
+        organization,
+        sync,
+        &job,
+        &JobEnd::interrupted(reason),
+        now,
+    )
+    .await?;
+    Ok(true)
 }
 
 /// Keeps the wish for a run over the whole source until the next lease.
