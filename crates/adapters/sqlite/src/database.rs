@@ -20,6 +20,12 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Connections that read at the same time.
 const READERS: u32 = 4;
 
+/// Rows that a reader may have read ahead: about a page of a listing.
+const READ_AHEAD: usize = 1000;
+
+/// Memory for pages of the file, for each connection, in KiB as `SQLite` wants it: negative.
+const CACHE: &str = "-8192";
+
 /// How long a statement waits for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -108,6 +114,8 @@ impl SqliteDatabase {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
+            .row_buffer_size(READ_AHEAD)
+            .pragma("cache_size", CACHE)
             // What is deleted is overwritten, and nothing is ever spilled to a file outside the database.
             .pragma("secure_delete", "ON")
             .pragma("temp_store", "MEMORY");

@@ -241,9 +241,12 @@ impl Store {
         .bind(object.as_str())
         .fetch_optional(&mut *tx)
         .await?;
-        Ok(purged.map(|purged| match purged {
-            true => RestoreOutcome::Purged,
-            false => RestoreOutcome::NotDeleted,
+        Ok(purged.map(|purged| {
+            if purged {
+                RestoreOutcome::Purged
+            } else {
+                RestoreOutcome::NotDeleted
+            }
         }))
     }
 }

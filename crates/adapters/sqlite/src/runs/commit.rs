@@ -421,7 +421,6 @@ impl Store {
             counters: without(&passed_over, commit.counters.clone()),
             checkpoint: commit.checkpoint.as_ref().map(json),
             phase: Some(commit.phase),
-            ..Progress::default()
         };
         let begun = commit.checkpoint.as_ref().map(|checkpoint| checkpoint.pass);
         let pass = begun.map_or(commit.pass, |begun| begun.max(commit.pass));
