@@ -484,9 +484,10 @@ fn present_only(facts: &Facts<'_>, identity: &str, present: Present<'_>) -> Expl
         metadata,
         tags: &none,
     };
-    let verdict = match facts.rules.needs_facts() {
-        true => facts.rules.by_facts(&of_file),
-        false => Verdict::Keep,
+    let verdict = if facts.rules.needs_facts() {
+        facts.rules.by_facts(&of_file)
+    } else {
+        Verdict::Keep
     };
     let left_out = facts
         .known

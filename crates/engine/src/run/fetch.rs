@@ -1,5 +1,6 @@
 //! Copying one file: from the provider into a blob, verified on the way; filtered and mapped by what the file itself tells.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
