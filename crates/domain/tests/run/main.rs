@@ -2,6 +2,10 @@
 //! source, driven by seeds. Crashes before and after every effect, answers that are lost, workers that sleep longer than
 //! their lease, suspends, other credentials and other rules in the middle. And the proof that it would notice: bugs
 //! planted in the model are found.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a simulation that cannot go on has failed"
+)]
 
 mod model;
 mod rng;
