@@ -130,8 +130,7 @@ impl SyncSettings {
     /// whether it vanished or is merely filtered: so that is done only where the same becomes of both.
     pub fn pushed_down(&self) -> Option<&str> {
         let same = self.reconcile.on_delete == self.reconcile.on_filter_drift;
-        let filters = self.provider_filters.as_ref().filter(|_| same)?;
-        filters.prefix.as_deref()
+        self.prefix().filter(|_| same)
     }
 }
 

@@ -15,7 +15,7 @@ const STEP: u32 = 500;
 /// Where a run stands behind a complete listing.
 #[derive(Debug)]
 pub(super) struct Closing {
-    checkpoint: Checkpoint,
+    pub(super) checkpoint: Checkpoint,
     step: Step,
 }
 
@@ -30,10 +30,11 @@ enum Step {
     Holding {
         reason: String,
     },
+    Through,
 }
 
-/// The next step, or the end of them.
-type Go = Result<(Closing, Effect), Checkpoint>;
+/// Where the run stands now, and what is to be done there; nothing when it is through.
+type Go = (Closing, Option<Effect>);
 
 impl Closing {
     /// The first step behind a complete listing.
@@ -54,7 +55,7 @@ impl Closing {
         } else if reconcile.on_filter_drift {
             Self::at(checkpoint, Step::Surveying)
         } else {
-            Err(checkpoint)
+            Self::at(checkpoint, Step::Through)
         }
     }
 
@@ -91,40 +92,39 @@ impl Closing {
                 Self::at(self.checkpoint, Step::Holding { reason })
             }
             step if rows > 0 => Self::at(self.checkpoint, step),
-            _ => Err(self.checkpoint),
+            _ => Self::at(self.checkpoint, Step::Through),
         }
     }
 
     pub(super) fn held(self, rows: u64) -> Go {
-        if rows < u64::from(STEP) {
-            Err(self.checkpoint)
-        } else {
-            Self::at(self.checkpoint, self.step)
-        }
+        let is_last = rows < u64::from(STEP);
+        let next = if is_last { Step::Through } else { self.step };
+        Self::at(self.checkpoint, next)
     }
 
     fn at(checkpoint: Checkpoint, step: Step) -> Go {
         let pass = checkpoint.pass;
         let denied = || checkpoint.denied.clone();
         let effect = match &step {
-            Step::Marking(step) => Effect::MarkMissing(step.clone()),
-            Step::Surveying => Effect::Survey {
+            Step::Marking(step) => Some(Effect::MarkMissing(step.clone())),
+            Step::Surveying => Some(Effect::Survey {
                 pass,
                 denied: denied(),
-            },
-            Step::LettingGo { rest } => Effect::LetGo(LetGo {
+            }),
+            Step::LettingGo { rest } => Some(Effect::LetGo(LetGo {
                 pass,
                 only_agreed: rest.is_some(),
                 denied: denied(),
                 limit: STEP,
-            }),
-            Step::Holding { reason } => Effect::Hold(Hold {
+            })),
+            Step::Holding { reason } => Some(Effect::Hold(Hold {
                 pass,
                 denied: denied(),
                 reason: reason.clone(),
                 limit: STEP,
-            }),
+            })),
+            Step::Through => None,
         };
-        Ok((Self { checkpoint, step }, effect))
+        (Self { checkpoint, step }, effect)
     }
 }

@@ -181,3 +181,6 @@ impl Known {
             .is_some_and(|copy| copy.deleted.is_none())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ pub enum Effect {
     /// Nothing to do before the next [`Event::File`], [`Event::Stopped`] or [`Event::Tick`].
     Await,
     /// Publish a step: [`Event::Committed`].
-    Commit(Commit),
+    Commit(Box<Commit>),
     /// Mark what the complete pass did not see: [`Event::Marked`].
     MarkMissing(MarkMissing),
     /// Count what the complete pass found missing: [`Event::Surveyed`].
@@ -105,7 +105,7 @@ pub enum Event {
     /// What we know of a page.
     Recalled(Result<Recalled, Refusal>),
     /// What became of one file.
-    File(CopyOrder, FileOutcome),
+    File(Box<CopyOrder>, FileOutcome),
     /// One file could not be copied for a reason that concerns the whole run.
     Stopped(Cause),
     /// The last step was published a while ago.
@@ -226,7 +226,7 @@ impl Run {
             }
             (State::Copying(mut work), Event::File(order, outcome)) => {
                 let trouble = self.streak(&outcome);
-                work.note(order, outcome);
+                work.note(*order, outcome);
                 match trouble {
                     Some(trouble) => self.stop(*work, Ending::trouble(&trouble, self.context.pace)),
                     None => self.go_on(work),
@@ -413,7 +413,7 @@ impl Run {
 
     fn commit(&mut self, commit: Commit, next: Next) -> Effect {
         self.state = State::Committing(next);
-        Effect::Commit(commit)
+        Effect::Commit(Box::new(commit))
     }
 
     fn next(&mut self, next: Next) -> Effect {
@@ -436,14 +436,12 @@ impl Run {
     }
 
     /// Goes on behind a complete listing, or ends the run.
-    fn close(&mut self, step: Result<(Closing, Effect), Checkpoint>) -> Effect {
-        match step {
-            Ok((closing, effect)) => {
-                self.state = State::Closing(closing);
-                effect
-            }
-            Err(checkpoint) => self.closed(&checkpoint),
-        }
+    fn close(&mut self, (closing, effect): (Closing, Option<Effect>)) -> Effect {
+        let Some(effect) = effect else {
+            return self.closed(&closing.checkpoint);
+        };
+        self.state = State::Closing(closing);
+        effect
     }
 
     /// A continuous sync looks again in its next pass. An initial one gets some more passes for what was not copied as it

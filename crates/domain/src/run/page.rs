@@ -76,27 +76,20 @@ pub(crate) struct Listed {
 impl Listed {
     /// Takes a page in behind a checkpoint. `merges`: whether what vanished is of interest at all.
     pub(crate) fn new(page: ListingPage, before: Checkpoint, merges: bool) -> Self {
-        let last = page.next.is_none();
         let mut checkpoint = before;
         let mut span = None;
-        if let Order::Sorted { last: after } = &checkpoint.order {
-            match in_order(&page.entries, after.as_deref()) {
-                Some(through) => {
-                    span = (last || through.is_some()).then(|| Span {
-                        after: after.clone(),
-                        through: through.filter(|_| !last).map(str::to_owned),
-                    });
-                    if let Some(through) = through {
-                        checkpoint.order = Order::Sorted {
-                            last: Some(through.to_owned()),
-                        };
-                    }
-                }
-                None => {
-                    checkpoint.order = Order::Marked {
-                        beyond: after.clone(),
-                    };
-                }
+        if let Order::Sorted { last: after } = checkpoint.order {
+            if is_in_order(&page.entries, after.as_deref()) {
+                let is_last = page.next.is_none();
+                let last = page.entries.last().map(|entry| entry.object.clone());
+                span = (is_last || last.is_some()).then(|| Span {
+                    after: after.clone(),
+                    through: last.clone().filter(|_| !is_last),
+                });
+                let last = last.or(after);
+                checkpoint.order = Order::Sorted { last };
+            } else {
+                checkpoint.order = Order::Marked { beyond: after };
             }
         }
         deny(&mut checkpoint.denied, page.denied);
@@ -123,16 +116,13 @@ impl Listed {
     }
 }
 
-/// The last entry, if each comes after the one before it: `Some(None)` for an empty page.
-fn in_order<'a>(entries: &'a [Entry], after: Option<&'a str>) -> Option<Option<&'a str>> {
-    let mut last = after;
-    for entry in entries {
-        if last.is_some_and(|last| entry.object.as_str() <= last) {
-            return None;
-        }
-        last = Some(&entry.object);
-    }
-    Some(last.filter(|_| !entries.is_empty()))
+/// Whether each entry comes after the one before it.
+fn is_in_order(entries: &[Entry], after: Option<&str>) -> bool {
+    let objects = entries.iter().map(|entry| entry.object.as_str());
+    after
+        .into_iter()
+        .chain(objects)
+        .is_sorted_by(|before, object| before < object)
 }
 
 /// Adds denied paths; with too many, everything is.
@@ -171,8 +161,8 @@ pub(super) struct Work {
     pub(super) outstanding: u64,
     /// What waits to be published.
     batch: Commit,
-    /// Where the listing is out of order: objects beyond this one are marked as seen.
-    marks_beyond: Option<Option<String>>,
+    /// Whether what is seen is marked where the listing is out of order.
+    marks: bool,
     /// Whether what the rules no longer let through goes.
     drift: bool,
 }
@@ -191,10 +181,6 @@ impl Work {
             span,
             checkpoint,
         } = listed;
-        let marks_beyond = match &checkpoint.order {
-            Order::Marked { beyond } if terms.reconcile.on_delete => Some(beyond.clone()),
-            _ => None,
-        };
         let mut batch = Commit::empty(
             checkpoint.pass,
             authority.to_owned(),
@@ -211,7 +197,7 @@ impl Work {
             checkpoint,
             outstanding: 0,
             batch,
-            marks_beyond,
+            marks: terms.reconcile.on_delete,
             drift: terms.reconcile.on_filter_drift,
         };
         let mut known: HashMap<String, Known> = recalled
@@ -324,10 +310,10 @@ impl Work {
 
     /// Notes that its row was seen, where the pass marks what it sees.
     fn mark(&mut self, object: &str) {
-        let Some(beyond) = &self.marks_beyond else {
-            return;
-        };
-        if beyond.as_deref().is_none_or(|beyond| object > beyond) {
+        if let Order::Marked { beyond } = &self.checkpoint.order
+            && self.marks
+            && beyond.as_deref().is_none_or(|beyond| object > beyond)
+        {
             self.batch.seen.push(object.to_owned());
         }
     }
@@ -375,3 +361,6 @@ impl Work {
         self.publish()
     }
 }
+
+#[cfg(test)]
+mod tests;

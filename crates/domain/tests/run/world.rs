@@ -426,7 +426,7 @@ impl World {
                     worker.pass = checkpoint.pass;
                 }
                 let dies = self.chaos && self.rng.once_in(15);
-                match self.model.commit(right, commit, dies) {
+                match self.model.commit(right, *commit, dies) {
                     Ok(Torn::Died) => return None,
                     Ok(Torn::No) => Event::Committed(Ok(())),
                     Err(refusal) => Event::Committed(Err(refusal)),
@@ -478,7 +478,7 @@ impl World {
         let n = usize::try_from(self.rng.below(worker.flight.len() as u64)).unwrap();
         let order = worker.flight.swap_remove(n);
         let outcome = self.fetch(worker.right.sync, &order);
-        Some(Event::File(order, outcome))
+        Some(Event::File(Box::new(order), outcome))
     }
 
     fn fetch(&mut self, n: usize, order: &CopyOrder) -> FileOutcome {

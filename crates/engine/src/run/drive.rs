@@ -9,6 +9,7 @@ use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::run::catalogue::Recall;
 use wharf_domain::run::commit::{Commit, Standing};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing};
 use wharf_domain::run::ending::Ending;
 use wharf_domain::run::machine::{Effect, Event, Refusal, Run, RunContext};
 use wharf_domain::sync::{Checkpoint, Cursor, Lease};
@@ -44,68 +45,32 @@ impl Drive<'_> {
         let stop = self.stop;
         let (mut run, mut effect) = Run::start(context, checkpoint);
         loop {
+            // What writes is not cut off; everything else gives way to a shutdown.
             let event = match effect {
                 Effect::End(ending) => return Some(ending),
                 Effect::GiveUp => return None,
-                Effect::Commit(commit) => self.commit(&commit).await,
-                effect => match self.perform(effect, stop).await {
-                    Some(event) => event,
-                    None => Event::Shutdown,
-                },
+                Effect::Commit(commit) => Some(self.commit(&commit).await),
+                _ if stop.is_cancelled() => None,
+                Effect::List { cursor, limit } => {
+                    let listed = self.list(cursor.as_ref(), limit);
+                    stop.run_until_cancelled(listed).await
+                }
+                Effect::Recall { pass, recall } => {
+                    let recalled = self.recall(pass, &recall);
+                    stop.run_until_cancelled(recalled).await
+                }
+                Effect::Copy(orders) => {
+                    self.copies.start(orders);
+                    stop.run_until_cancelled(self.file_or_tick()).await
+                }
+                Effect::Await => stop.run_until_cancelled(self.file_or_tick()).await,
+                Effect::MarkMissing(step) => Some(self.mark_missing(&step).await),
+                Effect::Survey { pass, denied } => Some(self.survey(pass, &denied).await),
+                Effect::Hold(step) => Some(self.hold(&step).await),
+                Effect::LetGo(step) => Some(self.let_go(&step).await),
             };
-            effect = run.on(event);
+            effect = run.on(event.unwrap_or(Event::Shutdown));
         }
-    }
-
-    /// What came of an effect that can be left undone; `None` when the process is about to stop. What writes is not cut off.
-    async fn perform(&mut self, effect: Effect, stop: &CancellationToken) -> Option<Event> {
-        if stop.is_cancelled() {
-            return None;
-        }
-        Some(match effect {
-            Effect::List { cursor, limit } => {
-                stop.run_until_cancelled(self.list(cursor.as_ref(), limit))
-                    .await?
-            }
-            Effect::Recall { pass, recall } => {
-                stop.run_until_cancelled(self.recall(pass, &recall)).await?
-            }
-            Effect::Copy(orders) => {
-                self.copies.start(orders);
-                stop.run_until_cancelled(self.file_or_tick()).await?
-            }
-            Effect::Await => stop.run_until_cancelled(self.file_or_tick()).await?,
-            Effect::MarkMissing(step) => {
-                let (organization, lease) = (self.organization, self.lease);
-                let marked = self
-                    .runs()
-                    .mark_missing(organization, lease, self.standing, &step);
-                Event::Marked(marked.await.map_err(refusal))
-            }
-            Effect::Survey { pass, denied } => {
-                let (organization, lease) = (self.organization, self.lease);
-                let surveyed = self.runs().survey(organization, lease, pass, &denied);
-                Event::Surveyed(surveyed.await.map_err(refusal))
-            }
-            Effect::Hold(step) => {
-                let (organization, lease) = (self.organization, self.lease);
-                let audit = self.audit(json!({"reason": step.reason}));
-                let held = self
-                    .runs()
-                    .hold(organization, lease, self.standing, &step, audit);
-                Event::Held(held.await.map_err(refusal))
-            }
-            Effect::LetGo(step) => {
-                let (organization, lease) = (self.organization, self.lease);
-                let audit = self.audit(json!({}));
-                let gone = self
-                    .runs()
-                    .let_go(organization, lease, self.standing, &step, audit);
-                Event::LetGone(gone.await.map_err(refusal))
-            }
-            Effect::Commit(commit) => self.commit(&commit).await,
-            Effect::End(_) | Effect::GiveUp => return None,
-        })
     }
 
     async fn list(&self, cursor: Option<&Cursor>, limit: u32) -> Event {
@@ -143,6 +108,40 @@ impl Drive<'_> {
             .await;
         self.committed = Instant::now();
         Event::Committed(committed.map_err(refusal))
+    }
+
+    async fn mark_missing(&self, step: &MarkMissing) -> Event {
+        let marked = self
+            .runs()
+            .mark_missing(self.organization, self.lease, self.standing, step)
+            .await;
+        Event::Marked(marked.map_err(refusal))
+    }
+
+    async fn survey(&self, pass: u64, denied: &[String]) -> Event {
+        let surveyed = self
+            .runs()
+            .survey(self.organization, self.lease, pass, denied)
+            .await;
+        Event::Surveyed(surveyed.map_err(refusal))
+    }
+
+    async fn hold(&self, step: &Hold) -> Event {
+        let audit = self.audit(json!({"reason": step.reason}));
+        let held = self
+            .runs()
+            .hold(self.organization, self.lease, self.standing, step, audit)
+            .await;
+        Event::Held(held.map_err(refusal))
+    }
+
+    async fn let_go(&self, step: &LetGo) -> Event {
+        let audit = self.audit(json!({}));
+        let gone = self
+            .runs()
+            .let_go(self.organization, self.lease, self.standing, step, audit)
+            .await;
+        Event::LetGone(gone.map_err(refusal))
     }
 
     fn runs(&self) -> &dyn RunRepository {

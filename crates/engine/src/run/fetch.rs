@@ -70,12 +70,12 @@ impl Copier {
             }
         });
         let error = match tried.await {
-            Ok(Ok(outcome)) => return Event::File(order, outcome),
+            Ok(Ok(outcome)) => return Event::File(Box::new(order), outcome),
             Ok(Err(Failure::Ours(error))) => return Event::Stopped(super::ours(&error)),
             Ok(Err(Failure::File(error) | Failure::Provider(error))) | Err(error) => error,
         };
         match Concern::of(error.code) {
-            Concern::Skipped => Event::File(order, FileOutcome::Skipped(error.code)),
+            Concern::Skipped => Event::File(Box::new(order), FileOutcome::Skipped(error.code)),
             Concern::File => self.failed(order, error),
             Concern::Run => Event::Stopped(Cause::Provider(error.into())),
             // Tells a file that the provider cannot deliver from a provider that is away or refuses us.
@@ -92,7 +92,7 @@ impl Copier {
             new_id: self.engine.ids().id(),
             trouble: error.into(),
         };
-        Event::File(order, outcome)
+        Event::File(Box::new(order), outcome)
     }
 
     /// One try.
