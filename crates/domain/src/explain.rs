@@ -484,11 +484,7 @@ fn present_only(facts: &Facts<'_>, identity: &str, present: Present<'_>) -> Expl
         metadata,
         tags: &none,
     };
-    let verdict = if facts.rules.needs_facts() {
-        facts.rules.by_facts(&of_file)
-    } else {
-        Verdict::Keep
-    };
+    let verdict = facts.rules.by_facts(&of_file);
     let left_out = facts
         .known
         .and_then(|known| known.left_out.as_ref())

@@ -36,7 +36,7 @@ fn premises(filters: serde_json::Value) -> Premises {
         wishes_tags: false,
         concurrency: 10,
         max_objects_per_run: 1000,
-        polling_interval: Duration::from_secs(300),
+        polling_interval: Duration::from_mins(5),
         provider: Provider::S3,
         threshold: DeleteThreshold::default(),
         held_before: 0,

@@ -2,7 +2,7 @@
 
 use tokio::time::timeout;
 use wharf_domain::bucket::Bucket;
-use wharf_domain::connection::{Connection, ConnectionIdentifier};
+use wharf_domain::connection::{Connection, ConnectionIdentifier, StatusReason};
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::explain::{Explanation, Facts, Look, Need, Present, decide};
 use wharf_domain::ids::OrganizationId;
@@ -85,7 +85,7 @@ impl Engine {
             located: located.as_ref().map(|l| (l.object.as_str(), l.in_scope)),
             sync,
             rules: &rules,
-            connection_stopped: connection.status_reason().map(|reason| reason.as_str()),
+            connection_stopped: connection.status_reason().map(StatusReason::as_str),
             object: object.as_ref(),
             known: known.as_ref(),
             dead_letter: dead_letter.as_ref(),

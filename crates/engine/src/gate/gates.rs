@@ -23,7 +23,7 @@ struct Key {
 
 /// Every gate that is in use or closed, and the room that all copies share.
 pub(crate) struct Gates {
-    gates: Mutex<HashMap<Key, Arc<Gate>>>,
+    by_account: Mutex<HashMap<Key, Arc<Gate>>>,
     room: Arc<Room>,
     ids: Arc<dyn IdSource>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Gates {
 impl Gates {
     pub(crate) fn new(ids: Arc<dyn IdSource>) -> Self {
         Self {
-            gates: Mutex::default(),
+            by_account: Mutex::default(),
             room: Arc::default(),
             ids,
         }
@@ -53,7 +53,10 @@ impl Gates {
     }
 
     fn gate(&self, key: Key) -> Arc<Gate> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self
+            .by_account
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gates.get(&key) {
             return gate.clone();
         }
@@ -79,7 +82,7 @@ impl Gates {
 
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
-        self.gates
+        self.by_account
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .len()

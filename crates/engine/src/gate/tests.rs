@@ -194,7 +194,7 @@ async fn fetch(account: &OpenProvider, object: &str) -> Result<Fetched, Provider
 async fn burst(account: &OpenProvider, requests: usize) -> usize {
     let asked = (0..requests).map(|_| list(account, "burst"));
     let answers = futures::future::join_all(asked).await;
-    answers.into_iter().filter(Result::is_ok).count()
+    answers.into_iter().flatten().count()
 }
 
 fn places(gates: &Gates, account: &Arc<Account>) -> (u32, usize) {

@@ -23,9 +23,9 @@ struct Events {
 impl Events {
     async fn next_block(&mut self) -> Option<String> {
         loop {
-            if let Some((block, rest)) = self.read.split_once("\n\n") {
+            if let Some((block, _)) = self.read.split_once("\n\n") {
                 let block = block.to_owned();
-                self.read = rest.to_owned();
+                self.read.drain(..block.len() + 2);
                 return Some(block);
             }
             let bytes = self.body.next().await?.unwrap();
