@@ -32,6 +32,7 @@ fn whatever_happens_nothing_is_lost_doubled_stale_or_wrongly_deleted() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "tells in which life each was found")]
 fn planted_bugs_are_found() {
     for bug in Bug::ALL {
         let found = (0..SEEDS).find_map(|seed| Some((seed, simulate(seed, Some(bug)).err()?)));
