@@ -2,6 +2,10 @@
 //! source, driven by seeds. Crashes before and after every effect, answers that are lost, workers that sleep longer than
 //! their lease, suspends, other credentials and other rules in the middle. And the proof that it would notice: bugs
 //! planted in the model are found.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a simulation that cannot go on has failed"
+)]
 
 mod model;
 mod rng;
@@ -28,6 +32,7 @@ fn whatever_happens_nothing_is_lost_doubled_stale_or_wrongly_deleted() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "tells in which life each was found")]
 fn planted_bugs_are_found() {
     for bug in Bug::ALL {
         let found = (0..SEEDS).find_map(|seed| Some((seed, simulate(seed, Some(bug)).err()?)));

@@ -292,7 +292,7 @@ impl World {
                 count: 3,
             },
             pace: Pace {
-                polling: Duration::from_secs(300),
+                polling: Duration::from_mins(5),
                 failures: 0,
             },
             last_pass: sync.last_pass,
@@ -418,9 +418,9 @@ impl World {
             }
             Effect::Copy(orders) => {
                 worker.flight.extend(orders);
-                return self.await_file(worker);
+                self.await_file(worker)
             }
-            Effect::Await => return self.await_file(worker),
+            Effect::Await => self.await_file(worker),
             Effect::Commit(commit) => {
                 if let Some(checkpoint) = &commit.checkpoint {
                     worker.pass = checkpoint.pass;
@@ -464,21 +464,21 @@ impl World {
         settings.passes.insert(pass, Pass { begun, lagging });
     }
 
-    fn await_file(&mut self, worker: &mut Worker) -> Option<Event> {
+    fn await_file(&mut self, worker: &mut Worker) -> Event {
         if self.rng.once_in(8) || worker.flight.is_empty() {
-            return Some(Event::Tick);
+            return Event::Tick;
         }
         if self.chaos && self.rng.once_in(50) {
-            return Some(Event::Stopped(if self.rng.once_in(3) {
+            return Event::Stopped(if self.rng.once_in(3) {
                 Cause::Ours("by chance".to_owned())
             } else {
                 Cause::Provider(trouble(&mut self.rng))
-            }));
+            });
         }
         let n = usize::try_from(self.rng.below(worker.flight.len() as u64)).unwrap();
         let order = worker.flight.swap_remove(n);
         let outcome = self.fetch(worker.right.sync, &order);
-        Some(Event::File(Box::new(order), outcome))
+        Event::File(Box::new(order), outcome)
     }
 
     fn fetch(&mut self, n: usize, order: &CopyOrder) -> FileOutcome {

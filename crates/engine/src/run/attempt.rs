@@ -61,7 +61,7 @@ impl<'a> Attempt<'a> {
             () = self.keep_lease() => {
                 tracing::warn!(sync = %self.lease.sync, job = %self.lease.job, "lost the lease; the run stops");
             }
-            () = self.run(stop) => {}
+            () = Box::pin(self.run(stop)) => {}
         }
         metrics::histogram!("wharf_job_seconds").record(started.elapsed().as_secs_f64());
     }
@@ -207,7 +207,7 @@ impl<'a> Attempt<'a> {
             provider,
             scope,
             copies: Copies::new(copier, at_once),
-            stop,
+            shutdown: stop,
             committed: Instant::now(),
         };
         drive.run(context, checkpoint).await

@@ -31,7 +31,7 @@ pub(super) struct Drive<'a> {
     pub(super) provider: OpenProvider,
     pub(super) scope: String,
     pub(super) copies: Copies,
-    pub(super) stop: &'a CancellationToken,
+    pub(super) shutdown: &'a CancellationToken,
     pub(super) committed: Instant,
 }
 
@@ -42,7 +42,7 @@ impl Drive<'_> {
         context: RunContext,
         checkpoint: Option<Checkpoint>,
     ) -> Option<Ending> {
-        let stop = self.stop;
+        let shutdown = self.shutdown;
         let (mut run, mut effect) = Run::start(context, checkpoint);
         loop {
             // What writes is not cut off; everything else gives way to a shutdown.
@@ -50,20 +50,20 @@ impl Drive<'_> {
                 Effect::End(ending) => return Some(ending),
                 Effect::GiveUp => return None,
                 Effect::Commit(commit) => Some(self.commit(&commit).await),
-                _ if stop.is_cancelled() => None,
+                _ if shutdown.is_cancelled() => None,
                 Effect::List { cursor, limit } => {
                     let listed = self.list(cursor.as_ref(), limit);
-                    stop.run_until_cancelled(listed).await
+                    shutdown.run_until_cancelled(listed).await
                 }
                 Effect::Recall { pass, recall } => {
                     let recalled = self.recall(pass, &recall);
-                    stop.run_until_cancelled(recalled).await
+                    shutdown.run_until_cancelled(recalled).await
                 }
                 Effect::Copy(orders) => {
                     self.copies.start(orders);
-                    stop.run_until_cancelled(self.file_or_tick()).await
+                    shutdown.run_until_cancelled(self.file_or_tick()).await
                 }
-                Effect::Await => stop.run_until_cancelled(self.file_or_tick()).await,
+                Effect::Await => shutdown.run_until_cancelled(self.file_or_tick()).await,
                 Effect::MarkMissing(step) => Some(self.mark_missing(&step).await),
                 Effect::Survey { pass, denied } => Some(self.survey(pass, &denied).await),
                 Effect::Hold(step) => Some(self.hold(&step).await),

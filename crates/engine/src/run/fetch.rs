@@ -175,14 +175,14 @@ impl Copier {
             return Ok(object.mapped);
         }
         let factory = &self.engine.parts.providers;
-        let mapped = mapper.apply(&mapping::Facts {
+        let applied = mapper.apply(&mapping::Facts {
             file_name: facts.path.rsplit('/').next().unwrap_or(&facts.path),
             folder_path: factory.folder_path(self.provider_type, &facts.path),
             content_type,
             metadata: &facts.metadata,
             tags: &facts.tags,
         });
-        mapped.map_err(|failure| {
+        applied.map_err(|failure| {
             let message = failure.to_string();
             Failure::File(ProviderError::permanent(ErrorCode::MappingFailed, message))
         })

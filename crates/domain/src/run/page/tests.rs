@@ -40,7 +40,11 @@ fn pages_in_order_cover_the_catalogue_without_gaps() {
     assert_eq!(last.span, Some(span(Some("d"), None)));
     assert_eq!(last.checkpoint.objects_processed, 3);
     let end = Listed::new(page(&[], None), last.checkpoint, true);
-    assert_eq!(end.span, Some(span(Some("e"), None)), "the very end has a say");
+    assert_eq!(
+        end.span,
+        Some(span(Some("e"), None)),
+        "the very end has a say"
+    );
 }
 
 #[test]
