@@ -299,6 +299,9 @@ async fn a_listing_that_is_cut_short_or_goes_in_circles_deletes_nothing() -> Res
         let Some(harbour) = Harbour::new(Store::Sqlite, "s3").await? else {
             return Ok(());
         };
+        // More than one page, so that there is a token to repeat.
+        harbour.lab.fill(SOURCE, "pile/", 1_100).await?;
+        harbour.run().await?;
         harbour.lose(100..FILES).await?;
         let rule = json!({"match": {"operation": "list_objects"}, "action": {"listing": fault}});
         harbour.lab.misbehave(&[rule]).await?;
@@ -307,7 +310,7 @@ async fn a_listing_that_is_cut_short_or_goes_in_circles_deletes_nothing() -> Res
         assert_eq!(job["status"], "failed", "{job}");
         assert_eq!(job["metadata"]["complete"], false, "{job}");
         assert_eq!(job["progress"]["deleted"], 0, "{job}");
-        assert_eq!(harbour.live().await?, FILES);
+        assert_eq!(harbour.live().await?, FILES + 1_100);
     }
     Ok(())
 }

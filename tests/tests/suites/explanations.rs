@@ -198,6 +198,8 @@ async fn a_plan_tells_what_the_run_then_does() -> Result<()> {
     let server = wharf.start().await?;
     let api = server.api()?;
     let mut books = books();
+    // Whether an archived object can be read is told when it is opened, not by the listing.
+    books.retain(|book| book["storage_class"].is_null());
     books.extend((0..300).map(|number| {
         json!({"key": format!("shelf/m/{number:03}.md"), "size": number * 40, "content_type": "text/markdown"})
     }));

@@ -189,10 +189,10 @@ impl Copier {
                 tags: &facts.tags,
             })
         });
-        let mapped = applied
+        let outcome = applied
             .await
             .map_err(|panic| Failure::Ours(EngineError::Internal(panic.into())))?;
-        mapped.map_err(|failure| {
+        outcome.map_err(|failure| {
             let message = failure.to_string();
             Failure::File(ProviderError::permanent(ErrorCode::MappingFailed, message))
         })

@@ -200,6 +200,6 @@ async fn a_stream_does_not_hold_up_a_shutdown() {
         heard.push_str(std::str::from_utf8(&piece[..read]).unwrap());
     }
     stop.send(()).unwrap();
-    let served = timeout(Duration::from_secs(5), server).await;
-    served.expect("the stream ends").unwrap().unwrap();
+    let end = timeout(Duration::from_secs(5), server).await;
+    end.expect("the stream ends").unwrap().unwrap();
 }

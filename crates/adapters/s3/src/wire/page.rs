@@ -58,11 +58,6 @@ impl Wire {
         self.store.profile.url_encoding
     }
 
-    /// Whether listings tell of archived objects that can be read for the time being.
-    pub(crate) fn lists_restored(&self) -> bool {
-        self.store.profile.restore_status
-    }
-
     /// One page.
     pub(crate) async fn list(&self, request: &PageRequest<'_>) -> Result<Page, Failure> {
         match request.position {
