@@ -103,7 +103,7 @@ impl Case {
     }
 
     fn need(&self) -> Need {
-        self.with(|facts| facts.need())
+        self.with(wharf_domain::explain::Facts::need)
     }
 
     fn told(&self) -> Explanation {
@@ -288,6 +288,9 @@ fn stopped_at(order: Order) -> Checkpoint {
 #[test]
 #[expect(clippy::too_many_lines, reason = "it is one table")]
 fn every_set_of_facts_has_its_decision_and_says_what_to_do() {
+    use Decision as D;
+    use Need as N;
+
     let left_out = || Known {
         left_out: Some(LeftOutVersion {
             version: "v2".to_owned(),
@@ -341,8 +344,6 @@ fn every_set_of_facts_has_its_decision_and_says_what_to_do() {
         });
         case
     };
-    use Decision as D;
-    use Need as N;
     let table: Vec<(Case, Need, Decision, &str)> = vec![
         (
             Case {
