@@ -67,8 +67,8 @@ pub(crate) struct Row {
     pub(crate) points: bool,
     left_out: Option<LeftOutVersion>,
     seen_pass: u64,
-    pub(crate) missing_pass: Option<u64>,
-    missing_since: Option<u64>,
+    missing_pass: Option<u64>,
+    pub(crate) missing_since: Option<u64>,
 }
 
 struct Letter {

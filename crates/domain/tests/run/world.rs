@@ -57,8 +57,6 @@ struct Settings {
     max_objects: u64,
     /// Its passes.
     passes: BTreeMap<u64, Pass>,
-    /// What may not be left out before a complete pass has seen it, because one has missed it already.
-    rested: BTreeSet<String>,
 }
 
 impl Settings {
@@ -75,7 +73,6 @@ impl Settings {
             prefix: None,
             max_objects: 5 + rng.below(40),
             passes: BTreeMap::new(),
-            rested: BTreeSet::new(),
         };
         settings.change_rules(rng);
         settings
@@ -119,7 +116,6 @@ struct Worker {
     effect: Effect,
     flight: Vec<CopyOrder>,
     pass: u64,
-    held: bool,
 }
 
 pub(crate) struct World {
@@ -314,7 +310,6 @@ impl World {
             effect,
             flight: Vec::new(),
             pass,
-            held: false,
         });
     }
 
@@ -352,12 +347,6 @@ impl World {
         if let Effect::End(ending) = &worker.effect {
             if self.model.finish(&worker.right, ending).is_ok() {
                 let reason = ending.end.incomplete_reason.as_deref();
-                if reason.is_none_or(|reason| reason == "scope_denied") {
-                    let settings = &mut self.settings[n];
-                    if !worker.held {
-                        settings.rested.clear();
-                    }
-                }
                 if reason.is_none() {
                     self.completed(n, worker.pass, false)?;
                 }
@@ -436,16 +425,7 @@ impl World {
             Effect::Survey { pass, denied } => {
                 Event::Surveyed(self.model.survey(right, pass, &denied))
             }
-            Effect::Hold(step) => {
-                worker.held = true;
-                let settings = &mut self.settings[n];
-                let rows = self.model.syncs[n].rows.iter();
-                let missing = rows.filter(|(_, row)| row.missing_pass == Some(step.pass));
-                settings
-                    .rested
-                    .extend(missing.map(|(object, _)| object.clone()));
-                Event::Held(self.model.hold(right, &step))
-            }
+            Effect::Hold(step) => Event::Held(self.model.hold(right, &step)),
             Effect::LetGo(step) => Event::LetGone(self.model.let_go(right, &step)),
             Effect::End(_) | Effect::GiveUp => return None,
         })
@@ -455,9 +435,15 @@ impl World {
         let lags = self.chaos && self.provider == Provider::Tigris;
         let rng = &mut self.rng;
         let settings = &mut self.settings[n];
+        // A listing lags once, but not still when the next complete one is made.
+        let rows = &self.model.syncs[n].rows;
+        let missed = |object: &String| {
+            rows.get(object)
+                .is_some_and(|row| row.missing_since.is_some())
+        };
         let files = self.source.files.keys();
         let lagging = files
-            .filter(|object| lags && !settings.rested.contains(*object) && rng.once_in(6))
+            .filter(|object| lags && !missed(object) && rng.once_in(6))
             .cloned()
             .collect();
         let begun = self.model.now;
