@@ -102,8 +102,12 @@ impl Case {
         })
     }
 
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself is not general enough in its lifetime"
+    )]
     fn need(&self) -> Need {
-        self.with(wharf_domain::explain::Facts::need)
+        self.with(|facts| facts.need())
     }
 
     fn told(&self) -> Explanation {
