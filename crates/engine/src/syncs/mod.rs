@@ -25,7 +25,7 @@ pub use update::UpdateSync;
 
 use crate::{Caller, Engine, EngineError};
 
-/// What a sync that is not there answers; what is no identifier names none.
+/// A sync's identifier; what does not have the form of one names no sync.
 fn parsed(id: &str) -> Result<SyncId, EngineError> {
     id.parse().map_err(|_| missing(id))
 }
