@@ -1,4 +1,4 @@
-//! What a run would do about one page of a listing: a pure decision per entry.
+//! An entry: one file as a listing tells of it.
 
 use crate::Timestamp;
 

@@ -169,11 +169,6 @@ fn or_quarantined(entry: &Entry, known: Option<&Known>, extract: Extract) -> Dec
 }
 
 impl Known {
-    /// Whether this sync holds on to an object that is live.
-    pub fn holds_live(&self) -> bool {
-        self.held && self.is_live()
-    }
-
     /// Whether the bucket has a live object of it.
     pub fn is_live(&self) -> bool {
         self.copy
