@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::mapper::{Facts, Mapped, MappedBlob, Mapper, MappingFailure, Reason};
-pub use self::pattern::InvalidPattern;
 pub use self::source::{FolderPath, Source};
 use crate::input::InvalidInput;
 use crate::provider::Provider;

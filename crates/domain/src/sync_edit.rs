@@ -142,7 +142,8 @@ impl SyncSettings {
         }
     }
 
-    /// Whether the same files are listed and let through under both: the same source path, narrowed and filtered alike.
+    /// Whether the same files are listed and let through under both, and the same ones go: the same source path, narrowed,
+    /// filtered and reconciled alike.
     pub fn same_rules(&self, other: &Self) -> bool {
         let rules = |settings: &Self| {
             (
@@ -150,6 +151,8 @@ impl SyncSettings {
                 settings.file_filters.clone(),
                 settings.provider_filters.clone(),
                 settings.sync_from,
+                settings.reconcile.on_delete,
+                settings.reconcile.on_filter_drift,
             )
         };
         rules(self) == rules(other)

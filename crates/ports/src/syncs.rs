@@ -12,7 +12,7 @@ use crate::{InsertError, RepositoryError};
 pub struct SyncChange {
     /// What it is to be from now on.
     pub settings: SyncSettings,
-    /// Whether what is listed or let through differs: then progress of an incomplete pass is dropped, what was remembered as
+    /// Whether what is listed, let through or let go of differs: then progress of an incomplete pass is dropped, what was remembered as
     /// left out is forgotten, deletes that were held wait no more (what was found missing under other rules agrees with
     /// nothing), and an active sync is due at once. A run at work loses its lease, as by
     /// [`unlock`](SyncRepository::unlock), and its job ends as interrupted (`rules_changed`): what it decided by the old

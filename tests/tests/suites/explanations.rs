@@ -182,7 +182,8 @@ async fn a_file_of_every_kind_is_explained() -> Result<()> {
     // A person's wish.
     let object = text(&ingested, "object_id")?;
     let path = format!("/v1/buckets/{}/objects/{object}", library.bucket);
-    library.api.delete(&path).await?.ok()?;
+    let deleted = library.api.delete(&path).await?;
+    ensure!((200..300).contains(&deleted.status), "{}", deleted.text());
     library
         .decided(&id, "library/shelf/a/00.txt", "deleted")
         .await?;

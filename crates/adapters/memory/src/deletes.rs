@@ -8,7 +8,7 @@ use wharf_domain::Timestamp;
 use wharf_domain::ids::{ObjectId, OrganizationId, SyncId};
 use wharf_domain::object::DeletedBy;
 use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
-use wharf_domain::sync::HeldDeletes;
+use wharf_domain::sync::{HeldDeletes, SyncState};
 
 use crate::catalogue::{Catalogue, Row};
 use crate::state::{State, at_most, owned_mut};
@@ -180,9 +180,11 @@ impl State {
 
     /// Whether some sync holds on to the object.
     fn is_held(&self, id: &ObjectId) -> bool {
+        // One whose connection is archived never runs again, and holds nothing.
         let mut rows = self
             .syncs
             .values()
+            .filter(|owned| owned.row.sync.state != SyncState::ConnectionArchived)
             .flat_map(|owned| owned.row.catalogue.values());
         rows.any(|row| row.object.as_ref() == Some(id))
     }

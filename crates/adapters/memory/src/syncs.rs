@@ -357,7 +357,10 @@ impl SyncRepository for MemoryStore {
         audit: NewAuditRow,
     ) -> Result<Option<TriggerOutcome>, RepositoryError> {
         let (mut state, now) = self.open();
-        let Some(stored) = state.sync_mut(organization, bucket, sync) else {
+        let stored = state.sync_mut(organization, bucket, sync);
+        // Where the connection was archived after the caller had looked, a job queued now would wait for ever.
+        let Some(stored) = stored.filter(|it| it.sync.state != SyncState::ConnectionArchived)
+        else {
             return Ok(None);
         };
         if stored.sync.paused.is_some() {

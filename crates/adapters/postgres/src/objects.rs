@@ -136,7 +136,8 @@ pub(crate) async fn publish(
     Ok(())
 }
 
-/// Makes tombstones of those live objects that no sync holds on to. Returns how many.
+/// Makes tombstones of those live objects that no sync holds on to; one whose connection is archived never runs again, and
+/// holds nothing. Returns how many.
 pub(crate) async fn bury_unheld(
     tx: &mut PgConnection,
     organization: &OrganizationId,
@@ -149,8 +150,9 @@ pub(crate) async fn bury_unheld(
     let buried = sqlx::query(
         "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
          WHERE organization = $1 AND id = ANY($2) AND deleted_at IS NULL \
-         AND NOT EXISTS (SELECT 1 FROM catalogue c \
-                         WHERE c.organization = objects.organization AND c.object = objects.id)",
+         AND NOT EXISTS (SELECT 1 FROM catalogue c JOIN syncs s ON s.organization = c.organization AND s.id = c.sync \
+                         WHERE c.organization = objects.organization AND c.object = objects.id \
+                         AND s.state <> 'connection_archived')",
     )
     .bind(organization.as_str())
     .bind(objects)

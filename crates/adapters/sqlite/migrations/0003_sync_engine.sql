@@ -15,7 +15,7 @@ CREATE INDEX syncs_held ON syncs (organization, lease_expires_at) WHERE lease_ex
 -- What the source said beside metadata, what a mapping made of it, who copied it, and whether its bytes are still there.
 ALTER TABLE objects ADD COLUMN version_id TEXT;
 ALTER TABLE objects ADD COLUMN tags TEXT NOT NULL DEFAULT '{}';
-ALTER TABLE objects ADD COLUMN mapped TEXT NOT NULL DEFAULT '{"fields":{}}';
+ALTER TABLE objects ADD COLUMN mapped TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE objects ADD COLUMN copied_by_sync TEXT;
 ALTER TABLE objects ADD COLUMN copied_by_job TEXT;
 ALTER TABLE objects ADD COLUMN purged_at INTEGER;

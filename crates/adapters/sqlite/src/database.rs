@@ -24,7 +24,7 @@ const READERS: u32 = 4;
 const READ_AHEAD: usize = 1000;
 
 /// Memory for pages of the file, for each connection, in KiB as `SQLite` wants it: negative.
-const CACHE: &str = "-8192";
+const CACHE: &str = "-2048";
 
 /// How long a statement waits for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

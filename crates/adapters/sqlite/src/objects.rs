@@ -43,7 +43,8 @@ pub(crate) const LIST: &str = concat!(
 /// Makes tombstones of those that no sync holds on to.
 pub(crate) const BURY: &str = "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
      WHERE organization = $1 AND id IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL \
-     AND NOT EXISTS (SELECT 1 FROM catalogue c WHERE c.organization = $1 AND c.object = objects.id)";
+     AND NOT EXISTS (SELECT 1 FROM catalogue c JOIN syncs s ON s.organization = c.organization AND s.id = c.sync \
+     WHERE c.organization = $1 AND c.object = objects.id AND s.state <> 'connection_archived')";
 
 fn read(row: &SqliteRow) -> Result<Object, Fault> {
     let columns = Columns::of("objects", row);

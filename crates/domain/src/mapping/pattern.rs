@@ -21,11 +21,11 @@ const PROGRAM: usize = 20_000;
 /// A text that is no pattern that can be used here.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 #[error("is no Python pattern that can be used: {reason}{}", place(*at))]
-pub struct InvalidPattern {
+pub(super) struct InvalidPattern {
     /// What is wrong, and where it is not plain, what would be right.
-    pub reason: String,
+    pub(super) reason: String,
     /// At which character, from 1, if that is known.
-    pub at: Option<usize>,
+    pub(super) at: Option<usize>,
 }
 
 fn place(at: Option<usize>) -> String {

@@ -61,9 +61,10 @@ impl Ending {
         Self::silent(JobEnd::interrupted("shutdown"), Duration::ZERO)
     }
 
-    /// The connection is not what it was when the run started.
-    pub fn connection_changed(pace: Pace) -> Self {
-        Self::silent(JobEnd::interrupted("connection_changed"), pace.polling)
+    /// The connection is not what it was when the run started: as soon as it may be used, the run goes on through what it is
+    /// now.
+    pub fn connection_changed() -> Self {
+        Self::silent(JobEnd::interrupted("connection_changed"), Duration::ZERO)
     }
 
     /// Our own database, blob store or key ring failed.

@@ -469,7 +469,7 @@ impl Run {
         let pace = self.context.pace;
         match refusal {
             Refusal::LeaseLost => Effect::GiveUp,
-            Refusal::ConnectionChanged => self.end(Ending::connection_changed(pace)),
+            Refusal::ConnectionChanged => self.end(Ending::connection_changed()),
             Refusal::Ours(message) => self.end(Ending::ours(message, pace)),
         }
     }

@@ -79,7 +79,9 @@ impl Store {
                 updated.next_run_at = Some(at_once(&updated, now));
             }
             forget_rules(tx, organization, sync).await?;
-            take_lease_away(tx, organization, sync, "rules_changed", now).await?;
+            if take_lease_away(tx, organization, sync, "rules_changed", now).await? {
+                updated.next_run_at = Some(now);
+            }
             updated.lease = None;
         }
         sqlx::query(
