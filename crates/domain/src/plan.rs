@@ -1,4 +1,4 @@
-//! What a run would do about one page of a listing: a pure decision per entry.
+//! What a listing tells of one file.
 
 use crate::Timestamp;
 

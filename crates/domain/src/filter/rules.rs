@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{FileFilters, ProviderFilters, content_type, file_name, time_text};
-use crate::{Metadata, Timestamp};
+use super::{FileFilters, ProviderFilters, content_type, file_name};
+use crate::{Metadata, Timestamp, time_text};
 
 /// A rule that can keep a file out, named as the setting it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -168,19 +168,5 @@ fn or_quarantined(entry: &Entry, known: Option<&Known>, extract: Extract) -> Dec
     }
 }
 
-impl Known {
-    /// Whether this sync holds on to an object that is live.
-    pub fn holds_live(&self) -> bool {
-        self.held && self.is_live()
-    }
-
-    /// Whether the bucket has a live object of it.
-    pub fn is_live(&self) -> bool {
-        self.copy
-            .as_ref()
-            .is_some_and(|copy| copy.deleted.is_none())
-    }
-}
-
 #[cfg(test)]
 mod tests;
