@@ -138,6 +138,7 @@ pub(crate) struct ReconcileView {
 
 /// Deletes that wait.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeldDeletes)]
 pub(crate) struct HeldDeletesView {
     /// How many objects.
     count: u64,
