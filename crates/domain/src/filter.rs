@@ -20,12 +20,12 @@ pub(crate) use self::content_type::is_mime_type;
 pub use self::content_type::{InvalidMimePattern, MimePattern, content_type};
 pub use self::extension::{Extension, InvalidExtension};
 pub use self::glob::{Glob, InvalidGlob};
-pub(crate) use self::metadata::{OWN, look_up};
 pub use self::metadata::{MetadataFilter, Operator, Scalar};
+pub(crate) use self::metadata::{OWN, look_up};
 pub use self::provider::ProviderFilters;
 pub use self::rules::{Facts, Listed, Rule, Rules, Verdict};
-use crate::{Timestamp, time_text};
 use crate::input::{InvalidInput, Length, Reader};
+use crate::{Timestamp, time_text};
 
 /// Most items of one list.
 const ITEMS: usize = 100;

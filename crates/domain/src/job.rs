@@ -149,12 +149,7 @@ impl Counters {
 
     /// Files that are accounted for.
     pub(crate) fn accounted_for(&self) -> u64 {
-        self.synced
-            + self.verified
-            + self.filtered
-            + self.skipped
-            + self.failed
-            + self.not_reached
+        self.synced + self.verified + self.filtered + self.skipped + self.failed + self.not_reached
     }
 
     /// Whether every discovered file is accounted for.

@@ -84,9 +84,7 @@ impl Engine {
     ) -> Result<Connection, EngineError> {
         let identifier = ConnectionIdentifier::Id(id.clone());
         let connections = &self.repositories().connections;
-        let found = connections
-            .find(caller.organization(), &identifier)
-            .await?;
+        let found = connections.find(caller.organization(), &identifier).await?;
         found.ok_or_else(|| EngineError::not_found("connection", id.as_str()))
     }
 
