@@ -338,8 +338,8 @@ fn live(facts: &Facts<'_>, object: &Object, in_scope: bool) -> Option<Explanatio
     };
     let (decision, message) = if let Some(held) = waiting {
         let message = format!(
-            "It is in the bucket, but gone at the source, and its delete waits: {} Approve or discard the sync's held deletes, \
-             or wait for the next complete pass.",
+            "It is in the bucket, but gone at the source or kept out by the sync's rules, and its delete waits: {} Approve or \
+             discard the sync's held deletes, or wait for the next complete pass.",
             held.reason
         );
         (Decision::Ingested, message)
