@@ -1,4 +1,4 @@
-//! What a listing tells of one file.
+//! An entry: one file as a listing tells of it.
 
 use crate::Timestamp;
 

@@ -64,6 +64,7 @@ fn known(name: &str, version: &str, by: &str, deleted: Option<DeletedBy>) -> Kno
             blob: BlobKey::parse(blob).unwrap(),
             deleted,
             copied_by: Some(by.parse().unwrap()),
+            facts: None,
         }),
         held: by == OURS,
         left_out: None,

@@ -174,6 +174,7 @@ impl Engine {
             authority: account.authority(),
             listed: vec![located.object.clone()],
             span: None,
+            facts: true,
         };
         let catalogue = &self.repositories().catalogue;
         let recalled = catalogue

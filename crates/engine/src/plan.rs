@@ -13,7 +13,7 @@ use wharf_domain::ids::{BucketId, OrganizationId, SyncId};
 use wharf_domain::mapping::SchemaMapping;
 use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
-use wharf_domain::run::catalogue::{Known, KnownCopy, Recall, Recalled};
+use wharf_domain::run::catalogue::{CopyFacts, Known, KnownCopy, Recall, Recalled};
 use wharf_domain::run::page::ListingPage;
 use wharf_domain::sync::{Cursor, Sync, SyncSettings};
 use wharf_ports::{OpenProvider, ProviderError, RepositoryError, Retry};
@@ -193,6 +193,7 @@ impl Planning<'_> {
                     authority: account.authority(),
                     listed: names,
                     span: page.span.clone(),
+                    facts: true,
                 };
                 // As the pass that comes next: marks of the passes before it count again.
                 let pass = sync.last_pass + 1;
@@ -237,6 +238,11 @@ fn known(object: Object) -> Known {
             blob: object.content.blob,
             deleted: object.deleted.map(|(_, by)| by),
             copied_by: object.copied_by.map(|(sync, _)| sync),
+            facts: Some(Box::new(CopyFacts {
+                content_type: object.content.content_type,
+                metadata: object.facts.metadata,
+                tags: object.facts.tags,
+            })),
         }),
         held: false,
         left_out: None,

@@ -73,6 +73,7 @@ macro_rules! each_repository_promise {
             }
             catalogue {
                 nothing_is_known_of_new_files,
+                what_the_source_told_of_a_copy_is_known_where_it_is_asked_for,
                 what_the_bucket_has_is_known_tombstones_included,
                 a_file_is_known_by_provider_and_authority,
                 a_stretch_counts_what_it_has_and_the_page_does_not_name,
@@ -241,6 +242,7 @@ macro_rules! each_repository_promise {
                 of_many_changes_at_once_one_is_stored,
                 a_change_of_another_organization_or_bucket_finds_nothing,
                 changed_rules_drop_progress_forget_what_was_left_out_and_are_due_at_once,
+                changed_rules_stop_the_run_at_work_and_agree_with_no_earlier_pass,
                 changed_rules_leave_what_is_not_active_at_rest,
                 a_paused_sync_does_not_start,
                 a_sync_is_paused_once,

@@ -341,6 +341,7 @@ impl Run<'_> {
                 blob: object.content.blob,
                 deleted: object.deleted.map(|(_, by)| by),
                 copied_by: object.copied_by.map(|(sync, _)| sync),
+                facts: None,
             };
             (object.source, copy)
         };
@@ -408,6 +409,7 @@ impl Run<'_> {
             authority: build::AUTHORITY.to_owned(),
             listed: listed.iter().map(|&object| object.to_owned()).collect(),
             span,
+            facts: false,
         };
         let catalogue = &self.tenant.harness.repositories.catalogue;
         let recalled = catalogue

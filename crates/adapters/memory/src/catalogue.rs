@@ -9,7 +9,7 @@ use wharf_domain::dead_letter::HEALING_PAUSE;
 use wharf_domain::ids::{ObjectId, OrganizationId, SyncId};
 use wharf_domain::object::{Object, SourceId};
 use wharf_domain::run::catalogue::{
-    Known, KnownCopy, KnownDeadLetter, LeftOutVersion, Recall, Recalled, Span,
+    CopyFacts, Known, KnownCopy, KnownDeadLetter, LeftOutVersion, Recall, Recalled, Span,
 };
 use wharf_domain::run::commit::Vanished;
 use wharf_domain::run::deletes::RowKey;
@@ -84,6 +84,15 @@ pub(crate) fn copy_of(object: &Object) -> KnownCopy {
         blob: object.content.blob.clone(),
         deleted: object.deleted.map(|(_, by)| by),
         copied_by: object.copied_by.as_ref().map(|(sync, _)| sync.clone()),
+        facts: None,
+    }
+}
+
+fn facts_of(object: &Object) -> CopyFacts {
+    CopyFacts {
+        content_type: object.content.content_type.clone(),
+        metadata: object.facts.metadata.clone(),
+        tags: object.facts.tags.clone(),
     }
 }
 
@@ -135,7 +144,10 @@ impl CatalogueRepository for MemoryStore {
             Some(Known {
                 object: object.clone(),
                 held: held.is_some() && held == copy.map(|object| &object.id),
-                copy: copy.map(copy_of),
+                copy: copy.map(|object| KnownCopy {
+                    facts: recall.facts.then(|| Box::new(facts_of(object))),
+                    ..copy_of(object)
+                }),
                 left_out: row.and_then(|row| row.left_out.clone()),
                 dead_letter,
                 missing: row.is_some_and(|row| row.missing_pass.is_some()),

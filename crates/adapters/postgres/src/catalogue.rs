@@ -11,7 +11,7 @@ use wharf_domain::dead_letter::HEALING_PAUSE;
 use wharf_domain::ids::{OrganizationId, SyncId};
 use wharf_domain::object::{BlobKey, DeletedBy};
 use wharf_domain::run::catalogue::{
-    Known, KnownCopy, KnownDeadLetter, LeftOutVersion, Recall, Recalled, Span,
+    CopyFacts, Known, KnownCopy, KnownDeadLetter, LeftOutVersion, Recall, Recalled, Span,
 };
 use wharf_ports::{CatalogueRepository, RepositoryError};
 
@@ -30,7 +30,8 @@ macro_rules! row {
 /// An object `o`.
 macro_rules! copy {
     () => {
-        "o.id, o.version, o.blob, o.deleted_by, o.copied_by_sync"
+        "o.id, o.version, o.blob, o.deleted_by, o.copied_by_sync, CASE WHEN $6 THEN o.content_type END AS content_type, \
+         CASE WHEN $6 THEN o.source_metadata END AS source_metadata, CASE WHEN $6 THEN o.tags END AS tags"
     };
 }
 
@@ -66,20 +67,20 @@ macro_rules! select_stretch {
             "SELECT c.source_object, 'row' AS kind, ",
             row!(),
             ", NULL AS id, NULL AS version, NULL AS blob, NULL AS deleted_by, NULL AS copied_by_sync, \
-             NULL AS dead_letter, NULL AS failed_version, NULL AS error_type, NULL::bigint AS tries, \
+             NULL AS content_type, NULL AS source_metadata, NULL AS tags, NULL AS dead_letter, NULL AS failed_version, NULL AS error_type, NULL::bigint AS tries, \
              NULL::boolean AS exhausted, NULL::boolean AS healing_due \
-             FROM catalogue c WHERE c.organization = $1 AND c.sync = $2 AND c.authority = $4 AND c.source_object > $8",
+             FROM catalogue c WHERE c.organization = $1 AND c.sync = $2 AND c.authority = $4 AND c.source_object > $9",
             $end,
             " UNION ALL SELECT o.source_object, 'object', NULL, NULL, NULL, NULL, ",
             copy!(),
             ", NULL, NULL, NULL, NULL, NULL, NULL FROM objects o WHERE ",
             objects!(),
-            " BETWEEN $6 AND $7 \
-             UNION ALL SELECT d.source_object, 'dead letter', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
+            " BETWEEN $7 AND $8 \
+             UNION ALL SELECT d.source_object, 'dead letter', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
             dead_letter!(),
             " FROM dead_letters d WHERE ",
             dead_letters!(),
-            " BETWEEN $6 AND $7 ORDER BY source_object"
+            " BETWEEN $7 AND $8 ORDER BY source_object"
         )
     };
 }
@@ -92,7 +93,7 @@ const SELECT_LISTED: &str = concat!(
     copy!(),
     ", ",
     dead_letter!(),
-    " FROM UNNEST($6::text[]) AS l (name) \
+    " FROM UNNEST($7::text[]) AS l (name) \
      LEFT JOIN catalogue c ON c.organization = $1 AND c.sync = $2 AND c.authority = $4 AND c.source_object = l.name \
      LEFT JOIN objects o ON ",
     objects!(),
@@ -132,7 +133,20 @@ fn read_copy(row: &PgRow) -> Result<KnownCopy, Fault> {
         blob: columns.read("blob", BlobKey::parse)?,
         deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
         copied_by: columns.parse_optional("copied_by_sync")?,
+        facts: read_facts(&columns)?.map(Box::new),
     })
+}
+
+/// What the source told of it, where that was asked for.
+fn read_facts(columns: &Columns<'_>) -> Result<Option<CopyFacts>, Fault> {
+    if columns.get::<Option<&str>>("source_metadata")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(CopyFacts {
+        content_type: columns.get("content_type")?,
+        metadata: columns.json("source_metadata")?,
+        tags: columns.json("tags")?,
+    }))
 }
 
 fn read_dead_letter(row: &PgRow) -> Result<KnownDeadLetter, Fault> {
@@ -222,6 +236,7 @@ impl<'a> Reader<'a> {
             .bind(self.recall.provider.as_str())
             .bind(&self.recall.authority)
             .bind(micros(HEALING_PAUSE))
+            .bind(self.recall.facts)
     }
 
     /// Merges the stretch with the names that lie in it, a row at a time.
@@ -232,7 +247,7 @@ impl<'a> Reader<'a> {
         names: Vec<&'a str>,
     ) -> Result<Recalled, Fault> {
         let query = match stretch.through {
-            Some(_) => self.query(select_stretch!(" AND c.source_object <= $9")),
+            Some(_) => self.query(select_stretch!(" AND c.source_object <= $10")),
             None => self.query(select_stretch!("")),
         };
         // Of no names: from nothing to nothing.

@@ -334,6 +334,7 @@ async fn work(
             authority: build::AUTHORITY.to_owned(),
             listed: names.to_vec(),
             span: Some(build::span(None, None)),
+            facts: false,
         };
         let recalled = h
             .repositories

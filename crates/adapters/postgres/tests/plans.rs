@@ -206,6 +206,7 @@ impl House<'_> {
             authority: build::AUTHORITY.to_owned(),
             listed: page.to_vec(),
             span,
+            facts: false,
         };
         let catalogue = &self.h.repositories.catalogue;
         let (organization, sync) = (&self.run.tenant.organization, &self.run.sync.id);

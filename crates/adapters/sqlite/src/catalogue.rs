@@ -10,7 +10,7 @@ use wharf_domain::dead_letter::HEALING_PAUSE;
 use wharf_domain::ids::{OrganizationId, SyncId};
 use wharf_domain::object::{BlobKey, DeletedBy};
 use wharf_domain::run::catalogue::{
-    Known, KnownCopy, KnownDeadLetter, LeftOutVersion, Recall, Recalled, Span,
+    CopyFacts, Known, KnownCopy, KnownDeadLetter, LeftOutVersion, Recall, Recalled, Span,
 };
 use wharf_ports::{CatalogueRepository, RepositoryError};
 
@@ -24,7 +24,8 @@ macro_rules! columns {
     () => {
         concat!(
             "c.left_out_version, c.left_out_rule, c.missing_pass, c.object = o.id AS held, \
-             o.id, o.version, o.blob, o.deleted_by, o.copied_by_sync, \
+             o.id, o.version, o.blob, o.deleted_by, o.copied_by_sync, CASE WHEN $6 THEN o.content_type END AS content_type, \
+             CASE WHEN $6 THEN o.source_metadata END AS source_metadata, CASE WHEN $6 THEN o.tags END AS tags, \
              d.id AS dead_letter, d.version AS failed_version, d.error_type, d.tries, d.exhausted, \
              CASE WHEN d.exhausted THEN \
              MAX(d.last_seen_at, COALESCE(d.last_reattempt_at, d.last_seen_at)) + $5 <= ",
@@ -57,14 +58,14 @@ pub(crate) const SPAN: &str = concat!(
     " FROM catalogue c",
     joined!("c.source_object"),
     " WHERE c.organization = $1 AND c.sync = $2 AND c.authority = $4 \
-     AND c.source_object > $6 AND c.source_object <= COALESCE($7, x'') ORDER BY c.source_object"
+     AND c.source_object > $7 AND c.source_object <= COALESCE($8, x'') ORDER BY c.source_object"
 );
 
 /// What is known of these source objects.
 pub(crate) const LISTED: &str = concat!(
     "SELECT l.value AS source_object, ",
     columns!(),
-    " FROM json_each($6) AS l LEFT JOIN catalogue c ON c.organization = $1 AND c.sync = $2 AND c.authority = $4 \
+    " FROM json_each($7) AS l LEFT JOIN catalogue c ON c.organization = $1 AND c.sync = $2 AND c.authority = $4 \
      AND c.source_object = l.value",
     joined!("l.value"),
     " WHERE c.organization IS NOT NULL OR o.id IS NOT NULL OR d.id IS NOT NULL"
@@ -100,6 +101,19 @@ fn read_copy(row: &SqliteRow) -> Result<Option<KnownCopy>, Fault> {
         blob: columns.read("blob", BlobKey::parse)?,
         deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
         copied_by: columns.parse_optional("copied_by_sync")?,
+        facts: read_facts(&columns)?.map(Box::new),
+    }))
+}
+
+/// What the source told of it, where that was asked for.
+fn read_facts(columns: &Columns<'_>) -> Result<Option<CopyFacts>, Fault> {
+    if columns.get::<Option<&str>>("source_metadata")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(CopyFacts {
+        content_type: columns.get("content_type")?,
+        metadata: columns.json("source_metadata")?,
+        tags: columns.json("tags")?,
     }))
 }
 
@@ -176,6 +190,7 @@ impl Reader<'_> {
             .bind(self.recall.provider.as_str())
             .bind(&self.recall.authority)
             .bind(span(HEALING_PAUSE))
+            .bind(self.recall.facts)
             .bind(stretch.after.as_deref().unwrap_or_default())
             .bind(&stretch.through)
             .fetch(&mut *self.connection);
@@ -197,6 +212,7 @@ impl Reader<'_> {
             .bind(self.recall.provider.as_str())
             .bind(&self.recall.authority)
             .bind(span(HEALING_PAUSE))
+            .bind(self.recall.facts)
             .bind(json(&names))
             .fetch_all(&mut *self.connection)
             .await?

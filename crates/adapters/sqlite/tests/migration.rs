@@ -184,6 +184,7 @@ async fn objects_of_an_older_version_are_read_and_known_to_their_sync() {
         authority: build::AUTHORITY.to_owned(),
         listed: vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
         span: None,
+        facts: false,
     };
     let recalled = h
         .repositories

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::metadata::{MetadataFilter, look_up};
 use super::{FileFilters, ProviderFilters, content_type, file_name};
 use crate::{Metadata, Timestamp, time_text};
 
@@ -203,6 +204,25 @@ impl Rules {
             _ => true,
         };
         first_failing(passes)
+    }
+
+    /// The second stage for a version that was copied before, by what was kept of it. Its tags may not have been asked for
+    /// then: a metadata filter that might find its field in them lets the file through.
+    pub fn by_remembered(&self, facts: &Facts<'_>) -> Verdict {
+        match self.by_facts(facts) {
+            Verdict::Filtered(Rule::MetadataFilters) if facts.tags.is_empty() => {
+                let told =
+                    |filter: &MetadataFilter| look_up(facts.metadata, &filter.field).is_some();
+                let fails = |filter: &MetadataFilter| !filter.holds(facts.metadata, facts.tags);
+                let mut filters = self.filters.metadata_filters.iter();
+                if filters.any(|filter| told(filter) && fails(filter)) {
+                    Verdict::Filtered(Rule::MetadataFilters)
+                } else {
+                    Verdict::Keep
+                }
+            }
+            verdict => verdict,
+        }
     }
 
     /// Says to a person why `rule` keeps a file out, as far as what is known of the file tells.

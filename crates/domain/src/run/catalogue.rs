@@ -1,5 +1,6 @@
 //! The catalogue: what a sync knows of its source, and what a run asks of it.
 
+use crate::Metadata;
 use crate::ids::{DeadLetterId, ObjectId, SyncId};
 use crate::object::{BlobKey, DeletedBy};
 use crate::provider::Provider;
@@ -25,6 +26,8 @@ pub struct Recall {
     /// The stretch that the page covers, where the listing is sorted: what the catalogue has in it and the page does not
     /// name is counted as vanished. `None` where it is not: then nothing is.
     pub span: Option<Span>,
+    /// Whether rules ask for what the source told of each copied version.
+    pub facts: bool,
 }
 
 /// The answer to [`Recall`].
@@ -80,6 +83,19 @@ pub struct KnownCopy {
     pub deleted: Option<DeletedBy>,
     /// The sync that copied it; `None` if that is not known.
     pub copied_by: Option<SyncId>,
+    /// What the source told of that version; `None` unless [`Recall::facts`] asks for it.
+    pub facts: Option<Box<CopyFacts>>,
+}
+
+/// What the source told of a version when it was copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyFacts {
+    /// Its content type.
+    pub content_type: Option<String>,
+    /// Its metadata.
+    pub metadata: Metadata,
+    /// Its tags; empty, too, when nothing asked for them.
+    pub tags: Metadata,
 }
 
 /// A version that was left out, remembered so that the provider is not asked again.

@@ -88,7 +88,8 @@ impl Terms {
         }
     }
 
-    /// The rule that keeps it out: as its listing tells, or as was found when this very version was asked for.
+    /// The rule that keeps it out: as its listing tells, as was found when this very version was asked for, or as was told
+    /// when it was copied.
     fn filtered(&self, entry: &Entry, known: Option<&Known>) -> Option<String> {
         let listed = filter::Listed {
             relative_path: (self.relative_path)(&entry.path),
@@ -98,9 +99,27 @@ impl Terms {
         if let filter::Verdict::Filtered(rule) = self.rules.by_listing(&listed) {
             return Some(rule.as_str().to_owned());
         }
-        let left_out = known?.left_out.as_ref()?;
-        let still_applies = self.rules.needs_facts() && left_out.version == entry.version;
-        still_applies.then(|| left_out.rule.clone())
+        let known = known.filter(|_| self.rules.needs_facts())?;
+        if let Some(left_out) = &known.left_out
+            && left_out.version == entry.version
+        {
+            return Some(left_out.rule.clone());
+        }
+        let copy = known.copy.as_ref()?;
+        let facts = copy
+            .facts
+            .as_ref()
+            .filter(|_| copy.version == entry.version)?;
+        let facts = filter::Facts {
+            relative_path: listed.relative_path,
+            content_type: facts.content_type.as_deref(),
+            metadata: &facts.metadata,
+            tags: &facts.tags,
+        };
+        match self.rules.by_remembered(&facts) {
+            filter::Verdict::Filtered(rule) => Some(rule.as_str().to_owned()),
+            filter::Verdict::Keep => None,
+        }
     }
 
     fn about_copy(&self, entry: &Entry, copy: &KnownCopy, known: Option<&Known>) -> Decision {

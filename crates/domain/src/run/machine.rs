@@ -346,6 +346,7 @@ impl Run {
             authority: self.context.authority.clone(),
             listed: listed.objects(),
             span: listed.span.clone(),
+            facts: self.context.terms.rules.needs_facts(),
         };
         self.state = State::Recalling(listed);
         Effect::Recall { pass, recall }

@@ -41,8 +41,8 @@ pub struct CopyOrder {
     pub replaces: Option<KnownCopy>,
     /// What becomes of its mapped fields.
     pub extract: Extract,
-    /// Whether the sync holds on to a live object of it.
-    holds_live: bool,
+    /// Whether the sync holds on to that object.
+    held: bool,
 }
 
 /// What became of a file that was to be copied.
@@ -228,11 +228,11 @@ impl Work {
 
     fn take_up(&mut self, terms: &Terms, entry: Entry, known: Option<Known>) -> Option<CopyOrder> {
         let decision = terms.decide(&entry, known.as_ref());
-        let holds_live = known.as_ref().is_some_and(Known::holds_live);
+        let held = known.as_ref().is_some_and(|known| known.held);
         let fails_no_more = known
             .as_ref()
             .is_some_and(|known| known.dead_letter.is_some());
-        let drifts = holds_live && self.drift && matches!(decision, Decision::Filtered { .. });
+        let drifts = held && self.drift && matches!(decision, Decision::Filtered { .. });
         if let Some(known) = &known {
             // What drifts is no sighting: else two passes could never agree that it goes.
             if drifts {
@@ -244,7 +244,7 @@ impl Work {
                 self.mark(&entry.object);
             }
             let shares = matches!(decision, Decision::Verified | Decision::Skipped { .. });
-            if shares && known.is_live() && (!known.held || fails_no_more) {
+            if shares && known.is_live() && (!held || fails_no_more) {
                 self.batch.adopted.push(entry.object.clone());
             }
         }
@@ -264,7 +264,7 @@ impl Work {
                     entry,
                     replaces: known.and_then(|known| known.copy),
                     extract,
-                    holds_live,
+                    held,
                 });
             }
         }
@@ -285,7 +285,7 @@ impl Work {
             FileOutcome::Filtered { rule } => {
                 counters.filter(&rule);
                 self.leave_out(&entry, rule);
-                if order.holds_live && self.drift {
+                if order.held && self.drift {
                     self.batch.drifted.push(entry.object);
                 }
             }

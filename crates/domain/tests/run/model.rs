@@ -541,6 +541,7 @@ fn known_copy(object: &Object) -> KnownCopy {
         blob: object.blob.clone(),
         deleted: object.deleted.map(|(by, _)| by),
         copied_by: Some(sync_id(object.copied_by)),
+        facts: None,
     }
 }
 

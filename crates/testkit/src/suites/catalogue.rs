@@ -6,7 +6,9 @@ use wharf_domain::dead_letter::HEALING_PAUSE;
 use wharf_domain::ids::{OrganizationId, SyncId};
 use wharf_domain::object::DeletedBy;
 use wharf_domain::provider::Provider;
-use wharf_domain::run::catalogue::{Known, KnownCopy, KnownDeadLetter, Recall, Recalled};
+use wharf_domain::run::catalogue::{
+    CopyFacts, Known, KnownCopy, KnownDeadLetter, Recall, Recalled,
+};
 use wharf_domain::run::commit::Commit;
 
 use crate::build::{self, span};
@@ -32,6 +34,7 @@ fn question(objects: &[&str]) -> Recall {
         authority: build::AUTHORITY.to_owned(),
         listed: objects.iter().map(|&object| object.to_owned()).collect(),
         span: Some(span(None, None)),
+        facts: false,
     }
 }
 
@@ -43,6 +46,7 @@ async fn known_copy(run: &Run<'_>, object: &str, deleted: Option<DeletedBy>) -> 
         blob: stored.content.blob,
         deleted,
         copied_by: Some(run.sync.id.clone()),
+        facts: None,
     })
 }
 
@@ -55,6 +59,30 @@ pub async fn nothing_is_known_of_new_files(h: Harness) {
     );
     let everything = Some(span(None, None));
     assert_eq!(run.recall(1, &[], everything).await, Recalled::default());
+}
+
+pub async fn what_the_source_told_of_a_copy_is_known_where_it_is_asked_for(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a"], "1").await;
+    let stored = run.object("media/a").await;
+    for span in [None, Some(span(None, None))] {
+        for facts in [false, true] {
+            let asked = Recall {
+                span: span.clone(),
+                facts,
+                ..question(&["media/a"])
+            };
+            let told = recall(&h, &acme.organization, &run.sync.id, &asked).await;
+            let copy = told.known[0].copy.clone().expect("it was copied");
+            let expected = facts.then(|| CopyFacts {
+                content_type: stored.content.content_type.clone(),
+                metadata: stored.facts.metadata.clone(),
+                tags: stored.facts.tags.clone(),
+            });
+            assert_eq!(copy.facts.map(|facts| *facts), expected);
+        }
+    }
 }
 
 pub async fn what_the_bucket_has_is_known_tombstones_included(h: Harness) {

@@ -182,6 +182,7 @@ async fn a_database_of_the_version_before_is_migrated_with_all_that_syncs_knew()
         blob: BlobKey::parse(&blob(&acme, bucket.id.as_str(), digit)).expect("a key"),
         deleted,
         copied_by: None,
+        facts: None,
     };
     let known = |object: &str, copy| Known {
         object: object.to_owned(),

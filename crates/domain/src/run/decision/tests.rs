@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::filter::{FileFilters, ProviderFilters};
 use crate::object::BlobKey;
-use crate::run::catalogue::{KnownDeadLetter, LeftOutVersion};
+use crate::run::catalogue::{CopyFacts, KnownDeadLetter, LeftOutVersion};
 
 fn sync(n: u8) -> SyncId {
     format!("sync_{n:016x}").parse().expect("an id")
@@ -52,6 +52,7 @@ fn known() -> Known {
             blob: BlobKey::parse(&blob).expect("a key"),
             deleted: None,
             copied_by: Some(sync(1)),
+            facts: None,
         }),
         held: true,
         left_out: None,
@@ -201,4 +202,66 @@ fn a_file_that_failed_too_often_is_left_alone_until_it_may_heal_or_changes() {
     assert_eq!(decide("2", failing(true, false)), ANEW);
     assert_eq!(decide("1", failing(true, true)), ANEW);
     assert_eq!(decide("1", failing(false, false)), ANEW);
+}
+
+fn told(facts: serde_json::Value, tags: serde_json::Value) -> Known {
+    let object = |value: serde_json::Value| value.as_object().expect("an object").clone();
+    with_copy(|copy| {
+        copy.facts = Some(Box::new(CopyFacts {
+            content_type: Some("text/plain".to_owned()),
+            metadata: object(facts),
+            tags: object(tags),
+        }));
+    })
+}
+
+#[test]
+fn new_rules_look_at_what_was_told_of_unchanged_files() {
+    let filtered = |rule: &str| Decision::Filtered {
+        rule: rule.to_owned(),
+    };
+    let images = terms(json!({"mime_types": ["image/*"]}));
+    let known = told(json!({}), json!({}));
+    assert_eq!(
+        images.decide(&entry("1"), Some(&known)),
+        filtered("mime_types")
+    );
+    assert_eq!(
+        images.decide(&entry("2"), Some(&known)),
+        ANEW,
+        "another version may be one"
+    );
+    let texts = terms(json!({"mime_types": ["text/*"]}));
+    assert_eq!(texts.decide(&entry("1"), Some(&known)), Decision::Verified);
+
+    let team = terms(
+        json!({"metadata_filters": [{"field": "team", "operator": "equals", "value": "blue"}]}),
+    );
+    for (metadata, tags, expected) in [
+        (
+            json!({"x-amz-meta-team": "red"}),
+            json!({}),
+            filtered("metadata_filters"),
+        ),
+        (
+            json!({"x-amz-meta-team": "blue"}),
+            json!({}),
+            Decision::Verified,
+        ),
+        (
+            json!({}),
+            json!({"team": "red"}),
+            filtered("metadata_filters"),
+        ),
+        (json!({}), json!({"team": "blue"}), Decision::Verified),
+        // Tags that nobody asked for may hold it.
+        (json!({}), json!({}), Decision::Verified),
+    ] {
+        let known = told(metadata, tags);
+        assert_eq!(
+            team.decide(&entry("1"), Some(&known)),
+            expected,
+            "{known:?}"
+        );
+    }
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use wharf_domain::audit::Action;
 use wharf_domain::filter::ProviderFilters;
-use wharf_domain::job::JobEnd;
+use wharf_domain::job::{JobEnd, JobStatus};
 use wharf_domain::mapping::SchemaMapping;
 use wharf_domain::run::commit::{Commit, LeftOut};
 use wharf_domain::sync::{Sync, SyncMode, SyncSettings};
-use wharf_ports::{SyncChange, UpdateSyncError};
+use wharf_ports::{RunError, SyncChange, UpdateSyncError};
 
 use super::pause;
-use crate::{Harness, LONG, Tenant, build};
+use crate::{Harness, LONG, Run, Tenant, build};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -215,4 +215,34 @@ pub async fn changed_rules_leave_what_is_not_active_at_rest(h: Harness) {
     }
     assert_eq!(run.stored().await.next_run_at, None);
     assert_eq!(h.try_lease(LONG).await, None);
+}
+
+pub async fn changed_rules_stop_the_run_at_work_and_agree_with_no_earlier_pass(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a", "media/b"], "1").await;
+    run.pass_over(2, build::span(None, None), &["media/a"])
+        .await;
+    run.hold(2, &[], 10).await;
+    let before = run.stored().await;
+    assert!(before.held_deletes.is_some());
+
+    let updated = update(&h, &acme, &before, before.revision, &change(true))
+        .await
+        .unwrap();
+    assert_eq!((updated.held_deletes, updated.lease), (None, None));
+    let late = h.repositories.runs.load(&acme.organization, &run.lease);
+    assert!(matches!(late.await, Err(RunError::LeaseLost)));
+    let ended = run.job().await;
+    assert_eq!(
+        (ended.status, ended.incomplete_reason.as_deref()),
+        (JobStatus::Interrupted, Some("rules_changed"))
+    );
+
+    let next = h.lease(LONG).await;
+    assert_eq!(next.sync, run.sync.id, "it is due at once");
+    let run = Run { lease: next, ..run };
+    run.pass_over(3, build::span(None, None), &["media/a"])
+        .await;
+    assert_eq!(run.survey(3, &[]).await.agreed, 0, "by other rules");
 }

@@ -49,19 +49,23 @@ pub async fn a_trigger_queues_one_job_and_makes_the_sync_due(h: Harness) {
         acme.stored_sync(&run.sync).await.queued_job,
         Some(job.clone())
     );
-    let again = trigger(&h, &acme, &run.sync, true).await;
-    assert_eq!(
-        again,
-        Some(TriggerOutcome::AlreadyRunning(job.clone())),
-        "a job is queued"
-    );
-    assert_eq!(h.lease(LONG).await.job, job);
-    assert_eq!(acme.stored_sync(&run.sync).await.queued_job, None);
+    let queued = Some(TriggerOutcome::AlreadyRunning(job.clone()));
+    assert_eq!(trigger(&h, &acme, &run.sync, false).await, queued);
+    assert!(!acme.stored_sync(&run.sync).await.pending_full);
     assert_eq!(
         acme.audited(Action::SyncTriggered).await,
         1,
         "wishes that changed nothing bring no audit row"
     );
+    for _ in 0..2 {
+        assert_eq!(trigger(&h, &acme, &run.sync, true).await, queued);
+        let waiting = acme.stored_sync(&run.sync).await;
+        assert!(waiting.pending_full, "the queued job goes over all of it");
+    }
+    assert_eq!(h.lease(LONG).await.job, job);
+    let leased = acme.stored_sync(&run.sync).await;
+    assert_eq!((leased.queued_job, leased.pending_full), (None, false));
+    assert_eq!(acme.audited(Action::SyncTriggered).await, 2);
 }
 
 pub async fn a_trigger_runs_a_completed_sync_once_more(h: Harness) {
