@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::Metadata;
-use crate::filter::{Facts, Rule, Verdict, content_type};
+use crate::filter::{Facts, Rule, Verdict, content_type, file_name};
 use crate::plan::Entry;
 use crate::provider::Provider;
 use crate::run::catalogue::{Known, Recalled, Span};
 use crate::run::decision::{Decision, Terms};
 use crate::run::deletes::{DeleteThreshold, Survey, Verdict as OfDeletes};
+use crate::run::ending::SCOPE_DENIED;
 use crate::run::machine::Places;
 use crate::run::page::{Listed, ListingPage};
 use crate::sync::{Checkpoint, Order};
@@ -274,7 +275,7 @@ impl Planner {
     pub fn finish(mut self, incomplete_reason: Option<String>, listing: Duration) -> Plan {
         let denied = !self.checkpoint.denied.is_empty();
         self.plan.incomplete_reason =
-            incomplete_reason.or_else(|| denied.then(|| "scope_denied".to_owned()));
+            incomplete_reason.or_else(|| denied.then(|| SCOPE_DENIED.to_owned()));
         if self.plan.incomplete_reason.is_none() {
             self.delete();
         }
@@ -368,11 +369,6 @@ fn seconds(seconds: u128) -> u64 {
 
 fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
     *counts.entry(name.to_owned()).or_default() += 1;
-}
-
-/// The part of a path after its last `/`.
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// The types with the most files, and the rest as one.

@@ -13,11 +13,9 @@ use crate::job::Job;
 use crate::object::{DeletedBy, Object};
 use crate::plan::Entry;
 use crate::run::catalogue::Known;
+use crate::run::ending::OVER_CAP;
 use crate::sync::{Order, Sync, SyncStatus};
-use crate::{Metadata, Timestamp};
-
-/// Why a run ends before it has seen the whole source when it has dealt with as many files as it may.
-pub const OVER_CAP: &str = "max_objects_per_run";
+use crate::{Metadata, Timestamp, time_text};
 
 /// What became of the file, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,11 +247,6 @@ fn told(decision: Decision, evidence: Value, message: String) -> Explanation {
     }
 }
 
-/// A time as every answer writes it.
-fn text(time: Timestamp) -> String {
-    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
-}
-
 fn out_of_scope(facts: &Facts<'_>) -> Explanation {
     let path = &facts.sync.settings.source_path;
     let evidence = json!({
@@ -276,8 +269,7 @@ fn out_of_scope(facts: &Facts<'_>) -> Explanation {
 
 fn dead_letter(facts: &Facts<'_>, letter: &DeadLetter) -> Explanation {
     let next = if letter.exhausted {
-        let last = letter.last_reattempt_at.unwrap_or(letter.last_seen_at);
-        Some(last.max(letter.last_seen_at) + HEALING_PAUSE)
+        Some(letter.last_tried_at() + HEALING_PAUSE)
     } else {
         facts.sync.next_run_at
     };
@@ -288,10 +280,10 @@ fn dead_letter(facts: &Facts<'_>, letter: &DeadLetter) -> Explanation {
         "error_message": letter.error_message,
         "tries": letter.tries,
         "exhausted": letter.exhausted,
-        "first_seen_at": text(letter.first_seen_at),
-        "last_seen_at": text(letter.last_seen_at),
-        "last_reattempt_at": letter.last_reattempt_at.map(text),
-        "next_try_at": next.map(text),
+        "first_seen_at": time_text(&letter.first_seen_at),
+        "last_seen_at": time_text(&letter.last_seen_at),
+        "last_reattempt_at": letter.last_reattempt_at.as_ref().map(time_text),
+        "next_try_at": next.as_ref().map(time_text),
     });
     let cause = &letter.error_message;
     let stale = match facts.object {
@@ -333,10 +325,10 @@ fn live(facts: &Facts<'_>, object: &Object, in_scope: bool) -> Option<Explanatio
     let mut evidence = json!({
         "source_object_id": object.source.object,
         "source_version": object.facts.version,
-        "copied_at": text(object.updated_at),
+        "copied_at": time_text(&object.updated_at),
         "copied_by_sync": copied_by.map(|(sync, _)| sync.as_str()),
         "held": holds,
-        "held_delete": waiting.map(|held| json!({"since": text(held.since), "reason": held.reason})),
+        "held_delete": waiting.map(|held| json!({"since": time_text(&held.since), "reason": held.reason})),
     });
     let newer = match facts.look {
         Look::Present(present) if present.entry.version != object.facts.version => {
@@ -346,8 +338,8 @@ fn live(facts: &Facts<'_>, object: &Object, in_scope: bool) -> Option<Explanatio
     };
     let (decision, message) = if let Some(held) = waiting {
         let message = format!(
-            "It is in the bucket, but gone at the source, and its delete waits: {} Approve or discard the sync's held deletes, \
-             or wait for the next complete pass.",
+            "It is in the bucket, but gone at the source or kept out by the sync's rules, and its delete waits: {} Approve or \
+             discard the sync's held deletes, or wait for the next complete pass.",
             held.reason
         );
         (Decision::Ingested, message)
@@ -361,7 +353,7 @@ fn live(facts: &Facts<'_>, object: &Object, in_scope: bool) -> Option<Explanatio
         let message = format!(
             "It is in the bucket as {}, in the version that was copied at {}. Nothing has to be done.",
             object.id,
-            text(object.updated_at)
+            time_text(&object.updated_at)
         );
         (Decision::Ingested, message)
     } else {
@@ -396,9 +388,9 @@ fn tombstone(
     let evidence = json!({
         "source_object_id": object.source.object,
         "source_version": object.facts.version,
-        "deleted_at": text(at),
+        "deleted_at": time_text(&at),
         "deleted_by": by.as_str(),
-        "restorable_until": facts.restorable_until.map(text),
+        "restorable_until": facts.restorable_until.as_ref().map(time_text),
     });
     let why = match by {
         DeletedBy::Source => {
@@ -409,10 +401,10 @@ fn tombstone(
         }
     };
     let back = match facts.restorable_until {
-        Some(until) => format!("It can be restored until {}.", text(until)),
+        Some(until) => format!("It can be restored until {}.", time_text(&until)),
         None => "Its bytes are gone, so it cannot be restored.".to_owned(),
     };
-    let message = format!("{why} (at {}). {back}", text(at));
+    let message = format!("{why} (at {}). {back}", time_text(&at));
     Some(Explanation {
         job: object.copied_by.as_ref().map(|(_, job)| job.clone()),
         ..told(Decision::Deleted, evidence, message)
@@ -539,7 +531,7 @@ fn not_reached(facts: &Facts<'_>, identity: &str, open: Option<Rule>) -> Explana
         "source_object_id": identity,
         "running_job_id": sync.lease.as_ref().map(|lease| lease.job.as_str()),
         "queued_job_id": sync.queued_job.as_ref().map(JobId::as_str),
-        "next_run_at": sync.next_run_at.map(text),
+        "next_run_at": sync.next_run_at.as_ref().map(time_text),
         "last_job_id": facts.last_job.map(|job| job.id.as_str()),
         "last_job_incomplete_reason": cut_short,
         "undecided_rule": open.map(Rule::as_str),
@@ -596,7 +588,7 @@ fn when(facts: &Facts<'_>) -> String {
         .map(|error| format!(" The last run failed: {}.", error.trim_end_matches('.')))
         .unwrap_or_default();
     match sync.next_run_at {
-        Some(at) => format!("The next run starts at {}.{failed}", text(at)),
+        Some(at) => format!("The next run starts at {}.{failed}", time_text(&at)),
         None => format!("No run is planned: trigger the sync.{failed}"),
     }
 }

@@ -20,12 +20,12 @@ pub(crate) use self::content_type::is_mime_type;
 pub use self::content_type::{InvalidMimePattern, MimePattern, content_type};
 pub use self::extension::{Extension, InvalidExtension};
 pub use self::glob::{Glob, InvalidGlob};
-pub(crate) use self::metadata::look_up;
 pub use self::metadata::{MetadataFilter, Operator, Scalar};
+pub(crate) use self::metadata::{OWN, look_up};
 pub use self::provider::ProviderFilters;
 pub use self::rules::{Facts, Listed, Rule, Rules, Verdict};
-use crate::Timestamp;
 use crate::input::{InvalidInput, Length, Reader};
+use crate::{Timestamp, time_text};
 
 /// Most items of one list.
 const ITEMS: usize = 100;
@@ -143,18 +143,13 @@ fn list<T, E: ToString>(
     items
 }
 
-/// A time as every answer writes it.
-fn time_text(time: &Timestamp) -> String {
-    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
-}
-
 #[expect(clippy::ref_option, reason = "serde hands the field over like this")]
 fn time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     time.as_ref().map(time_text).serialize(serializer)
 }
 
 /// The part of a path after its last `/`.
-fn file_name(path: &str) -> &str {
+pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 

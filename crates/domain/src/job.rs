@@ -147,15 +147,14 @@ impl Counters {
         *self.skipped_by.entry(reason.to_owned()).or_default() += 1;
     }
 
+    /// Files that are accounted for.
+    pub(crate) fn accounted_for(&self) -> u64 {
+        self.synced + self.verified + self.filtered + self.skipped + self.failed + self.not_reached
+    }
+
     /// Whether every discovered file is accounted for.
     pub fn conserved(&self) -> bool {
-        self.discovered
-            == self.synced
-                + self.verified
-                + self.filtered
-                + self.skipped
-                + self.failed
-                + self.not_reached
+        self.discovered == self.accounted_for()
     }
 }
 

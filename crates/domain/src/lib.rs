@@ -45,3 +45,8 @@ pub type Timestamp = chrono::DateTime<chrono::Utc>;
 
 /// Free-form key-value pairs that a person attached.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// A time as answers and messages write it: RFC 3339 in UTC, with microseconds.
+pub fn time_text(time: &Timestamp) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}

@@ -62,7 +62,7 @@ pub struct SourceFacts {
     pub version_id: Option<String>,
     /// The provider's metadata.
     pub metadata: Metadata,
-    /// The provider's tags, where a mapping asked for them: key → text.
+    /// The provider's tags, where a mapping or a filter asked for them: key → text.
     pub tags: Metadata,
 }
 

@@ -126,7 +126,12 @@ pub struct SyncSettings {
 }
 
 impl SyncSettings {
-    /// The prefix that the provider is asked to keep to. A file outside of it is not listed at all, and it cannot be told
+    /// The prefix that files must have to be taken.
+    pub fn prefix(&self) -> Option<&str> {
+        self.provider_filters.as_ref()?.prefix.as_deref()
+    }
+
+    /// That prefix where the provider is asked to keep to it. A file outside of it is not listed at all, and it cannot be told
     /// whether it vanished or is merely filtered: so that is done only where the same becomes of both.
     pub fn pushed_down(&self) -> Option<&str> {
         let same = self.reconcile.on_delete == self.reconcile.on_filter_drift;

@@ -157,11 +157,6 @@ impl SyncSettings {
         };
         rules(self) == rules(other)
     }
-
-    /// What the provider is asked to narrow the source path to.
-    pub fn prefix(&self) -> Option<&str> {
-        self.provider_filters.as_ref()?.prefix.as_deref()
-    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use wharf_domain::plan::Entry;
 use wharf_domain::provider::Provider;
 use wharf_domain::run::catalogue::{Known, LeftOutVersion};
 use wharf_domain::sync::{
-    Checkpoint, HeldDeletes, LeaseHolder, Order, Pause, Pipeline, Reconcile, Sync, SyncMode,
-    SyncSettings, SyncState, SyncTotals,
+    Checkpoint, HeldDeletes, LeaseHolder, Order, Pause, Sync, SyncMode, SyncSettings, SyncState,
+    SyncTotals,
 };
 use wharf_domain::{Metadata, Timestamp};
 
@@ -147,24 +147,8 @@ fn sync() -> Sync {
         connection: "conn_abcdefghijklmno".parse().unwrap(),
         mode: SyncMode::Continuous,
         settings: SyncSettings {
-            source_path: "media/".to_owned(),
-            polling_interval_seconds: 300,
             max_objects_per_run: 10,
-            sync_concurrency: 1,
-            reconcile: Reconcile::default(),
-            file_filters: None,
-            provider_filters: None,
-            sync_from: None,
-            schema_mapping: None,
-            skip_duplicates: true,
-            description: None,
-            metadata: Metadata::new(),
-            pipeline: Pipeline {
-                batch_size: 50,
-                skip_batch_submission: false,
-                batch_collection_ids: None,
-                ingest_filter: None,
-            },
+            ..SyncSettings::of("media/".to_owned())
         },
         state: SyncState::Active,
         paused: None,

@@ -2,7 +2,7 @@
 
 use tokio::time::timeout;
 use wharf_domain::bucket::Bucket;
-use wharf_domain::connection::{Connection, ConnectionIdentifier, StatusReason};
+use wharf_domain::connection::{Connection, StatusReason};
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::explain::{Explanation, Facts, Look, Need, Present, decide};
 use wharf_domain::ids::OrganizationId;
@@ -42,7 +42,7 @@ impl Engine {
     ) -> Result<Explanation, EngineError> {
         let organization = caller.organization();
         let repositories = self.repositories();
-        let connection = self.connection_row(organization, sync).await?;
+        let connection = self.connection_row(caller, &sync.connection).await?;
         let provider = connection.provider();
         let path = &sync.settings.source_path;
         let located = self.parts.providers.locate(provider, path, source);
@@ -123,18 +123,6 @@ impl Engine {
             }),
         };
         Ok(decide(&Facts { look, ..facts }))
-    }
-
-    /// The sync's connection, archived or not.
-    async fn connection_row(
-        &self,
-        organization: &OrganizationId,
-        sync: &Sync,
-    ) -> Result<Connection, EngineError> {
-        let identifier = ConnectionIdentifier::Id(sync.connection.clone());
-        let connections = &self.repositories().connections;
-        let found = connections.find(organization, &identifier).await?;
-        found.ok_or_else(|| EngineError::not_found("connection", sync.connection.as_str()))
     }
 
     /// The bucket's object of a file. The authority is part of its identity; where the account cannot be opened to tell it,

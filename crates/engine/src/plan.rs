@@ -260,13 +260,7 @@ async fn list(
     let mut attempt = 1;
     loop {
         let error = match account.list(scope, cursor, PAGE).await {
-            Ok(page) => {
-                return Ok(ListingPage {
-                    entries: page.entries,
-                    next: page.next,
-                    denied: page.denied,
-                });
-            }
+            Ok(page) => return Ok(page),
             Err(error) => error,
         };
         if attempt == ATTEMPTS || !matches!(error.retry, Retry::Later { .. }) {

@@ -1,5 +1,6 @@
-use async_trait::async_trait;
 use std::collections::BTreeMap;
+
+use async_trait::async_trait;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::dead_letter::{DeadLetter, DeadLetterFilter};
 use wharf_domain::ids::{OrganizationId, SyncId};

@@ -151,8 +151,9 @@ pub trait StorageProvider: Send + Sync {
     async fn check(&self, request: CheckRequest<'_>) -> CheckReport;
 
     /// One page of the files under `source_path`, or in a [`scope`](ProviderFactory::scope), from the start or from a cursor
-    /// of an earlier page: at most `limit` entries, and never more than 1000. A page that cannot be trusted (cut short, without a mark of continuation,
-    /// repeating itself) is an error, never a last page. `Retry::Restart` when the cursor is no longer valid.
+    /// of an earlier page: at most `limit` entries, and never more than 1000. A page that cannot be trusted (cut short, without
+    /// a mark of continuation, repeating itself) is an error, never a last page. `Retry::Restart` when the cursor is no longer
+    /// valid.
     async fn list(
         &self,
         source_path: &str,

@@ -21,7 +21,7 @@ use wharf_domain::provider::{
 use wharf_domain::run::catalogue::Span;
 use wharf_domain::run::commit::{Commit, FailedFile, Put};
 use wharf_domain::run::deletes::LetGo;
-use wharf_domain::sync::{Checkpoint, Cursor, NewSync, Order, Pipeline, Reconcile, SyncSettings};
+use wharf_domain::sync::{Checkpoint, Cursor, NewSync, Order, Pipeline, SyncSettings};
 use wharf_domain::{Metadata, Timestamp};
 use wharf_ports::{IdSource, NewApiKey, NewOrganization, NewUser};
 
@@ -166,25 +166,16 @@ pub fn sync(
 
 /// Everything under `media`, every five minutes.
 pub fn sync_settings() -> SyncSettings {
+    let settings = SyncSettings::of("media/".to_owned());
     SyncSettings {
-        source_path: "media/".to_owned(),
-        polling_interval_seconds: 300,
-        max_objects_per_run: 100_000,
-        sync_concurrency: 8,
-        reconcile: Reconcile::default(),
-        file_filters: None,
-        provider_filters: None,
-        sync_from: None,
-        schema_mapping: None,
-        skip_duplicates: true,
         description: Some("What a test needs.".to_owned()),
         metadata: metadata(),
         pipeline: Pipeline {
-            batch_size: 50,
-            skip_batch_submission: false,
             batch_collection_ids: Some(vec!["col_example".to_owned()]),
             ingest_filter: Some(json!({"AND": []})),
+            ..settings.pipeline
         },
+        ..settings
     }
 }
 

@@ -25,24 +25,6 @@ pub(crate) struct Published {
     pub(crate) counters: Counters,
 }
 
-/// Whether the bucket's object still is what the copy was planned on.
-fn is_as_planned(put: &Put, current: Option<&Object>) -> bool {
-    let planned_on = put.replaces.as_ref().map(|copy| (&copy.blob, copy.deleted));
-    planned_on == current.map(|object| (&object.content.blob, object.deleted.map(|(_, by)| by)))
-}
-
-/// The counters of a step of which these puts are passed over: they count as found, not as copied.
-fn without(passed_over: &[&Put], mut counters: Counters) -> Counters {
-    for put in passed_over {
-        counters.bytes = counters.bytes.saturating_sub(put.content.size_bytes);
-        if let Some(synced) = counters.synced.checked_sub(1) {
-            counters.synced = synced;
-            counters.verified += 1;
-        }
-    }
-    counters
-}
-
 impl State {
     /// Stores all of a step but its counters, checkpoint and phase.
     pub(crate) fn publish(
@@ -56,9 +38,13 @@ impl State {
         // A source that is put twice in one step is published once, as the last put has it.
         let puts: BTreeMap<&SourceId, &Put> =
             commit.puts.iter().map(|put| (&put.source, put)).collect();
+        let state_of = |put: &Put| {
+            let current = self.source_object(&sync.bucket, &put.source);
+            current.map(|object| (&object.content.blob, object.deleted.map(|(_, by)| by)))
+        };
         let (published, passed_over): (Vec<&Put>, Vec<&Put>) = puts
             .into_values()
-            .partition(|put| is_as_planned(put, self.source_object(&sync.bucket, &put.source)));
+            .partition(|put| put.is_as_planned(state_of(put)));
         for put in &published {
             let id = self.store_object(organization, sync, job, put, now);
             self.hold_on(sync, commit.pass, &put.source, id, now);
@@ -80,7 +66,7 @@ impl State {
         Published {
             arrived: published.len() as u64,
             passed_over: passed_over.len() as u64,
-            counters: without(&passed_over, commit.counters.clone()),
+            counters: commit.counters_without(&passed_over),
         }
     }
 

@@ -67,8 +67,8 @@ macro_rules! select_stretch {
             "SELECT c.source_object, 'row' AS kind, ",
             row!(),
             ", NULL AS id, NULL AS version, NULL AS blob, NULL AS deleted_by, NULL AS copied_by_sync, \
-             NULL AS content_type, NULL AS source_metadata, NULL AS tags, NULL AS dead_letter, NULL AS failed_version, NULL AS error_type, NULL::bigint AS tries, \
-             NULL::boolean AS exhausted, NULL::boolean AS healing_due \
+             NULL AS content_type, NULL AS source_metadata, NULL AS tags, NULL AS dead_letter, NULL AS failed_version, \
+             NULL AS error_type, NULL::bigint AS tries, NULL::boolean AS exhausted, NULL::boolean AS healing_due \
              FROM catalogue c WHERE c.organization = $1 AND c.sync = $2 AND c.authority = $4 AND c.source_object > $9",
             $end,
             " UNION ALL SELECT o.source_object, 'object', NULL, NULL, NULL, NULL, ",

@@ -144,7 +144,7 @@ impl fmt::Display for MetadataFilter {
 }
 
 /// What S3 puts before the keys of a person's own metadata, to tell them from the system's.
-const OWN: &str = "x-amz-meta-";
+pub(crate) const OWN: &str = "x-amz-meta-";
 
 /// The value under a key of this name: a person's own before the system's, of exactly this letter case if there is one,
 /// else of any. `null` is absent.

@@ -2,22 +2,14 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
 use super::metadata::{MetadataFilter, look_up};
-use super::{FileFilters, ProviderFilters, content_type, file_name, time_text};
-use crate::{Metadata, Timestamp};
-
-/// Part of every fingerprint: raised when a rule starts to mean something else, which voids what was decided before.
-const MEANING: u32 = 1;
+use super::{FileFilters, ProviderFilters, content_type, file_name};
+use crate::{Metadata, Timestamp, time_text};
 
 /// A rule that can keep a file out, named as the setting it comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// `provider_filters.prefix`.
-    #[serde(rename = "provider_filters.prefix")]
     ProviderPrefix,
     /// `sync_from`.
     SyncFrom,
@@ -131,7 +123,6 @@ pub struct Rules {
     filters: FileFilters,
     provider_prefix: Option<String>,
     sync_from: Option<Timestamp>,
-    fingerprint: String,
 }
 
 impl Rules {
@@ -145,7 +136,6 @@ impl Rules {
             filters: filters.clone(),
             provider_prefix: provider.prefix.clone(),
             sync_from,
-            fingerprint: fingerprint(filters, provider, sync_from),
         }
     }
 
@@ -290,25 +280,6 @@ impl Rules {
             }
         }
     }
-
-    /// A short text that is the same for the same rules and another for others: what was decided under another one is void.
-    pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-}
-
-fn fingerprint(
-    filters: &FileFilters,
-    provider: &ProviderFilters,
-    sync_from: Option<Timestamp>,
-) -> String {
-    let sync_from = sync_from.as_ref().map(time_text);
-    let rules = serde_json::to_vec(&(MEANING, filters, provider, sync_from))
-        .expect("texts, numbers and lists of them are always JSON");
-    let hash = Sha256::digest(rules);
-    hash[..16]
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn first_failing(passes: impl Fn(Rule) -> bool) -> Verdict {

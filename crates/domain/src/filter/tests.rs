@@ -367,39 +367,9 @@ fn a_person_is_told_what_was_found_and_what_was_asked() {
 }
 
 #[test]
-fn the_fingerprint_changes_with_every_rule_and_with_nothing_else() {
-    let base = rules(everything());
-    assert_eq!(base.fingerprint().len(), 32);
-    assert_eq!(base.fingerprint(), rules(everything()).fingerprint());
-    let prefix = ProviderFilters {
-        prefix: Some("a".into()),
-    };
-    let from = Some(at("2026-01-01T00:00:00Z"));
-    let mut seen = std::collections::BTreeSet::from([
-        Rules::new(&filters(everything()), &prefix, None)
-            .fingerprint()
-            .to_owned(),
-        Rules::new(&filters(everything()), &ProviderFilters::default(), from)
-            .fingerprint()
-            .to_owned(),
-    ]);
-    for key in object(everything()).keys() {
-        let mut fewer = object(everything());
-        fewer.remove(key);
-        seen.insert(rules(Value::Object(fewer)).fingerprint().to_owned());
-    }
-    assert_eq!(seen.len(), 11);
-    assert!(!seen.contains(base.fingerprint()));
-}
-
-#[test]
 fn a_rule_is_read_by_its_name() {
     for rule in Rule::ALL {
         assert_eq!(Rule::parse(rule.as_str()), Some(rule));
-        assert_eq!(
-            serde_json::to_value(rule).expect("JSON"),
-            json!(rule.as_str())
-        );
     }
     assert_eq!(Rule::parse("max_size"), None);
 }

@@ -9,7 +9,7 @@ use super::{
     BlobKind, BlobMapping, FieldMapping, FolderPath, Mapping, SchemaMapping, Source, Transform,
     python,
 };
-use crate::filter::is_mime_type;
+use crate::filter::{OWN, is_mime_type};
 use crate::input::{self, FieldError, InvalidInput, Length, Reader};
 use crate::provider::Provider;
 
@@ -194,10 +194,9 @@ fn read_source(
 }
 
 fn metadata(reader: &mut Reader) -> Option<Source> {
-    const PREFIX: &str = "x-amz-meta-";
     let key = reader.required_string("key", KEY)?;
-    if key.to_ascii_lowercase().starts_with(PREFIX) {
-        let message = format!("must be the key without {PREFIX}");
+    if key.to_ascii_lowercase().starts_with(OWN) {
+        let message = format!("must be the key without {OWN}");
         reader.reject("key", "invalid_format", message);
     }
     Some(Source::Metadata { key })

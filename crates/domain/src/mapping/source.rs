@@ -107,7 +107,7 @@ impl Source {
     ];
 
     /// The type on the wire.
-    pub fn type_name(&self) -> &'static str {
+    pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Tag { .. } => "tag",
             Self::Metadata { .. } => "metadata",
@@ -131,7 +131,7 @@ impl Source {
     }
 
     /// The types that a provider has for fields.
-    pub fn field_types_of(provider: Provider) -> &'static [&'static str] {
+    pub(super) fn field_types_of(provider: Provider) -> &'static [&'static str] {
         match provider {
             Provider::S3 | Provider::Tigris => &[
                 "tag",
@@ -152,7 +152,7 @@ impl Source {
     }
 
     /// The type that a provider's blobs come from.
-    pub fn blob_type_of(provider: Provider) -> &'static str {
+    pub(super) fn blob_type_of(provider: Provider) -> &'static str {
         match provider {
             Provider::Snowflake => "column",
             _ => "file",

@@ -56,6 +56,20 @@ pub struct Known {
     pub missing: bool,
 }
 
+impl Known {
+    /// Whether this sync holds on to an object that is live.
+    pub fn holds_live(&self) -> bool {
+        self.held && self.is_live()
+    }
+
+    /// Whether the bucket has a live object of it.
+    pub fn is_live(&self) -> bool {
+        self.copy
+            .as_ref()
+            .is_some_and(|copy| copy.deleted.is_none())
+    }
+}
+
 /// The bucket's object of a source object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownCopy {

@@ -3,7 +3,7 @@
 use crate::ids::{DeadLetterId, ObjectId};
 use crate::job::{Counters, JobPhase};
 use crate::mapping::Mapped;
-use crate::object::{Content, SourceFacts, SourceId};
+use crate::object::{BlobKey, Content, DeletedBy, SourceFacts, SourceId};
 use crate::sync::Checkpoint;
 
 use super::catalogue::{KnownCopy, Span};
@@ -32,6 +32,15 @@ pub struct Put {
     pub content: Content,
     /// What the schema mapping made of it.
     pub mapped: Mapped,
+}
+
+impl Put {
+    /// Whether the bucket's object still is what the copy was planned on. `current` is the blob that it points at, and why it
+    /// is a tombstone.
+    pub fn is_as_planned(&self, current: Option<(&BlobKey, Option<DeletedBy>)>) -> bool {
+        let planned_on = self.replaces.as_ref();
+        planned_on.map(|copy| (&copy.blob, copy.deleted)) == current
+    }
 }
 
 /// A file that the sync leaves out, remembered with its version.
@@ -136,5 +145,18 @@ impl Commit {
             checkpoint: None,
             phase,
         }
+    }
+
+    /// What the step counts when these of its puts are passed over: as found, not as copied.
+    pub fn counters_without(&self, passed_over: &[&Put]) -> Counters {
+        let mut counters = self.counters.clone();
+        for put in passed_over {
+            counters.bytes = counters.bytes.saturating_sub(put.content.size_bytes);
+            if let Some(synced) = counters.synced.checked_sub(1) {
+                counters.synced = synced;
+                counters.verified += 1;
+            }
+        }
+        counters
     }
 }

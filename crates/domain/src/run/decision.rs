@@ -187,14 +187,5 @@ fn or_quarantined(entry: &Entry, known: Option<&Known>, extract: Extract) -> Dec
     }
 }
 
-impl Known {
-    /// Whether the bucket has a live object of it.
-    pub fn is_live(&self) -> bool {
-        self.copy
-            .as_ref()
-            .is_some_and(|copy| copy.deleted.is_none())
-    }
-}
-
 #[cfg(test)]
 mod tests;

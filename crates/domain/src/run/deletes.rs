@@ -59,8 +59,9 @@ impl Survey {
         if provider.listings_lag() {
             return Verdict::Hold {
                 reason: format!(
-                    "{fresh} objects are gone from the source's listing. Listings of {} may lag behind its writes, so they are \
-                     deleted when the next complete pass agrees.",
+                    "{fresh} of {} objects are gone from the source, or kept out by the sync's rules. Listings of {} may lag behind \
+                     its writes, so these are deleted when the next complete pass agrees, or when a person approves.",
+                    self.held,
                     provider.as_str()
                 ),
             };
@@ -70,8 +71,8 @@ impl Survey {
         if fresh > threshold.count && share > limit {
             return Verdict::Hold {
                 reason: format!(
-                    "{fresh} of {} objects are gone from the source at once, more than {} % and more than {}. They are deleted when \
-                     the next complete pass agrees, or when a person approves.",
+                    "{fresh} of {} objects are gone from the source, or kept out by the sync's rules, at once: more than {} % and \
+                     more than {}. They are deleted when the next complete pass agrees, or when a person approves.",
                     self.held, threshold.percent, threshold.count
                 ),
             };

@@ -9,6 +9,12 @@ use crate::sync::Sync;
 
 use super::trouble::{Retry, Trouble, concerns_connection};
 
+/// Why a run ends before it has seen the whole source when it has dealt with as many files as it may.
+pub const OVER_CAP: &str = "max_objects_per_run";
+
+/// Why a run has not seen the whole source when a part of it may not be listed.
+pub const SCOPE_DENIED: &str = "scope_denied";
+
 /// The longest that a provider's wish to be left alone postpones the next run.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
 

@@ -20,7 +20,7 @@ use super::closing::Closing;
 use super::commit::Commit;
 use super::decision::Terms;
 use super::deletes::{DeleteThreshold, Hold, LetGo, MarkMissing, RowKey, Survey};
-use super::ending::{Ending, Pace};
+use super::ending::{Ending, OVER_CAP, Pace, SCOPE_DENIED};
 use super::page::{CopyOrder, FileOutcome, Listed, ListingPage, Work};
 use super::trouble::{Retry, Streak, Trouble};
 
@@ -400,7 +400,7 @@ impl Run {
         let next = if checkpoint.cursor.is_none() {
             Next::Close(checkpoint)
         } else if self.budget == 0 {
-            Next::End(Ending::incomplete("max_objects_per_run", self.context.pace))
+            Next::End(Ending::incomplete(OVER_CAP, self.context.pace))
         } else {
             Next::List(checkpoint)
         };
@@ -461,7 +461,7 @@ impl Run {
         if checkpoint.denied.is_empty() {
             self.end(Ending::complete(pace))
         } else {
-            self.end(Ending::incomplete("scope_denied", pace))
+            self.end(Ending::incomplete(SCOPE_DENIED, pace))
         }
     }
 

@@ -344,13 +344,7 @@ impl Work {
             self.batch.phase,
         );
         let mut batch = std::mem::replace(&mut self.batch, empty);
-        let counters = &mut batch.counters;
-        counters.discovered = counters.synced
-            + counters.verified
-            + counters.filtered
-            + counters.skipped
-            + counters.failed
-            + counters.not_reached;
+        batch.counters.discovered = batch.counters.accounted_for();
         batch
     }
 

@@ -15,7 +15,12 @@ mod world;
 use model::Bug;
 use world::World;
 
+/// Lives that are simulated. `cargo xtask prove` asks for more.
 const SEEDS: u64 = 2_000;
+
+fn seeds() -> u64 {
+    std::env::var("WHARF_PROVE_SCHEDULES").map_or(SEEDS, |more| more.parse().unwrap())
+}
 
 /// What a seed's life comes to: nothing, or what went wrong first.
 fn simulate(seed: u64, bug: Option<Bug>) -> Result<(), String> {
@@ -24,7 +29,7 @@ fn simulate(seed: u64, bug: Option<Bug>) -> Result<(), String> {
 
 #[test]
 fn whatever_happens_nothing_is_lost_doubled_stale_or_wrongly_deleted() {
-    for seed in 0..SEEDS {
+    for seed in 0..seeds() {
         if let Err(wrong) = simulate(seed, None) {
             panic!("seed {seed}: {wrong}");
         }

@@ -1,6 +1,7 @@
 //! Runs: a worker leases a due sync and carries it through one job.
 //!
-//! The protocol of a run is a pure state machine in the domain ([`wharf_domain::run`]); this is what drives it. Every await here can be the last thing the process does. What a run did is in the database up to its last commit;
+//! The protocol of a run is a pure state machine in the domain ([`wharf_domain::run`]); this is what drives
+//! it. Every await here can be the last thing the process does. What a run did is in the database up to its last commit;
 //! what it fetched after that is fetched again, under other blob keys.
 
 mod attempt;

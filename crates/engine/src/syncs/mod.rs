@@ -76,19 +76,25 @@ impl Engine {
         caller.audit(self.ids(), action, (ResourceType::Sync, id), changes)
     }
 
+    /// A sync's connection, archived or not.
+    pub(crate) async fn connection_row(
+        &self,
+        caller: &Caller,
+        id: &ConnectionId,
+    ) -> Result<Connection, EngineError> {
+        let identifier = ConnectionIdentifier::Id(id.clone());
+        let connections = &self.repositories().connections;
+        let found = connections.find(caller.organization(), &identifier).await?;
+        found.ok_or_else(|| EngineError::not_found("connection", id.as_str()))
+    }
+
     /// The connection of a sync that is to run.
     pub(crate) async fn connection_of_sync(
         &self,
         caller: &Caller,
         id: &ConnectionId,
     ) -> Result<Connection, EngineError> {
-        let identifier = ConnectionIdentifier::Id(id.clone());
-        let found = self
-            .repositories()
-            .connections
-            .find(caller.organization(), &identifier)
-            .await?;
-        let connection = found.ok_or_else(|| EngineError::not_found("connection", id.as_str()))?;
+        let connection = self.connection_row(caller, id).await?;
         if connection.sealed.is_none() {
             let message = "The connection is archived; create a new one.";
             return Err(EngineError::conflict("connection_archived", message));

@@ -34,8 +34,8 @@ async fn a_source_that_loses_most_of_its_files_is_believed_the_second_time() {
     let held = world.stored(&sync).await.held_deletes.expect("it is told");
     assert_eq!(held.count, lost);
     let told = format!(
-        "{lost} of 200 objects are gone from the source at once, more than 20 % and more than 50. They are deleted when the \
-         next complete pass agrees, or when a person approves."
+        "{lost} of 200 objects are gone from the source, or kept out by the sync's rules, at once: more than 20 % and more \
+         than 50. They are deleted when the next complete pass agrees, or when a person approves."
     );
     assert_eq!(held.reason, told);
     let job = next(&world, &sync).await;

@@ -38,7 +38,7 @@ pub(crate) struct Marked {
     updated: u64,
 }
 
-/// Give dead letters up
+/// Give up dead letters
 ///
 /// They are left alone from now on, as after their third try.
 #[utoipa::path(

@@ -49,8 +49,8 @@ pub(crate) struct DeadLetterList {
 
 /// List the dead letters of a sync
 ///
-/// Files that could not be copied and are neither copied nor given up since. As the published API has no pages here, a page
-/// has 1000 of them unless `limit` says otherwise.
+/// Files that could not be copied, until they are, or until they are closed because the sync runs no more. As the published
+/// API has no pages here, a page has 1000 of them unless `limit` says otherwise.
 #[utoipa::path(
     post,
     path = "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq",

@@ -42,7 +42,7 @@ pub(crate) struct ObjectView {
     /// The source's metadata of the file.
     #[schema(value_type = Object)]
     metadata: Metadata,
-    /// The source's tags of the file, where the schema mapping asked for them.
+    /// The source's tags of the file, where the sync asked for them: for its schema mapping or its metadata filters.
     #[schema(value_type = Object)]
     tags: Metadata,
     /// The sync that copied it; it may be gone.

@@ -63,10 +63,15 @@ pub(crate) struct CreateSyncRequest {
     skip_duplicates: Option<bool>,
     /// Which files are copied: those that pass every one of `include_patterns`, `exclude_patterns` (globs: without `/` of the
     /// name in any folder, with `/` of the path below `source_path`), `extensions`, `min_size_bytes`, `max_size_bytes`,
-    /// `modified_after`, `modified_before`, `mime_types` and `metadata_filters`.
+    /// `modified_after`, `modified_before`, `mime_types` and `metadata_filters` (each `{field, operator, value}` with the operator
+    /// `equals`, `not_equals`, `contains`, `not_contains`, `gt`, `lt`, `gte`, `lte` or `exists`).
     #[schema(value_type = Option<Object>)]
     file_filters: Option<Map<String, Value>>,
-    /// How fields and blobs of the bucket's schema are made of a file: `mappings`, target → `{target_type, source, …}`.
+    /// How fields and blobs of the bucket's schema are made of a file: `mappings`, target → `{target_type, source}` and, for a
+    /// `field`, `transform` (`lowercase`, `uppercase`, `trim` or `json_parse`) and `required`, for a `blob`, `blob_type`,
+    /// `blob_property` and `mime_type_override`. A source has a `type` and what that needs: `tag` and `metadata` a `key`,
+    /// `filename_regex` a `pattern` and perhaps a `default`, `folder_path` a `segment` or `full_path`, `constant` a `value`, and
+    /// `file` nothing.
     #[schema(value_type = Option<Object>)]
     schema_mapping: Option<Map<String, Value>>,
     /// What of `source_path` the provider is asked for at all; on S3 and Tigris `prefix`, the beginning of the path below it.

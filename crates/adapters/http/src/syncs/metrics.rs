@@ -68,6 +68,7 @@ pub(crate) struct MetricsView {
 
 /// The newest job of a sync, in short.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastJob)]
 pub(crate) struct LastJobView {
     sync_job_id: String,
     /// `running`, `completed`, `failed`, `interrupted` or `skipped`.

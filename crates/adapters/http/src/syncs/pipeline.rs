@@ -6,6 +6,7 @@ use wharf_domain::sync::Pipeline;
 /// What the published service's own pipeline would do with the objects. Wharf has no such pipeline: settings are kept and
 /// returned, not acted upon, and there are no batches.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PipelineSettings)]
 pub(crate) struct PipelineView {
     /// Kept, not acted upon.
     batch_size: u32,

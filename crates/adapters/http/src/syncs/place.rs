@@ -10,6 +10,7 @@ use crate::time;
 
 /// How far a sync is in its source. Cursors are never shown: they are the provider's and may hold tokens.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SyncPlace)]
 pub(crate) struct PlaceView {
     /// The job at work or queued.
     current_sync_run_id: Option<String>,

@@ -40,7 +40,7 @@ pub(crate) struct UpdateSyncRequest {
     sync_concurrency: Option<u32>,
     /// Changes the switches that are there.
     reconcile: Option<ReconcileRequest>,
-    /// Replaces the filters; the next run goes over the whole source. An extension.
+    /// Replaces the filters, in the form of a new sync's; the next run goes over the whole source. An extension.
     #[schema(value_type = Option<Object>)]
     file_filters: Option<Map<String, Value>>,
     /// An extension: whether a file that another sync has brought into the bucket is shared with it instead of copied again.
@@ -51,7 +51,7 @@ pub(crate) struct UpdateSyncRequest {
     /// Replaces the filters, after a test of what they leave; the next run goes over the whole source.
     #[schema(value_type = Option<Object>)]
     provider_filters: Option<Map<String, Value>>,
-    /// Replaces the mapping; what was copied before stays as it was mapped until its file changes.
+    /// Replaces the mapping, in the form of a new sync's; what was copied before stays as it was mapped until its file changes.
     #[schema(value_type = Option<Object>)]
     schema_mapping: Option<Map<String, Value>>,
     /// Kept and returned, not acted upon.

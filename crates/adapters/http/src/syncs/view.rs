@@ -1,6 +1,6 @@
-use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -138,6 +138,7 @@ pub(crate) struct ReconcileView {
 
 /// Deletes that wait.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeldDeletes)]
 pub(crate) struct HeldDeletesView {
     /// How many objects.
     count: u64,

@@ -90,24 +90,6 @@ async fn lock_objects(
     .collect()
 }
 
-/// Whether the bucket's object still is what the copy was planned on.
-fn is_as_planned(put: &Put, current: Option<&State>) -> bool {
-    let planned_on = put.replaces.as_ref().map(|copy| (&copy.blob, copy.deleted));
-    planned_on == current.map(|(blob, deleted)| (blob, *deleted))
-}
-
-/// The counters of a step of which these puts are passed over: they count as found, not as copied.
-fn without(passed_over: &[&Put], mut counters: Counters) -> Counters {
-    for put in passed_over {
-        counters.bytes = counters.bytes.saturating_sub(put.content.size_bytes);
-        if let Some(synced) = counters.synced.checked_sub(1) {
-            counters.synced = synced;
-            counters.verified += 1;
-        }
-    }
-    counters
-}
-
 /// Whether the step names nothing but counters, checkpoint and phase.
 fn only_counts(commit: &Commit) -> bool {
     commit.puts.is_empty()
@@ -258,9 +240,10 @@ async fn publish(
     } else {
         lock_objects(tx, organization, sync, Sources::of(puts.keys().copied())).await?
     };
+    let state_of = |put: &Put| current.get(&put.source).map(|(blob, by)| (blob, *by));
     let (published, passed_over): (Vec<&Put>, Vec<&Put>) = puts
         .into_values()
-        .partition(|put| is_as_planned(put, current.get(&put.source)));
+        .partition(|put| put.is_as_planned(state_of(put)));
     if !published.is_empty() {
         objects::publish(tx, organization, sync, &lease.job, &published, now).await?;
         buckets::note_upload(tx, organization, &sync.bucket, now).await?;
@@ -311,7 +294,7 @@ async fn publish(
     Ok(Published {
         arrived: published.len() as u64,
         passed_over: passed_over.len() as u64,
-        counters: without(&passed_over, commit.counters.clone()),
+        counters: commit.counters_without(&passed_over),
     })
 }
 

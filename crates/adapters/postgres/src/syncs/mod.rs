@@ -33,7 +33,8 @@ macro_rules! columns {
     () => {
         "clock_timestamp() AS read_at, id, bucket, namespace, connection, mode, settings, state, paused_at, paused_by, \
          pause_reason, pending_full, held_deletes, next_run_at, queued_job, lease_job, lease_worker, lease_acquired_at, \
-         lease_expires_at, last_pass, checkpoint, counters, runs_completed, runs_failed, stats, last_sync_at, last_error, consecutive_failures, revision, created_by, created_at, updated_at"
+         lease_expires_at, last_pass, checkpoint, counters, runs_completed, runs_failed, stats, last_sync_at, last_error, \
+         consecutive_failures, revision, created_by, created_at, updated_at"
     };
 }
 pub(crate) use columns;

@@ -6,7 +6,6 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::OrganizationId;
-use wharf_domain::job::Counters;
 use wharf_domain::object::{BlobKey, DeletedBy, SourceId};
 use wharf_domain::run::commit::{Commit, LeftOut, Put, Standing, Vanished};
 use wharf_domain::sync::Lease;
@@ -195,24 +194,6 @@ impl<'a> From<&'a LeftOut> for LeftOutRow<'a> {
 /// What an object is published against: its blob changes with every publication.
 type State = (BlobKey, Option<DeletedBy>);
 
-/// Whether the bucket's object still is what the copy was planned on.
-fn is_as_planned(put: &Put, current: Option<&State>) -> bool {
-    let planned = put.replaces.as_ref();
-    planned.map(|known| (&known.blob, known.deleted)) == current.map(|(blob, by)| (blob, *by))
-}
-
-/// The counters of a step of which these puts are passed over: they count as found, not as copied.
-fn without(passed_over: &[&Put], mut counters: Counters) -> Counters {
-    for put in passed_over {
-        counters.bytes = counters.bytes.saturating_sub(put.content.size_bytes);
-        if let Some(synced) = counters.synced.checked_sub(1) {
-            counters.synced = synced;
-            counters.verified += 1;
-        }
-    }
-    counters
-}
-
 /// A step as it is stored within its transaction.
 struct Step<'t, 'a> {
     tx: &'t mut SqliteConnection,
@@ -253,9 +234,10 @@ impl<'a> Step<'_, 'a> {
             return Ok((0, Vec::new()));
         }
         let current = self.current(source_list(puts.keys().copied())).await?;
+        let state_of = |put: &Put| current.get(&put.source).map(|(blob, by)| (blob, *by));
         let (published, passed_over): (Vec<&Put>, Vec<&Put>) = puts
             .into_values()
-            .partition(|put| is_as_planned(put, current.get(&put.source)));
+            .partition(|put| put.is_as_planned(state_of(put)));
         if published.is_empty() {
             return Ok((0, passed_over));
         }
@@ -418,7 +400,7 @@ impl Store {
             audit::store(tx, organization, &row, ground.now).await?;
         }
         let progress = Progress {
-            counters: without(&passed_over, commit.counters.clone()),
+            counters: commit.counters_without(&passed_over),
             checkpoint: commit.checkpoint.as_ref().map(json),
             phase: Some(commit.phase),
         };
