@@ -164,6 +164,7 @@ macro_rules! each_repository_promise {
                 a_step_without_a_checkpoint_keeps_the_last_one,
                 a_changed_epoch_is_refused_and_nothing_is_stored,
                 under_a_changed_credential_version_nothing_is_let_go,
+                what_was_found_missing_through_other_credentials_agrees_with_nothing,
                 a_changed_credential_version_is_refused_and_nothing_is_stored,
                 a_change_that_leaves_the_status_alone_stops_no_run,
                 after_a_suspension_has_returned_nothing_is_published,

@@ -5,7 +5,7 @@
 //! Python reads it, and written anew in the part that both understand alike. One thing stays different: `$` is the end of
 //! the name, and not also the place before a line break at that end.
 
-use super::InvalidPattern;
+use super::pattern::InvalidPattern;
 
 /// Largest size of one pattern: 256 times `\w`, or 8192 times a letter.
 const LARGEST: usize = 8192;

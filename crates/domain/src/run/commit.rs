@@ -36,10 +36,14 @@ pub struct Put {
 
 impl Put {
     /// Whether the bucket's object still is what the copy was planned on. `current` is the blob that it points at, and why it
-    /// is a tombstone.
+    /// is a tombstone. One that vanished at the source may have been purged meanwhile.
     pub fn is_as_planned(&self, current: Option<(&BlobKey, Option<DeletedBy>)>) -> bool {
-        let planned_on = self.replaces.as_ref();
-        planned_on.map(|copy| (&copy.blob, copy.deleted)) == current
+        let planned_on = self
+            .replaces
+            .as_ref()
+            .map(|copy| (&copy.blob, copy.deleted));
+        let purged = current.is_none() && matches!(planned_on, Some((_, Some(DeletedBy::Source))));
+        purged || planned_on == current
     }
 }
 

@@ -65,6 +65,28 @@ pub(crate) async fn stop_archived(
     Ok(())
 }
 
+/// What was found missing through other credentials of the connection agrees with nothing that is found through these.
+pub(crate) async fn forget_found_missing(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    connection: &ConnectionId,
+) -> Result<(), Fault> {
+    for statement in [
+        "SELECT 1 FROM syncs WHERE organization = $1 AND connection = $2 ORDER BY id FOR UPDATE",
+        "UPDATE syncs SET held_deletes = NULL WHERE organization = $1 AND connection = $2 AND held_deletes IS NOT NULL",
+        "UPDATE catalogue SET missing_since = NULL WHERE organization = $1 \
+         AND sync IN (SELECT id FROM syncs WHERE organization = $1 AND connection = $2) \
+         AND missing_pass IS NOT NULL AND missing_since IS NOT NULL",
+    ] {
+        sqlx::query(statement)
+            .bind(organization.as_str())
+            .bind(connection.as_str())
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
 /// The sync as it is stored now.
 async fn reread(
     tx: &mut PgConnection,

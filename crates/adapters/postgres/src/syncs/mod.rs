@@ -26,7 +26,7 @@ mod lifecycle;
 use deletes::Settlement;
 pub(crate) use deletes::clear_held_deletes;
 use lifecycle::Wish;
-pub(crate) use lifecycle::stop_archived;
+pub(crate) use lifecycle::{forget_found_missing, stop_archived};
 
 /// What [`read`] reads.
 macro_rules! columns {

@@ -105,6 +105,27 @@ fn read_lease(columns: &Columns<'_>) -> Result<Option<LeaseHolder>, Fault> {
     }))
 }
 
+/// What was found missing through other credentials of the connection agrees with nothing that is found through these.
+pub(crate) async fn forget_found_missing(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    connection: &ConnectionId,
+) -> Result<(), Fault> {
+    for statement in [
+        "UPDATE syncs SET held_deletes = NULL WHERE organization = $1 AND connection = $2 AND held_deletes IS NOT NULL",
+        "UPDATE catalogue SET missing_since = NULL WHERE organization = $1 \
+         AND sync IN (SELECT id FROM syncs WHERE organization = $1 AND connection = $2) \
+         AND missing_pass IS NOT NULL AND missing_since IS NOT NULL",
+    ] {
+        sqlx::query(statement)
+            .bind(organization.as_str())
+            .bind(connection.as_str())
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Stops the syncs of a connection that has just been archived, and voids the leases of their runs.
 pub(crate) async fn stop_archived(
     tx: &mut SqliteConnection,

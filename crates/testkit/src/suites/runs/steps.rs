@@ -157,6 +157,25 @@ pub async fn under_a_changed_credential_version_nothing_is_let_go(h: Harness) {
     );
 }
 
+pub async fn what_was_found_missing_through_other_credentials_agrees_with_nothing(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a", "media/b"], "1").await;
+    run.pass_over(2, build::span(None, None), &["media/a"])
+        .await;
+    assert_eq!(run.hold(2, &[], 10).await, 1);
+    replace_credentials(&run).await;
+    assert_eq!(run.stored().await.held_deletes, None);
+    let run = Run {
+        connection: acme.stored_connection(&run.connection).await,
+        ..run
+    };
+    run.pass_over(3, build::span(None, None), &["media/a"])
+        .await;
+    let survey = run.survey(3, &[]).await;
+    assert_eq!((survey.missing, survey.agreed), (1, 0));
+}
+
 pub async fn a_changed_credential_version_is_refused_and_nothing_is_stored(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
