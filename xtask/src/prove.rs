@@ -7,7 +7,7 @@ use crate::test;
 use crate::workspace::Workspace;
 
 /// The suites that read the variables below.
-const FILTER: &str = "binary_id(wharf-domain::run) | test(no_change)";
+const FILTER: &str = "(package(wharf-domain) & binary(run)) | test(no_change::)";
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

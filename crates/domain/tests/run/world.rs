@@ -63,9 +63,7 @@ impl Settings {
     fn new(rng: &mut Rng) -> Self {
         let mut settings = Self {
             reconcile: Reconcile {
-                on_delete: !rng.once_in(5),
                 on_update: !rng.once_in(5),
-                on_filter_drift: !rng.once_in(4),
                 ..Reconcile::default()
             },
             skip_duplicates: !rng.once_in(3),
@@ -86,6 +84,8 @@ impl Settings {
         if rng.once_in(3) {
             filters.mime_types = vec![MimePattern::parse("text/*").unwrap()];
         }
+        self.reconcile.on_delete = !rng.once_in(5);
+        self.reconcile.on_filter_drift = !rng.once_in(4);
         self.prefix = rng.once_in(3).then_some("b/");
         self.rules = rules(&filters, self.prefix);
     }
