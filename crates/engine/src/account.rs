@@ -29,9 +29,10 @@ impl From<AccountError> for EngineError {
                         error.message.trim_end_matches('.')
                     ),
                 ),
-                Retry::Later { .. } => Self::Unavailable {
-                    what: "the provider",
-                    source: Some(error.into()),
+                Retry::Later { after } => Self::ProviderAway {
+                    code: error.code,
+                    message: error.message,
+                    after,
                 },
             },
         }

@@ -41,7 +41,7 @@ pub enum TriggerOutcome {
     Queued(JobId),
     /// A job is at work or queued already.
     AlreadyRunning(JobId),
-    /// A job is at work, and the wish for a run over the whole source waits for its end.
+    /// A job is queued or at work. A queued one goes over the whole source; behind one at work, such a run follows.
     PendingFull(JobId),
     /// The sync is paused.
     Paused,

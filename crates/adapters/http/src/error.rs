@@ -311,6 +311,21 @@ impl From<EngineError> for ApiError {
             }
             EngineError::NotSupported(message) => Self::bad_request(message),
             EngineError::Unauthenticated => Self::unauthorized(),
+            EngineError::ProviderAway {
+                code,
+                message,
+                after,
+            } => {
+                let what = message.trim_end_matches('.');
+                let message = format!(
+                    "The provider could not be asked ({code}): {what}. {}",
+                    code.remedy()
+                );
+                let after = after.map_or(RETRY_AFTER, |after| {
+                    u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1)
+                });
+                Self::unavailable(message, after).code(code.as_str())
+            }
             EngineError::Unavailable { what, source } => {
                 let source = source.map(|source| chain(&*source)).unwrap_or_default();
                 tracing::warn!(what, source, "a part of Wharf is not available");

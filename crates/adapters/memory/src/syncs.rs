@@ -367,13 +367,12 @@ impl SyncRepository for MemoryStore {
             return Ok(Some(TriggerOutcome::Paused));
         }
         let at_work = stored.seen_at(now).lease.map(|holder| holder.job);
-        let waits = full && at_work.is_some();
         if let Some(busy) = at_work.or_else(|| stored.sync.queued_job.clone()) {
             if full && !mem::replace(&mut stored.sync.pending_full, true) {
                 stored.sync.updated_at = now;
                 state.record(organization, now, audit);
             }
-            return Ok(Some(if waits {
+            return Ok(Some(if full {
                 TriggerOutcome::PendingFull(busy)
             } else {
                 TriggerOutcome::AlreadyRunning(busy)

@@ -90,11 +90,13 @@ pub(super) async fn explain(
     mut query: Query,
 ) -> Result<Json<ExplanationView>, ApiError> {
     query.only(&["source"]);
-    let source = query.string("source", LONGEST).unwrap_or_else(|| {
+    // A file's name may hold what no other parameter may.
+    let source = query.text("source", LONGEST);
+    if source.is_none() && !query.has("source") {
         query.reject("source", "missing", "is required: the file to explain");
-        String::new()
-    });
+    }
     query.finish()?;
+    let source = source.unwrap_or_default();
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
     let sync = state.engine().sync(&caller, &bucket, &sync).await?;
     let told = state

@@ -7,15 +7,10 @@ use wharf_domain::input::{InvalidInput, Length, Reader};
 use wharf_domain::mapping::SchemaMapping;
 use wharf_domain::sync_edit::SyncEdit;
 
-use crate::fields::{self, Bounds};
+use crate::fields;
 
 /// Most seconds between two passes: a day.
 const POLLING_MOST: u64 = 86_400;
-const INGEST_FILTER: Bounds = Bounds {
-    keys: 50,
-    bytes: 16 * 1024,
-    depth: 8,
-};
 
 /// What a run does about changes at the source; everything is on unless turned off.
 #[derive(ToSchema)]
@@ -94,12 +89,9 @@ pub(super) fn read(reader: &mut Reader, min_polling: u64) -> Vec<SyncEdit> {
             |reader| reader.strings("batch_collection_ids", Length::new(1, 100), 100),
             |ids| SyncEdit::BatchCollections(ids.filter(|ids| !ids.is_empty())),
         ),
-        clearable(
-            reader,
-            "ingest_filter",
-            |reader| fields::free_object(reader, "ingest_filter", INGEST_FILTER),
-            |filter| SyncEdit::IngestFilter(filter.map(Value::Object)),
-        ),
+        clearable(reader, "ingest_filter", ingest_filter, |filter| {
+            SyncEdit::IngestFilter(filter.map(Value::Object))
+        }),
     ]
     .into_iter()
     .flatten()
@@ -130,6 +122,23 @@ fn reconcile(given: Map<String, Value>, reader: &mut Reader, edits: &mut Vec<Syn
     ];
     edits.extend(found.into_iter().flatten());
     fields::noted(reader, inner.finish());
+}
+
+/// The published service's filter: of its form, since its client refuses any other when it reads it back.
+fn ingest_filter(reader: &mut Reader) -> Option<Map<String, Value>> {
+    let given = reader.object("ingest_filter")?;
+    let mut inner = Reader::new("ingest_filter", given.clone());
+    inner.required_string("retriever_id", Length::new(1, 200));
+    inner.integer("retriever_version", 1, i64::MAX.unsigned_abs());
+    inner.integer("timeout_seconds", 1, 300);
+    for (key, words) in [
+        ("action", &["keep", "drop", "tag"][..]),
+        ("on_error", &["keep", "drop"]),
+    ] {
+        let known = |text: &str| words.contains(&text).then_some(());
+        fields::word(&mut inner, key, known, &words.join(", "));
+    }
+    fields::noted(reader, inner.finish()).map(|()| given)
 }
 
 /// A setting that `null` clears.

@@ -18,14 +18,14 @@ pub(crate) struct TriggeredSync {
     /// `triggered`, or `skipped_already_running` when the job was there before.
     #[schema(value_type = String)]
     status: &'static str,
-    /// Whether a run over the whole source was asked for and follows the one at work.
+    /// Whether a run over the whole source was asked for while one was queued or at work.
     pending_full_sync: bool,
     message: String,
 }
 
 /// Run a sync now
 ///
-/// Unless a run is at work or queued already. With `full_sync`, a run over the whole source follows the one at work. A paused
+/// Unless a run is at work or queued already. With `full_sync`, a queued run goes over the whole source, and behind one at work such a run follows. A paused
 /// sync is not run: 409 `sync_paused`. Takes no body.
 #[utoipa::path(
     post,
@@ -61,7 +61,7 @@ pub(super) async fn trigger(
         ),
         (true, true) => (
             "skipped_already_running",
-            "A run of this sync is at work; one over the whole source follows it.",
+            "A run of this sync is queued or at work. If it has not begun, it goes over the whole source; else such a run follows.",
         ),
     };
     Ok(Json(TriggeredSync {

@@ -359,7 +359,7 @@ impl Store {
                 wish_full(tx, organization, sync, now).await?;
                 audit::store(tx, organization, audit, now).await?;
             }
-            return Ok(Some(if wish.full && at_work.is_some() {
+            return Ok(Some(if wish.full {
                 TriggerOutcome::PendingFull(busy.clone())
             } else {
                 TriggerOutcome::AlreadyRunning(busy.clone())

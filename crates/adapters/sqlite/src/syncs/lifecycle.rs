@@ -220,7 +220,7 @@ impl Store {
                 wish_full(tx, organization, sync, now).await?;
                 audit::store(tx, organization, audit, now).await?;
             }
-            return Ok(Some(if full && at_work.is_some() {
+            return Ok(Some(if full {
                 TriggerOutcome::PendingFull(busy.clone())
             } else {
                 TriggerOutcome::AlreadyRunning(busy.clone())
