@@ -35,6 +35,6 @@ impl Engine {
 /// Which files a sync takes.
 pub(crate) fn rules(settings: &SyncSettings) -> Rules {
     let filters = settings.file_filters.clone().unwrap_or_default();
-    let pushed_down = settings.provider_filters.clone().unwrap_or_default();
-    Rules::new(&filters, &pushed_down, settings.sync_from)
+    let of_provider = settings.provider_filters.clone().unwrap_or_default();
+    Rules::new(&filters, &of_provider, settings.sync_from)
 }

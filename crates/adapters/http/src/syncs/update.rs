@@ -116,7 +116,8 @@ fn wish(reader: &mut Reader) -> Option<RunWish> {
 
 /// Change a sync
 ///
-/// Changes take effect with the next run. When the filters change, that one is due at once and goes over the whole source.
+/// Changes take effect with the next run. When the filters, `reconcile.on_delete` or `reconcile.on_filter_drift` change, a run
+/// at work ends as `interrupted`, and the next one is due at once and goes over the whole source.
 #[utoipa::path(
     patch,
     path = "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
