@@ -235,7 +235,7 @@ impl Planner {
         match self.premises.terms.decide(entry, known) {
             Decision::Filtered { rule } => {
                 count(&mut plan.filtered_by, &rule);
-                kept &= !self.premises.terms.reconcile.on_filter_drift;
+                kept &= !self.premises.terms.drifts(&rule);
             }
             Decision::Skipped { reason } => {
                 count(&mut plan.skipped_by, reason);
@@ -259,7 +259,7 @@ impl Planner {
                 Ahead::Filtered(rule) => {
                     count(&mut plan.filtered_by, rule);
                     plan.provider_calls += self.premises.calls();
-                    kept &= !self.premises.terms.reconcile.on_filter_drift;
+                    kept &= !self.premises.terms.drifts(rule);
                 }
                 Ahead::Open => {
                     plan.undecided += 1;

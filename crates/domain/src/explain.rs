@@ -271,7 +271,7 @@ fn dead_letter(facts: &Facts<'_>, letter: &DeadLetter) -> Explanation {
     let next = if letter.exhausted {
         Some(letter.last_tried_at() + HEALING_PAUSE)
     } else {
-        facts.sync.next_run_at
+        facts.sync.runs_next_at()
     };
     let evidence = json!({
         "source_object_id": letter.source_object,
@@ -531,7 +531,7 @@ fn not_reached(facts: &Facts<'_>, identity: &str, open: Option<Rule>) -> Explana
         "source_object_id": identity,
         "running_job_id": sync.lease.as_ref().map(|lease| lease.job.as_str()),
         "queued_job_id": sync.queued_job.as_ref().map(JobId::as_str),
-        "next_run_at": sync.next_run_at.as_ref().map(time_text),
+        "next_run_at": sync.runs_next_at().as_ref().map(time_text),
         "last_job_id": facts.last_job.map(|job| job.id.as_str()),
         "last_job_incomplete_reason": cut_short,
         "undecided_rule": open.map(Rule::as_str),
@@ -587,7 +587,7 @@ fn when(facts: &Facts<'_>) -> String {
         .as_ref()
         .map(|error| format!(" The last run failed: {}.", error.trim_end_matches('.')))
         .unwrap_or_default();
-    match sync.next_run_at {
+    match sync.runs_next_at() {
         Some(at) => format!("The next run starts at {}.{failed}", time_text(&at)),
         None => format!("No run is planned: trigger the sync.{failed}"),
     }

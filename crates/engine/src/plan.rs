@@ -122,7 +122,7 @@ impl Planning<'_> {
         let providers = &self.engine.parts.providers;
         let path = &self.settings.source_path;
         let provider = self.connection.provider();
-        let scope = providers.scope(provider, path, self.settings.prefix())?;
+        let scope = providers.scope(provider, path, self.settings.pushed_down())?;
         let account = self.engine.open_account(&self.connection).await?;
         let mut planner = Planner::new(self.premises(), scope);
         let mut listing = Duration::ZERO;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::filter::{self, Rules, look_up};
+use crate::filter::{self, Rule, Rules, look_up};
 use crate::ids::{ObjectId, SyncId};
 use crate::object::{DeletedBy, SourceFacts};
 use crate::plan::Entry;
@@ -74,6 +74,12 @@ pub enum Extract {
 }
 
 impl Terms {
+    /// Whether what the sync holds on to goes when this rule keeps it out. Where a sync begins to look decides what comes in,
+    /// and not what goes.
+    pub fn drifts(&self, rule: &str) -> bool {
+        self.reconcile.on_filter_drift && rule != Rule::SyncFrom.as_str()
+    }
+
     /// Decides about an entry.
     pub fn decide(&self, entry: &Entry, known: Option<&Known>) -> Decision {
         if let Some(rule) = self.filtered(entry, known) {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use crate::error_code::ErrorCode;
-use crate::filter::Rule;
 use crate::ids::DeadLetterId;
 use crate::job::JobPhase;
 use crate::plan::Entry;
@@ -233,10 +232,7 @@ impl Work {
         let fails_no_more = known
             .as_ref()
             .is_some_and(|known| known.dead_letter.is_some());
-        // Where a sync begins to look decides what comes in, and not what goes.
-        let drifts = held
-            && self.drift
-            && matches!(&decision, Decision::Filtered { rule } if rule != Rule::SyncFrom.as_str());
+        let drifts = held && matches!(&decision, Decision::Filtered { rule } if terms.drifts(rule));
         if let Some(known) = &known {
             // What drifts is no sighting: else two passes could never agree that it goes.
             if drifts {

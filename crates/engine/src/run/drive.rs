@@ -100,7 +100,8 @@ impl Drive<'_> {
 
     async fn commit(&mut self, commit: &Commit) -> Event {
         let audit = (!commit.puts.is_empty()).then(|| {
-            self.audit(json!({"objects": commit.puts.len(), "bytes": commit.counters.bytes}))
+            let changes = json!({"objects": commit.puts.len(), "bytes": commit.counters.bytes});
+            self.audit(Action::ObjectsCommitted, changes)
         });
         let committed = self
             .runs()
@@ -127,7 +128,7 @@ impl Drive<'_> {
     }
 
     async fn hold(&self, step: &Hold) -> Event {
-        let audit = self.audit(json!({"reason": step.reason}));
+        let audit = self.audit(Action::DeletesHeld, json!({"reason": step.reason}));
         let held = self
             .runs()
             .hold(self.organization, self.lease, self.standing, step, audit)
@@ -136,7 +137,7 @@ impl Drive<'_> {
     }
 
     async fn let_go(&self, step: &LetGo) -> Event {
-        let audit = self.audit(json!({}));
+        let audit = self.audit(Action::ObjectsCommitted, json!({}));
         let gone = self
             .runs()
             .let_go(self.organization, self.lease, self.standing, step, audit)
@@ -148,12 +149,12 @@ impl Drive<'_> {
         &*self.engine.repositories().runs
     }
 
-    fn audit(&self, changes: Value) -> NewAuditRow {
+    fn audit(&self, action: Action, changes: Value) -> NewAuditRow {
         let resource = (ResourceType::Job, self.lease.job.as_str());
         audit_row(
             self.engine.ids(),
             &Origin::system(),
-            Action::ObjectsCommitted,
+            action,
             resource,
             changes,
         )
