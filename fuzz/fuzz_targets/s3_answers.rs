@@ -25,7 +25,9 @@ use wharf_domain::ids::ConnectionId;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{Provider, parse_new};
 use wharf_egress::{Dialer, Guard, Policy, SystemResolver};
-use wharf_ports::{CheckRequest, ListingPage, OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{
+    CheckRequest, FetchWish, ListingPage, OpenProvider, ProviderError, ProviderFactory,
+};
 use wharf_s3::S3;
 
 const SECRET: &str = "the-secret-access-key-of-the-fuzzer";
@@ -189,12 +191,20 @@ async fn fetch(provider: &OpenProvider) {
         modified_at: None,
         unreadable: None,
     };
-    match provider.fetch(&entry).await {
+    match provider.fetch(&entry, FetchWish { tags: true }).await {
         Ok(fetched) => {
             if let Err(error) = fetched.bytes.try_for_each(|_| async { Ok(()) }).await {
                 assert_own_words(&error);
             }
         }
+        Err(error) => assert_own_words(&error),
+    }
+}
+
+async fn look(provider: &OpenProvider) {
+    match provider.look("bucket/some", "bucket/some/file").await {
+        Ok(None) => {}
+        Ok(Some(looked)) => assert_eq!(looked.entry.object, "bucket/some/file"),
         Err(error) => assert_own_words(&error),
     }
 }
@@ -219,6 +229,7 @@ fuzz_target!(|input: &[u8]| {
             let provider = &bench.provider;
             let _ = timeout(PATIENCE, list(provider)).await;
             let _ = timeout(PATIENCE, fetch(provider)).await;
+            let _ = timeout(PATIENCE, look(provider)).await;
             let _ = timeout(PATIENCE, check(provider)).await;
         });
     });

@@ -46,6 +46,18 @@ fuzz_target!(|text: &str| {
     if read.matches(key) {
         assert!(key.starts_with(read.list_prefix()), "{shown} covers {key}");
     }
+    if let Ok(scope) = read.narrowed(key, "provider_filters.prefix") {
+        let shown = scope.to_string();
+        assert_eq!(
+            BucketPath::parse_scope(&shown, "source_path"),
+            Ok(scope),
+            "{shown}"
+        );
+    }
+    if let Some(object) = read.locate(key) {
+        assert!(object.ends_with(read.relative(&object)), "{object}");
+        assert!(object.contains(BucketPath::folders_of(&object)), "{object}");
+    }
     let inside = format!("{}/{key}", read.list_prefix().trim_end_matches('/'));
     if !read.list_prefix().is_empty() && !read.list_prefix().ends_with('/') {
         assert!(read.matches(&inside), "{shown} does not cover {inside}");

@@ -2,7 +2,8 @@
 
 Prints `ok <operation>` for each thing that went as it should; anything else is a traceback. The environment says where the
 server and the lab are: WHARF_URL, WHARF_ADMIN_KEY, WHARF_READ_KEY, LAB_URL, LAB_ACCESS_KEY_ID, LAB_SECRET_ACCESS_KEY,
-LAB_BUCKET (its objects are LAB_OBJECTS, a JSON object of key and text).
+LAB_BUCKET (its objects are LAB_OBJECTS, a JSON object of key and text), LAB_WRECKS (another bucket, with `afloat.txt` and
+`sunk.txt`, the second of which may not be read until the lab's faults are taken away).
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from datetime import datetime, timedelta, timezone
 
 import mixpeek
 from mixpeek import StorageProvider, SyncJobStatus, SyncJobTrigger, SyncMode, TaskStatusEnum, exceptions
@@ -18,6 +20,7 @@ URL = os.environ["WHARF_URL"]
 ADMIN_KEY = os.environ["WHARF_ADMIN_KEY"]
 LAB_BUCKET = os.environ["LAB_BUCKET"]
 LAB_OBJECTS = json.loads(os.environ["LAB_OBJECTS"])
+LAB_WRECKS = os.environ["LAB_WRECKS"]
 LAB_CREDENTIALS = {
     "type": "access_key",
     "access_key_id": os.environ["LAB_ACCESS_KEY_ID"],
@@ -328,6 +331,13 @@ def buckets(api):
     return created[0].bucket_id, created[1].bucket_id
 
 
+def run(api, bucket, sync):
+    """A run of a sync that is idle, from its trigger to its end."""
+    triggered = api.trigger_sync_configuration_buckets_id_config(bucket, sync)
+    assert triggered["status"] == "triggered", triggered
+    return ended(api, bucket, sync, triggered["sync_job_id"])
+
+
 def ended(api, bucket, sync, job):
     deadline = time.monotonic() + 60
     while True:
@@ -384,6 +394,14 @@ def syncs(api, bucket, connection):
     assert got.total_files_failed == 0 and got.consecutive_failures == 0 and got.last_error is None
     ok("get_sync_configuration_buckets_id_config")
 
+    assert got.stats.total_runs_completed == 3 and got.stats.total_runs_failed == 0, got.stats
+    assert got.stats.total_objects_synced == len(LAB_OBJECTS) == got.stats.last_run_objects_verified, got.stats
+    assert got.stats.last_run_objects_discovered == len(LAB_OBJECTS) and got.stats.last_run_at, got.stats
+    assert got.stats.total_bytes_synced == sum(len(text.encode()) for text in LAB_OBJECTS.values())
+    assert got.per_shard_last_sync_at == {"__default__": got.last_sync_at} and got.sync_run_counter == 3
+    assert got.locked is False and got.current_sync_run_id is None and got.sync_checkpoints == {}
+    ok("SyncStatsModel")
+
     more = [
         api.create_sync_configuration_buckets(bucket, mixpeek.SyncCreateRequest(
             connection_id=connection, source_path=f"{LAB_BUCKET}/{prefix}", sync_mode=SyncMode.INITIAL_ONLY))
@@ -407,6 +425,164 @@ def syncs(api, bucket, connection):
         api.delete_sync_configuration_buckets_id_config(bucket, sync.sync_config_id)
         refused(exceptions.NotFoundException, 404, api.get_sync_configuration_buckets_id_config, bucket, sync.sync_config_id)
     ok("delete_sync_configuration_buckets_id_config")
+
+
+def changes(api, bucket, connection):
+    """A sync that is created with filters, changed, paused, resumed and unlocked, and what its metrics say."""
+    mapping = {
+        "year": {"target_type": "field", "source": {"type": "folder_path", "segment": -1}},
+        "language": {"target_type": "field", "source": {"type": "constant", "value": "EN"}, "transform": "lowercase"},
+        "log": {"target_type": "blob", "source": {"type": "file"}, "blob_type": "text", "blob_property": "log"},
+    }
+    sync = api.create_sync_configuration_buckets(bucket, mixpeek.SyncCreateRequest(
+        connection_id=connection, source_path=LAB_BUCKET, polling_interval_seconds=86400,
+        file_filters={"include_patterns": ["*.md"], "min_size_bytes": 1}, provider_filters={"prefix": "2024"},
+        schema_mapping=mixpeek.SchemaMappingInput.from_dict({"mappings": mapping}), skip_duplicates=False,
+    ))
+    key = sync.sync_config_id
+    assert sync.file_filters.include_patterns == ["*.md"] and sync.file_filters.min_size_bytes == 1, sync
+    assert sync.provider_filters == {"prefix": "2024"} and sync.skip_duplicates is False
+    mapped = {name: entry.actual_instance for name, entry in sync.schema_mapping.mappings.items()}
+    assert mapped.keys() == mapping.keys(), mapped
+    assert mapped["year"].source.actual_instance.segment == -1 and mapped["language"].transform == "lowercase"
+    assert mapped["log"].blob_property == "log" and mapped["log"].blob_type.value == "text"
+    first = api.list_sync_jobs_buckets_id_config(bucket, key).results[0].sync_job_id
+    job = ended(api, bucket, key, first)
+    kept = [name for name in LAB_OBJECTS if name.startswith("2024") and name.endswith(".md")]
+    assert job.progress["discovered"] == sum(name.startswith("2024") for name in LAB_OBJECTS), job
+    assert job.files_synced == len(kept) == 1 and job.metadata["complete"] is True, job
+    assert sum(job.metadata["filtered_by"].values()) == job.progress["filtered"] > 0, job
+    assert job.progress_percent == 100 and job.total_files == job.progress["discovered"] and job.lag_seconds is None
+    found = mixpeek.BucketObjectsApi(api.api_client).list_objects_buckets(bucket)
+    item, = found.results
+    assert item.additional_properties["fields"] == {"year": "2024", "language": "en"}, item
+    assert item.additional_properties["sync_job_id"] == first
+    assert [(blob.var_property, blob.type.value) for blob in item.blobs] == [("log", "text")], item.blobs
+    ok("create_sync_configuration_buckets with filters and a mapping")
+
+    changed = api.update_sync_configuration_buckets_id_config(bucket, key, mixpeek.SyncUpdateRequest(
+        description="logs", metadata={"kind": "logs"}, polling_interval_seconds=3600, batch_size=10, sync_concurrency=2,
+        max_objects_per_run=1000, skip_batch_submission=True, batch_collection_ids=["col_logs"],
+        reconcile=mixpeek.ReconcileSettings(on_update=False, re_extract_fields=["title"]),
+        additional_properties={"skip_duplicates": True, "sync_from": "2020-01-01T00:00:00Z"},
+    ))
+    assert changed.description == "logs" and changed.metadata == {"kind": "logs"}
+    assert changed.polling_interval_seconds == 3600 and changed.sync_concurrency == 2
+    assert changed.max_objects_per_run == 1000 and changed.batch_size == 10 and changed.skip_batch_submission is True
+    assert changed.batch_collection_ids == ["col_logs"] and changed.skip_duplicates is True
+    assert changed.reconcile.on_update is False and changed.reconcile.on_delete is True
+    assert changed.reconcile.re_extract_fields == ["title"]
+    assert changed.file_filters == sync.file_filters and changed.schema_mapping == sync.schema_mapping
+    error = refused(exceptions.UnprocessableEntityException, 422, api.update_sync_configuration_buckets_id_config,
+                    bucket, key, mixpeek.SyncUpdateRequest(status=TaskStatusEnum.COMPLETED))
+    assert error.details["validation_errors"][0]["location"] == ["body", "status"], error
+    off = api.update_sync_configuration_buckets_id_config(bucket, key, mixpeek.SyncUpdateRequest(is_active=False))
+    assert off.status is TaskStatusEnum.SUSPENDED and off.is_active is False and off.paused is True
+    on = api.update_sync_configuration_buckets_id_config(
+        bucket, key, mixpeek.SyncUpdateRequest(status=TaskStatusEnum.ACTIVE))
+    assert on.status is TaskStatusEnum.ACTIVE and on.is_active is True and on.paused is False
+    ok("update_sync_configuration_buckets_id_config")
+
+    paused = api.pause_sync_configuration_buckets_id_config(
+        bucket, key, _headers={"X-Change-Reason": "the archive is moving"})
+    assert paused.paused is True and paused.status is TaskStatusEnum.SUSPENDED and paused.is_active is False
+    assert paused.pause_reason == "the archive is moving" and paused.paused_at, paused
+    assert paused.paused_by_user_id == sync.created_by_user_id and paused.next_sync_at is None
+    error = refused(exceptions.ConflictException, 409, api.trigger_sync_configuration_buckets_id_config, bucket, key)
+    assert error.code == "sync_paused", error
+    suspended = api.list_sync_configurations_buckets(
+        bucket, list_sync_configurations_request=mixpeek.ListSyncConfigurationsRequest(status=TaskStatusEnum.SUSPENDED))
+    assert ids(suspended.results, "sync_config_id") == [key]
+    ok("pause_sync_configuration_buckets_id_config")
+    resumed = api.resume_sync_configuration_buckets_id_config(bucket, key)
+    assert resumed.paused is False and resumed.status is TaskStatusEnum.ACTIVE and resumed.pause_reason is None
+    ok("resume_sync_configuration_buckets_id_config")
+    settled(api, bucket, key)
+    free = api.force_unlock_sync_configuration_buckets_id_config(bucket, key)
+    assert free["unlocked"] is False and free["sync_config_id"] == key and free["message"], free
+    ok("force_unlock_sync_configuration_buckets_id_config")
+
+    metrics = api.get_sync_metrics_buckets_id_config(bucket, key)
+    assert metrics.sync_config_id == key and metrics.status == "ACTIVE" and metrics.is_active and not metrics.paused
+    assert metrics.healthy is True and metrics.is_stale is False and metrics.stalled is False, metrics
+    assert metrics.stale_after_seconds == 7200 and metrics.running_job is False and metrics.failure_rate == 0
+    assert 0 <= metrics.seconds_since_last_sync < 600 and metrics.intervals_since_last_sync < 1, metrics
+    assert metrics.dlq_total == 0 and metrics.dlq_by_error == {} and metrics.last_job["status"] == "completed", metrics
+    assert metrics.total_files_synced == 1 and metrics.total_files_failed == 0 and metrics.batches_created == 0
+    ok("get_sync_metrics_buckets_id_config")
+
+
+def settled(api, bucket, sync):
+    """Waits until no run is at work, queued or due."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = api.get_sync_configuration_buckets_id_config(bucket, sync)
+        in_a_minute = datetime.now(timezone.utc) + timedelta(minutes=1)
+        if found.current_sync_run_id is None and found.next_sync_at > in_a_minute:
+            return
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def dead_letters(api, bucket, connection):
+    """A file that may not be read: its three tries, and the ways out."""
+    sync = api.create_sync_configuration_buckets(bucket, mixpeek.SyncCreateRequest(
+        connection_id=connection, source_path=LAB_WRECKS, polling_interval_seconds=86400)).sync_config_id
+
+    def letters(**filters):
+        return api.list_dlq_entries_buckets_id_syncs_config(
+            bucket, sync, list_dlq_request=mixpeek.ListDLQRequest(**filters) if filters else None)
+
+    def metrics():
+        return api.get_sync_metrics_buckets_id_config(bucket, sync)
+
+    first = api.list_sync_jobs_buckets_id_config(bucket, sync).results[0].sync_job_id
+    job = ended(api, bucket, sync, first)
+    assert job.status is SyncJobStatus.COMPLETED and (job.files_synced, job.files_failed) == (1, 1), job
+    listed = letters()
+    letter, = listed.results
+    assert listed.total == 1 and letter.dlq_id.startswith("dlq_") and letter.sync_config_id == sync
+    assert letter.sync_job_id == first and letter.bucket_id == bucket
+    assert letter.source_path == f"{LAB_WRECKS}/sunk.txt" and letter.source_object_id, letter
+    assert letter.error_type == "perm.denied" and letter.error_message and letter.error_stack_trace is None, letter
+    assert letter.retry_count == 1 and letter.max_retries_reached is False and letter.first_seen_at and letter.last_seen_at
+    assert letters(only_max_retries=True).total == 0 and letters(error_types=["perm.denied"]).total == 1
+    assert letters(error_types=["NotFoundError"]).results == []
+    ok("list_dlq_entries_buckets_id_syncs_config")
+
+    mark = mixpeek.BulkMarkDLQRequest(error_types=["perm.denied"])
+    assert api.bulk_mark_dlq_permanently_failed_buckets_id_syncs_config(bucket, sync, mark).updated == 1
+    assert api.bulk_mark_dlq_permanently_failed_buckets_id_syncs_config(bucket, sync, mark).updated == 0
+    assert letters(only_max_retries=True).total == 1
+    found = metrics()
+    assert found.dlq_total == 1 and found.dlq_by_error == {"perm.denied": 1} and found.failure_rate == 0.5, found
+    assert run(api, bucket, sync).files_failed == 1
+    assert letters().results[0].retry_count == letter.retry_count, "it is left alone"
+    ok("bulk_mark_dlq_permanently_failed_buckets_id_syncs_config")
+
+    other = mixpeek.BulkRequeueDLQRequest(error_types=["NotFoundError"])
+    assert api.requeue_dlq_entries_buckets_id_syncs_config(bucket, sync, bulk_requeue_dlq_request=other).requeued == 0
+    assert api.requeue_dlq_entries_buckets_id_syncs_config(bucket, sync).requeued == 1
+    queued = letters().results[0]
+    assert queued.retry_count == 0 and queued.max_retries_reached is False and queued.requeued_at, queued
+    for tries in (1, 2, 3):
+        assert run(api, bucket, sync).status is SyncJobStatus.COMPLETED
+        assert letters().results[0].retry_count == tries
+    assert letters().results[0].max_retries_reached is True
+    assert api.requeue_dlq_entries_buckets_id_syncs_config(bucket, sync).requeued == 1
+    raise_wrecks()
+    assert run(api, bucket, sync).files_synced == 1
+    assert letters().total == 0 and metrics().dlq_total == 0
+    ok("requeue_dlq_entries_buckets_id_syncs_config")
+
+
+def raise_wrecks():
+    """Takes the lab's faults away."""
+    request = urllib.request.Request(f"{os.environ['LAB_URL']}/__admin/faults", data=b"[]", method="POST")
+    request.add_header("content-type", "application/json")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as response:
+        assert response.status < 300, response.status
 
 
 def content(bucket, object_id, **headers):
@@ -479,6 +655,10 @@ def main():
     refused(exceptions.NotFoundException, 404, mixpeek.BucketsApi(client(ADMIN_KEY)).get_bucket, first)
     ok("404 for a bucket of another namespace")
     syncs(mixpeek.BucketSyncsApi(in_namespace), first, connection.connection_id)
+    changes(mixpeek.BucketSyncsApi(in_namespace), second, connection.connection_id)
+    wrecks = bucket_api.create_bucket(mixpeek.BucketCreateRequest(
+        bucket_name="wrecks", bucket_schema=mixpeek.BucketSchemaInput(properties={}))).bucket_id
+    dead_letters(mixpeek.BucketSyncsApi(in_namespace), wrecks, connection.connection_id)
     # The content has no operation in the SDK, hence no namespace: its bucket lies in `default`.
     everywhere = client(ADMIN_KEY)
     bucket = mixpeek.BucketsApi(everywhere).create_bucket(mixpeek.BucketCreateRequest(

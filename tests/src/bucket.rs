@@ -25,7 +25,7 @@ impl Bucket {
         };
         let name = format!("{name}-{}", std::process::id());
         let bucket = Self { signer, url, name };
-        bucket.ask(Method::PUT, "", &[], &[]).await?;
+        bucket.ask(Method::PUT, "", "", &[], &[]).await?;
         Ok(Some(bucket))
     }
 
@@ -47,24 +47,50 @@ impl Bucket {
 
     /// Puts an object, with headers that say more of it.
     pub async fn put(&self, key: &str, bytes: &[u8], said: &[(&str, &str)]) -> Result<()> {
-        self.ask(Method::PUT, key, said, bytes).await
+        self.ask(Method::PUT, key, "", said, bytes).await?;
+        Ok(())
     }
 
     /// Takes an object away.
     pub async fn remove(&self, key: &str) -> Result<()> {
-        self.ask(Method::DELETE, key, &[], &[]).await
+        self.ask(Method::DELETE, key, "", &[], &[]).await?;
+        Ok(())
+    }
+
+    /// Keeps every version of its objects from now on.
+    pub async fn keep_versions(&self) -> Result<()> {
+        let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        let enabled = enabled.as_bytes();
+        self.ask(Method::PUT, "", "?versioning=", &[], enabled)
+            .await?;
+        Ok(())
+    }
+
+    /// The text of an object in the version of this name.
+    pub async fn version(&self, key: &str, id: &str) -> Result<String> {
+        let query = format!("?versionId={}", escaped(id));
+        self.ask(Method::GET, key, &query, &[], &[]).await
+    }
+
+    /// Gives an object this tag in place of those that it has.
+    pub async fn tag(&self, key: &str, name: &str, value: &str) -> Result<()> {
+        let tag = format!("<Tag><Key>{name}</Key><Value>{value}</Value></Tag>");
+        let tags = format!("<Tagging><TagSet>{tag}</TagSet></Tagging>");
+        self.ask(Method::PUT, key, "?tagging=", &[], tags.as_bytes())
+            .await?;
+        Ok(())
     }
 
     async fn ask(
         &self,
         method: Method,
         key: &str,
+        query: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Result<()> {
-        let url = format!("{}/{}/{}", self.url, self.name, escaped(key));
-        self.signer.ask("s3", method, &url, headers, body).await?;
-        Ok(())
+    ) -> Result<String> {
+        let url = format!("{}/{}/{}{query}", self.url, self.name, escaped(key));
+        self.signer.ask("s3", method, &url, headers, body).await
     }
 }
 

@@ -11,6 +11,9 @@ use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 
 use crate::variable;
 
+/// The tables whose writes are counted.
+const WATCHED: [&str; 3] = ["catalogue", "objects", "dead_letters"];
+
 /// A second pair of eyes on a database that a server may have open.
 #[derive(Debug)]
 pub enum Database {
@@ -131,6 +134,109 @@ impl Database {
                 query.execute(pool).await?.rows_affected()
             }
         })
+    }
+
+    /// A number.
+    pub async fn number(&self, sql: &str) -> Result<i64> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        Ok(match self {
+            Self::Sqlite(pool) => sqlx::query_scalar(sql).fetch_one(pool).await?,
+            Self::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await?,
+        })
+    }
+
+    /// Makes of the one object `…/000000.bin` as many alike, `…/000001.bin` and so on, as if the sync that copied it had
+    /// copied them, too.
+    pub async fn multiply_first_object(&self, count: u64) -> Result<()> {
+        let (numbers, hex, digits) = match self {
+            Self::Sqlite(_) => (
+                format!(
+                    "(WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count} - 1) SELECT n FROM c)"
+                ),
+                "printf('%016x', s.n)",
+                "printf('%06d', s.n)",
+            ),
+            Self::Postgres(_) => (
+                format!("(SELECT generate_series(1, {count} - 1) AS n)"),
+                "lpad(to_hex(s.n), 16, '0')",
+                "lpad(s.n::text, 6, '0')",
+            ),
+        };
+        self.change(
+            &format!(
+                "INSERT INTO objects (organization, id, bucket, namespace, provider, authority, source_object, path, version, \
+                 modified_at, source_metadata, blob, size_bytes, content_type, sha256, version_id, tags, mapped, copied_by_sync, \
+                 copied_by_job, created_at, updated_at) \
+                 SELECT o.organization, 'obj_' || {hex}, o.bucket, o.namespace, o.provider, o.authority, \
+                 replace(o.source_object, '000000', {digits}), replace(o.path, '000000', {digits}), o.version, o.modified_at, \
+                 o.source_metadata, o.blob, o.size_bytes, o.content_type, o.sha256, o.version_id, o.tags, o.mapped, \
+                 o.copied_by_sync, o.copied_by_job, o.created_at, o.updated_at FROM objects o, {numbers} s"
+            ),
+            None,
+        )
+        .await?;
+        self.change(
+            "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass) \
+             SELECT o.organization, o.copied_by_sync, o.authority, o.source_object, o.id, 1 FROM objects o \
+             WHERE NOT EXISTS (SELECT 1 FROM catalogue c WHERE c.organization = o.organization AND c.object = o.id)",
+            None,
+        )
+        .await?;
+        if let Self::Postgres(_) = self {
+            self.change("ANALYZE", None).await?;
+        }
+        Ok(())
+    }
+
+    /// From now on, rows written to the catalogue, the objects and the dead letters are counted.
+    pub async fn count_writes(&self) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => {
+                self.change("CREATE TABLE test_writes (n INTEGER NOT NULL)", None)
+                    .await?;
+                self.change("INSERT INTO test_writes VALUES (0)", None)
+                    .await?;
+                for table in WATCHED {
+                    for event in ["INSERT", "UPDATE", "DELETE"] {
+                        let sql = format!(
+                            "CREATE TRIGGER test_{table}_{event} AFTER {event} ON {table} \
+                             BEGIN UPDATE test_writes SET n = n + 1; END"
+                        );
+                        self.change(&sql, None).await?;
+                    }
+                }
+            }
+            Self::Postgres(_) => {
+                self.change("CREATE SEQUENCE test_writes", None).await?;
+                self.change(
+                    "CREATE FUNCTION test_count() RETURNS trigger LANGUAGE plpgsql AS \
+                     'BEGIN PERFORM nextval(''test_writes''); RETURN NULL; END'",
+                    None,
+                )
+                .await?;
+                for table in WATCHED {
+                    let sql = format!(
+                        "CREATE TRIGGER test_writes AFTER INSERT OR UPDATE OR DELETE ON {table} \
+                         FOR EACH ROW EXECUTE FUNCTION test_count()"
+                    );
+                    self.change(&sql, None).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many rows were written since [`count_writes`](Self::count_writes).
+    pub async fn writes(&self) -> Result<i64> {
+        match self {
+            Self::Sqlite(_) => self.number("SELECT n FROM test_writes").await,
+            Self::Postgres(_) => {
+                self.number(
+                    "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM test_writes",
+                )
+                .await
+            }
+        }
     }
 
     /// What the audit says was done to something, in order.

@@ -2,7 +2,9 @@
 
 use std::env;
 
-use anyhow::{Result, bail};
+use std::str::FromStr;
+
+use anyhow::{Result, anyhow, bail};
 
 /// An environment variable of the run. `None` when what it would name may be missing, which the run has said then.
 pub fn variable(name: &str) -> Result<Option<String>> {
@@ -13,5 +15,15 @@ pub fn variable(name: &str) -> Result<Option<String>> {
             Ok(None)
         }
         _ => bail!("{name} is not set: run `cargo xtask test`"),
+    }
+}
+
+/// What a longer run asks for by an environment variable, or else what every run does.
+pub fn variable_or<T: FromStr>(name: &str, otherwise: T) -> Result<T> {
+    match env::var(name) {
+        Ok(value) if !value.is_empty() => value
+            .parse()
+            .map_err(|_| anyhow!("{name} is not what it should be: {value}")),
+        _ => Ok(otherwise),
     }
 }

@@ -249,6 +249,11 @@ impl Server {
         self.program.signal(Signal::CONT)
     }
 
+    /// The most memory that it has held so far, in KiB.
+    pub fn peak_memory_kib(&self) -> Result<u64> {
+        self.program.peak_memory_kib()
+    }
+
     /// Asks it to end and waits for that, as long as a shutdown may take.
     pub async fn terminate(mut self) -> Result<ExitStatus> {
         self.program.signal(Signal::TERM)?;

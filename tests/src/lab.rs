@@ -128,6 +128,13 @@ impl Lab {
         Ok(())
     }
 
+    /// Puts many empty objects: `<prefix>000000.bin`, `<prefix>000001.bin`, …
+    pub async fn fill(&self, bucket: &str, prefix: &str, count: u64) -> Result<()> {
+        let seed = json!({"bucket": bucket, "prefix": prefix, "count": count, "size": 0});
+        self.admin(Method::POST, "seed", &[], Some(&seed)).await?;
+        Ok(())
+    }
+
     /// Takes an object away.
     pub async fn delete(&self, bucket: &str, key: &str) -> Result<()> {
         self.admin(

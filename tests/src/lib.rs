@@ -22,7 +22,7 @@ pub use bucket::Bucket;
 pub use canary::{Canary, Form, Place, Search};
 pub use database::{Database, OrganizationKeyRow, fresh_database};
 pub use echo::{Echo, Echoed};
-pub use environment::variable;
+pub use environment::{variable, variable_or};
 pub use installation::{ADMIN_KEY, Installation, Server, Store, files_below};
 pub use lab::Lab;
 pub use moto::Moto;

@@ -78,6 +78,16 @@ impl Program {
         Ok(())
     }
 
+    /// The most memory that it has held so far, in KiB, as the kernel tells.
+    pub(crate) fn peak_memory_kib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|rest| rest.trim().split(' ').next()?.parse().ok());
+        peak.context("the kernel tells no peak of memory")
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self, patience: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + patience;

@@ -16,6 +16,7 @@ mod machine;
 mod openapi;
 mod postgres;
 mod process;
+mod prove;
 mod python;
 mod servers;
 mod test;
@@ -47,6 +48,8 @@ enum Chore {
     Arch,
     /// Run the fuzz targets, each for a while
     Fuzz(fuzz::Options),
+    /// Run the suites that can do more for longer: simulations, memory
+    Prove(prove::Options),
     /// Write docs/openapi.json from the code
     Openapi(openapi::Options),
 }
@@ -70,6 +73,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Chore::Ci => ci::run(&workspace),
         Chore::Arch => arch::run(&workspace),
         Chore::Fuzz(options) => fuzz::run(&workspace, options),
+        Chore::Prove(options) => prove::run(&workspace, options),
         Chore::Openapi(options) => openapi::run(&workspace, options),
     }
 }

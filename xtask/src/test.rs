@@ -30,6 +30,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Only the tests that this filter of nextest lets through, with what they print.
+    pub(crate) fn only(filter: &str) -> Self {
+        let nextest = ["--success-output", "immediate", "-E", filter];
+        Self {
+            allow_missing: false,
+            nextest: nextest.map(OsString::from).into(),
+        }
+    }
+
     /// `--workspace` would win over the packages that the caller names.
     fn names_packages(&self) -> bool {
         self.nextest.iter().any(|argument| {
@@ -40,6 +49,15 @@ impl Options {
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    run_with(workspace, options, &[])
+}
+
+/// The same with environment variables that make some suites do more.
+pub(crate) fn run_with(
+    workspace: &Workspace,
+    options: &Options,
+    variables: &[(&str, String)],
+) -> Result<()> {
     let mut parts = Parts {
         allow_missing: options.allow_missing,
         missing: Vec::new(),
@@ -64,6 +82,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     nextest
         .args(&options.nextest)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .env("WHARF_TEST_BIN", workspace.program("wharf"))
         .env("WHARF_TEST_LAB_BIN", workspace.program("wharf-lab"));
     if let Some(python) = &python {

@@ -108,6 +108,10 @@ pub(crate) struct Sync {
     pub(crate) lease_ttl: Duration,
     #[serde(deserialize_with = "duration")]
     pub(crate) min_polling_interval: Duration,
+    pub(crate) delete_threshold_percent: u32,
+    pub(crate) delete_threshold_count: u64,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) undo_window: Duration,
 }
 
 /// The log on stderr.
@@ -159,6 +163,9 @@ impl Default for Sync {
             workers: None,
             lease_ttl: Duration::from_secs(30),
             min_polling_interval: Duration::from_secs(30),
+            delete_threshold_percent: 20,
+            delete_threshold_count: 50,
+            undo_window: Duration::from_hours(7 * 24),
         }
     }
 }
@@ -250,6 +257,18 @@ impl Config {
         {
             return Err(ConfigError(
                 "sync.min_polling_interval must be from 1s to 24h".to_owned(),
+            ));
+        }
+        if self.sync.delete_threshold_percent > 100 {
+            return Err(ConfigError(
+                "sync.delete_threshold_percent must be from 0 to 100".to_owned(),
+            ));
+        }
+        if !(Duration::from_hours(1)..=Duration::from_hours(365 * 24))
+            .contains(&self.sync.undo_window)
+        {
+            return Err(ConfigError(
+                "sync.undo_window must be from 1h to 365d".to_owned(),
             ));
         }
         if !(Duration::from_millis(100)..=Duration::from_mins(5)).contains(&self.health.timeout) {
@@ -514,8 +533,11 @@ mod tests {
                 "providers.aws.require_external_id",
                 "providers.aws.s3_url",
                 "providers.aws.sts_url",
+                "sync.delete_threshold_count",
+                "sync.delete_threshold_percent",
                 "sync.lease_ttl",
                 "sync.min_polling_interval",
+                "sync.undo_window",
                 "sync.workers",
             ]
         );

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use wharf_blobs::{FolderBlobs, S3Blobs, S3Fault};
+use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_egress::Guard;
 use wharf_engine::{Engine, Parts, Settings};
 use wharf_keys::FileKeyRing;
@@ -75,6 +76,11 @@ pub(crate) async fn open_engine(
         settings: Settings {
             check_timeout: config.health.timeout,
             lease_ttl: config.sync.lease_ttl,
+            delete_threshold: DeleteThreshold {
+                percent: config.sync.delete_threshold_percent,
+                count: config.sync.delete_threshold_count,
+            },
+            undo_window: config.sync.undo_window,
         },
     });
     Ok((engine, database))

@@ -62,6 +62,26 @@ words! {
         SyncDeleted => "sync_deleted",
         /// A run of a sync was asked for.
         SyncTriggered => "sync_triggered",
+        /// A sync was changed by a person.
+        SyncUpdated => "sync_updated",
+        /// A sync was paused.
+        SyncPaused => "sync_paused",
+        /// A paused sync was resumed.
+        SyncResumed => "sync_resumed",
+        /// A sync's lease was taken away by a person.
+        SyncUnlocked => "sync_unlocked",
+        /// Dead letters were queued again.
+        DeadLettersRequeued => "dead_letters_requeued",
+        /// Dead letters were marked as failed for good.
+        DeadLettersMarked => "dead_letters_marked_failed",
+        /// A run holds deletes back.
+        DeletesHeld => "deletes_held",
+        /// A person approved held deletes.
+        DeletesApproved => "deletes_approved",
+        /// A person discarded held deletes.
+        DeletesDiscarded => "deletes_discarded",
+        /// A tombstone became an object again by a person's wish.
+        ObjectRestored => "object_restored",
         /// A run committed objects.
         ObjectsCommitted => "objects_committed",
         /// A run ended.

@@ -96,6 +96,8 @@ codes! {
     NetworkTls => "network.tls", Transient, "Check the server's certificate, and that the port speaks TLS.";
     /// The bytes differ from the provider's checksum or size.
     IntegrityMismatch => "integrity.mismatch", Uncounted, "Check the object at the provider; upload it again if it is damaged there.";
+    /// The file lacks what the sync's schema mapping requires of it.
+    MappingFailed => "mapping.failed", Uncounted, "Give the file what the named target of the schema mapping requires, or make the target optional.";
     /// The answer could not be understood.
     ProtocolUnexpectedResponse => "protocol.unexpected_response", Definite, "Check that the endpoint is a server of this provider's protocol.";
     /// The egress guard refused the address.

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SubsecRound};
 use serde_json::{Map, Value};
 
+use crate::Timestamp;
 use crate::secret::{self, SecretString};
 
 /// One thing wrong with an input, written for the person who sent it.
@@ -146,6 +148,21 @@ impl Reader {
         self.fields.remove(key).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is there and `null`, where that means something: that it is to be cleared.
+    pub fn is_null(&mut self, key: &'static str) -> bool {
+        self.accepted.insert(key);
+        self.fields.get(key).is_some_and(Value::is_null)
+    }
+
+    /// Takes a field that may not be there, so that it is not among the accepted ones; whether it was, `null` or not. What is
+    /// wrong with it is for the caller to say.
+    pub fn take_unwanted(&mut self, key: &str) -> bool {
+        let value = self.fields.remove(key);
+        let there = value.is_some();
+        value.into_iter().for_each(secret_wipe_owned);
+        there
+    }
+
     /// An optional text within bounds.
     pub fn string(&mut self, key: &'static str, length: Length) -> Option<String> {
         let text = match self.value(key)? {
@@ -219,6 +236,18 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// An optional time in RFC 3339. One without an offset is meant in UTC, a date alone is the midnight that starts it;
+    /// what is finer than a microsecond is cut off.
+    pub fn timestamp(&mut self, key: &'static str) -> Option<Timestamp> {
+        let text = self.string(key, Length::new(0, 64))?;
+        let time = parse_time(&text);
+        if time.is_none() {
+            let message = "must be a time of the years 1 to 9999, as in 2026-01-31T12:00:00Z";
+            self.reject(key, "invalid_format", message);
+        }
+        time
     }
 
     /// An optional nested object, to be read by a reader of its own.
@@ -323,6 +352,22 @@ impl Reader {
     }
 }
 
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let in_utc = || {
+        let time = text.parse::<NaiveDateTime>();
+        let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
+        Some(time.ok().or_else(midnight)?.and_utc())
+    };
+    let time = DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .ok()
+        .or_else(in_utc)?
+        .trunc_subsecs(6);
+    let first = NaiveDate::from_ymd_opt(1, 1, 1)?;
+    let last = NaiveDate::from_ymd_opt(9999, 12, 31)?;
+    (first..=last).contains(&time.date_naive()).then_some(time)
+}
+
 /// An unknown key as an error tells it. What is longer than any key there is could be a secret that slipped out of its
 /// place.
 pub fn shown(key: &str) -> String {
@@ -379,6 +424,38 @@ mod tests {
         let mut reader = reader(json!({"name": null}));
         assert_eq!(reader.string("name", Length::new(1, 5)), None);
         assert!(reader.finish().is_ok());
+    }
+
+    #[test]
+    fn times_may_come_with_an_offset_without_one_or_as_a_date() {
+        let read = |text: &str| {
+            let mut reader = reader(json!({ "at": text }));
+            let time = reader.timestamp("at");
+            reader.finish().map(|()| time.expect("a time").to_rfc3339())
+        };
+        for (text, expected) in [
+            ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00+00:00"),
+            (
+                "2026-01-31T12:00:00.1234567+02:00",
+                "2026-01-31T10:00:00.123456+00:00",
+            ),
+            ("2026-01-31T12:00:00.5", "2026-01-31T12:00:00.500+00:00"),
+            ("2026-01-31", "2026-01-31T00:00:00+00:00"),
+        ] {
+            assert_eq!(read(text), Ok(expected.to_owned()), "{text}");
+        }
+        for text in [
+            "",
+            "yesterday",
+            "1769860800",
+            "12026-01-31",
+            "0000-01-01",
+            "2026-02-30",
+            "0001-01-01T00:00:00+23:00",
+        ] {
+            let error = read(text).expect_err(text);
+            assert_eq!(error.0[0].path(), "body.at", "{text}");
+        }
     }
 
     #[test]

@@ -64,8 +64,10 @@ words! {
         Discovering => "discovering",
         /// Copying files.
         Downloading => "downloading",
-        /// Looking for what vanished.
+        /// Finding out what vanished, and letting go of it.
         Verifying => "verifying",
+        /// Going over files that are all as they were.
+        ReVerifying => "re-verifying",
         /// Ended.
         Idle => "idle",
     }
@@ -133,21 +135,26 @@ impl Counters {
         *self.failed_by.entry(code.to_owned()).or_default() += 1;
     }
 
+    /// Notes one file that a rule leaves out.
+    pub fn filter(&mut self, rule: &str) {
+        self.filtered += 1;
+        *self.filtered_by.entry(rule.to_owned()).or_default() += 1;
+    }
+
     /// Notes one skipped file and why.
     pub fn skip(&mut self, reason: &str) {
         self.skipped += 1;
         *self.skipped_by.entry(reason.to_owned()).or_default() += 1;
     }
 
+    /// Files that are accounted for.
+    pub(crate) fn accounted_for(&self) -> u64 {
+        self.synced + self.verified + self.filtered + self.skipped + self.failed + self.not_reached
+    }
+
     /// Whether every discovered file is accounted for.
     pub fn conserved(&self) -> bool {
-        self.discovered
-            == self.synced
-                + self.verified
-                + self.filtered
-                + self.skipped
-                + self.failed
-                + self.not_reached
+        self.discovered == self.accounted_for()
     }
 }
 

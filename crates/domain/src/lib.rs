@@ -18,21 +18,35 @@ pub mod audit;
 pub mod bucket;
 pub mod check;
 pub mod connection;
+pub mod dead_letter;
 pub mod error_code;
+pub mod estimate;
+pub mod explain;
+pub mod filter;
 pub mod ids;
 pub mod input;
 pub mod job;
+pub mod job_progress;
+pub mod mapping;
 pub mod namespace;
 pub mod object;
 pub mod page;
 pub mod plan;
 pub mod provider;
+pub mod run;
 pub mod secret;
 pub mod setup;
 pub mod sync;
+pub mod sync_edit;
+pub mod sync_metrics;
 
 /// An instant in UTC. Stored with microsecond precision by every repository.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
 
 /// Free-form key-value pairs that a person attached.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// A time as answers and messages write it: RFC 3339 in UTC, with microseconds.
+pub fn time_text(time: &Timestamp) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}

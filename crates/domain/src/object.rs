@@ -1,6 +1,7 @@
 //! Objects: what a bucket holds, and where it came from.
 
-use crate::ids::{BucketId, NamespaceId, ObjectId, OrganizationId};
+use crate::ids::{BucketId, JobId, NamespaceId, ObjectId, OrganizationId, SyncId};
+use crate::mapping::Mapped;
 use crate::provider::Provider;
 use crate::{Metadata, Timestamp};
 
@@ -57,8 +58,12 @@ pub struct SourceFacts {
     pub version: String,
     /// When it was last modified there.
     pub modified_at: Option<Timestamp>,
+    /// The provider's id of the version that was copied, where it keeps versions.
+    pub version_id: Option<String>,
     /// The provider's metadata.
     pub metadata: Metadata,
+    /// The provider's tags, where a mapping or a filter asked for them: key → text.
+    pub tags: Metadata,
 }
 
 /// The bytes of an object.
@@ -117,8 +122,14 @@ pub struct Object {
     pub facts: SourceFacts,
     /// Its bytes.
     pub content: Content,
+    /// What the schema mapping of the sync that copied it made of it.
+    pub mapped: Mapped,
+    /// The sync and the job that copied it; the sync may be gone. `None` for objects of an older version of Wharf.
+    pub copied_by: Option<(SyncId, JobId)>,
     /// When and why it became a tombstone.
     pub deleted: Option<(Timestamp, DeletedBy)>,
+    /// Whether its bytes are gone, because its undo window as a tombstone has passed.
+    pub purged: bool,
     /// When it first arrived.
     pub created_at: Timestamp,
     /// When it last changed.

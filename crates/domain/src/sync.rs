@@ -1,10 +1,14 @@
 //! Syncs: the standing intent to copy one source path into one bucket.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::filter::{FileFilters, ProviderFilters};
 use crate::ids::{BucketId, ConnectionId, JobId, NamespaceId, SyncId, UserId};
-use crate::job::Counters;
+use crate::job::{Counters, JobEnd, JobStatus};
+use crate::mapping::SchemaMapping;
 use crate::{Metadata, Timestamp};
 
 /// Whether a sync runs once or goes on.
@@ -46,11 +50,11 @@ pub struct Reconcile {
     pub on_delete: bool,
     /// Changed files are copied again.
     pub on_update: bool,
-    /// Files that the filters no longer let through become tombstones. Kept; there are no filters yet.
+    /// Files that the filters no longer let through become tombstones.
     pub on_filter_drift: bool,
-    /// Mapped fields are extracted again on update. Kept; there is no mapping yet.
+    /// Mapped fields are extracted again when a file is copied again; otherwise they stay as they were.
     pub re_extract_on_update: bool,
-    /// Which fields those are.
+    /// Extracted again only when one of these keys of the file's metadata has changed; `None` for any change.
     pub re_extract_fields: Option<Vec<String>>,
 }
 
@@ -98,12 +102,41 @@ pub struct SyncSettings {
     pub sync_concurrency: u32,
     /// What to do about changes at the source.
     pub reconcile: Reconcile,
+    /// Which files it copies; every one when there are none.
+    #[serde(default)]
+    pub file_filters: Option<FileFilters>,
+    /// What of the source path the provider is asked for at all.
+    #[serde(default)]
+    pub provider_filters: Option<ProviderFilters>,
+    /// Only files modified after this time.
+    #[serde(default)]
+    pub sync_from: Option<Timestamp>,
+    /// How fields and blobs are made of a file's tags, metadata, name and path.
+    #[serde(default)]
+    pub schema_mapping: Option<SchemaMapping>,
+    /// Whether a file that another sync has brought into the bucket is shared with it instead of copied again.
+    #[serde(default = "yes")]
+    pub skip_duplicates: bool,
     /// What it is for; at most 500 characters.
     pub description: Option<String>,
     /// Key-value pairs, at most 50.
     pub metadata: Metadata,
     /// Settings of the published service's own pipeline: kept and returned, not acted upon.
     pub pipeline: Pipeline,
+}
+
+impl SyncSettings {
+    /// The prefix that files must have to be taken.
+    pub fn prefix(&self) -> Option<&str> {
+        self.provider_filters.as_ref()?.prefix.as_deref()
+    }
+
+    /// That prefix where the provider is asked to keep to it. A file outside of it is not listed at all, and it cannot be told
+    /// whether it vanished or is merely filtered: so that is done only where the same becomes of both.
+    pub fn pushed_down(&self) -> Option<&str> {
+        let same = self.reconcile.on_delete == self.reconcile.on_filter_drift;
+        self.prefix().filter(|_| same)
+    }
 }
 
 /// Settings of the published service's own pipeline: kept and returned, not acted upon.
@@ -117,8 +150,11 @@ pub struct Pipeline {
     pub batch_collection_ids: Option<Vec<String>>,
     /// A retriever that filters.
     pub ingest_filter: Option<Value>,
-    /// Whether equal source objects are copied once. Wharf always does.
-    pub skip_duplicates: bool,
+}
+
+/// What the published service's contract assumes where nothing is stored.
+fn yes() -> bool {
+    true
 }
 
 /// How a sync stands.
@@ -148,13 +184,58 @@ impl SyncState {
             .into_iter()
             .find(|state| state.as_str() == text)
     }
+}
 
-    /// The status on the wire.
-    pub fn public_status(self) -> &'static str {
+/// How a sync stands for its users: its state, and whether it is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SyncStatus {
+    /// It runs.
+    Active,
+    /// A person has paused it.
+    Suspended,
+    /// An `initial_only` sync has had its complete pass.
+    Completed,
+    /// Its connection was archived.
+    Archived,
+}
+
+impl SyncStatus {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
             Self::Completed => "COMPLETED",
-            Self::ConnectionArchived => "ARCHIVED",
+            Self::Archived => "ARCHIVED",
+        }
+    }
+
+    /// Reads the word, in any letter case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Active,
+            Self::Suspended,
+            Self::Completed,
+            Self::Archived,
+        ]
+        .into_iter()
+        .find(|status| status.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl Sync {
+    /// When it runs next; `None` while it is paused, and when nothing is planned.
+    pub fn runs_next_at(&self) -> Option<Timestamp> {
+        self.next_run_at.filter(|_| self.paused.is_none())
+    }
+
+    /// How it stands for its users: only an active one can be suspended.
+    pub fn status(&self) -> SyncStatus {
+        match self.state {
+            SyncState::Active if self.paused.is_some() => SyncStatus::Suspended,
+            SyncState::Active => SyncStatus::Active,
+            SyncState::Completed => SyncStatus::Completed,
+            SyncState::ConnectionArchived => SyncStatus::Archived,
         }
     }
 }
@@ -164,11 +245,38 @@ impl SyncState {
 #[serde(transparent)]
 pub struct Cursor(pub String);
 
+/// How a pass compares its listing with the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Both are merged as sorted streams: every entry so far came after the one before it, by its bytes. What the catalogue
+    /// has between two pages' ends and no page named is missing.
+    Sorted {
+        /// The last entry so far; `None` before the first.
+        last: Option<String>,
+    },
+    /// A page was out of order: from there on, what is seen is marked with the pass, and what has no mark at the end is
+    /// missing.
+    Marked {
+        /// The last entry up to which the pass was merged: only catalogue entries beyond it need marks.
+        beyond: Option<String>,
+    },
+}
+
 /// Our durable progress through a pass over the source. It survives jobs until the pass is complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Counts the passes of this sync, from 1. Catalogue entries are marked with the pass that saw them last.
+    /// Counts the passes of this sync, from 1.
     pub pass: u64,
+    /// What is listed: the source path with what is pushed down to the provider. A pass never goes on over another scope.
+    #[serde(default)]
+    pub scope: String,
+    /// How the listing is compared with the catalogue. A checkpoint of an older version knows nothing of order.
+    #[serde(default = "Order::unknown")]
+    pub order: Order,
+    /// Source paths below which the identity may not look: nothing there counts as missing. At most [`MOST_DENIED`].
+    #[serde(default)]
+    pub denied: Vec<String>,
     /// Where the listing goes on; `None` at its start.
     pub cursor: Option<Cursor>,
     /// Files dealt with in this pass.
@@ -182,11 +290,23 @@ pub struct Checkpoint {
     pub credential_version: u64,
 }
 
+/// Most denied paths that a pass remembers; with more, nothing at all counts as missing.
+pub const MOST_DENIED: usize = 100;
+
+impl Order {
+    fn unknown() -> Self {
+        Self::Marked { beyond: None }
+    }
+}
+
 impl Checkpoint {
-    /// The start of the pass after `last_pass`.
-    pub fn start(last_pass: u64, credential_version: u64) -> Self {
+    /// The start of the pass after `last_pass` over `scope`.
+    pub fn start(last_pass: u64, scope: String, credential_version: u64) -> Self {
         Self {
             pass: last_pass + 1,
+            scope,
+            order: Order::Sorted { last: None },
+            denied: Vec::new(),
             cursor: None,
             objects_processed: 0,
             unsettled: 0,
@@ -209,6 +329,84 @@ pub struct LeaseHolder {
     pub expires_at: Timestamp,
 }
 
+/// What the last run of a sync did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// What it counted.
+    pub counters: Counters,
+    /// How long it took.
+    pub micros: u64,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
+impl LastRun {
+    /// Files dealt with per minute; zero when it took no time.
+    pub fn objects_per_minute(&self) -> f64 {
+        per_minute(self.counters.discovered, self.micros)
+    }
+}
+
+/// A rate per minute.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate for people needs no more digits"
+)]
+pub fn per_minute(count: u64, micros: u64) -> f64 {
+    if micros == 0 {
+        return 0.0;
+    }
+    count as f64 / (micros as f64 / 60_000_000.0)
+}
+
+/// How the runs of a sync went, beside what they counted. Stored as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunStats {
+    /// How long all runs took together.
+    #[serde(default)]
+    pub total_micros: u64,
+    /// Runs that completed and in which nothing failed.
+    #[serde(default)]
+    pub clean: u64,
+    /// Runs that failed, or in which something did.
+    #[serde(default)]
+    pub with_failures: u64,
+    /// Most files per minute that any run dealt with.
+    #[serde(default)]
+    pub peak_objects_per_minute: f64,
+    /// The last run.
+    #[serde(default)]
+    pub last_run: Option<LastRun>,
+}
+
+impl RunStats {
+    /// Takes a run that has ended into account.
+    #[must_use]
+    pub fn with_run(
+        mut self,
+        end: &JobEnd,
+        counters: Counters,
+        took: Duration,
+        now: Timestamp,
+    ) -> Self {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.total_micros = self.total_micros.saturating_add(micros);
+        if end.status == JobStatus::Failed || counters.failed > 0 {
+            self.with_failures += 1;
+        } else if end.status == JobStatus::Completed {
+            self.clean += 1;
+        }
+        let run = LastRun {
+            counters,
+            micros,
+            ended_at: now,
+        };
+        self.peak_objects_per_minute = self.peak_objects_per_minute.max(run.objects_per_minute());
+        self.last_run = Some(run);
+        self
+    }
+}
+
 /// Sums over all runs of a sync.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SyncTotals {
@@ -218,6 +416,32 @@ pub struct SyncTotals {
     pub runs_completed: u64,
     /// Jobs that failed.
     pub runs_failed: u64,
+    /// How they went.
+    pub stats: RunStats,
+}
+
+/// A person's wish that a sync does not run for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub at: Timestamp,
+    /// Whose wish.
+    pub by: UserId,
+    /// Why; at most 500 characters.
+    pub reason: Option<String>,
+}
+
+/// Deletes that wait for a second complete pass or a person. Stored as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldDeletes {
+    /// The pass that found them missing first.
+    pub pass: u64,
+    /// How many objects.
+    pub count: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why they wait, for a person.
+    pub reason: String,
 }
 
 /// A stored sync.
@@ -237,6 +461,12 @@ pub struct Sync {
     pub settings: SyncSettings,
     /// How it stands.
     pub state: SyncState,
+    /// Set while a person has it paused.
+    pub paused: Option<Pause>,
+    /// Whether another run over the whole source was asked for while one was at work; the next lease begins it.
+    pub pending_full: bool,
+    /// Deletes that wait.
+    pub held_deletes: Option<HeldDeletes>,
     /// When it is due; `None` when nothing is planned.
     pub next_run_at: Option<Timestamp>,
     /// The job that waits for a worker.
@@ -270,8 +500,8 @@ pub struct Sync {
 pub struct SyncFilter {
     /// Through this connection.
     pub connection: Option<ConnectionId>,
-    /// In this state.
-    pub state: Option<SyncState>,
+    /// With this public status.
+    pub status: Option<SyncStatus>,
     /// Running or not.
     pub is_active: Option<bool>,
 }

@@ -1,8 +1,11 @@
 //! What can go wrong in a use case, told apart as far as a caller can act on it.
 
+use std::time::Duration;
+
 use thiserror::Error;
 use wharf_domain::check::CheckReport;
 use wharf_domain::connection::TransitionError;
+use wharf_domain::error_code::ErrorCode;
 use wharf_domain::input::InvalidInput;
 use wharf_envelope::{OpenError, SealError};
 use wharf_ports::{ApplyError, BlobError, InsertError, KeyRingError, RepositoryError, Source};
@@ -49,6 +52,16 @@ pub enum EngineError {
     /// The API key is missing, unknown, expired or revoked.
     #[error("the API key is missing, unknown, expired or revoked")]
     Unauthenticated,
+    /// The provider could not be asked now; nothing was stored and the call may be made again.
+    #[error("the provider could not be asked ({code}): {message}")]
+    ProviderAway {
+        /// What was wrong.
+        code: ErrorCode,
+        /// What happened, for a person.
+        message: String,
+        /// When it may be asked again, if it told.
+        after: Option<Duration>,
+    },
     /// Something that Wharf needs is away; nothing was stored and the call may be made again.
     #[error("{what} is not available; try again")]
     Unavailable {

@@ -4,25 +4,33 @@
 //! a request's form never reaches it.
 
 mod access;
+mod account;
 mod buckets;
 mod caller;
 mod connections;
 mod error;
+mod explain;
+mod gate;
 mod health;
 mod namespaces;
 mod objects;
+mod plan;
 mod run;
 mod setup;
 mod sweep;
 mod syncs;
+mod terms;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_envelope::Envelope;
 use wharf_ports::{BlobStore, IdSource, KeyRing, ProviderFactory, Repositories};
+
+use gate::Gates;
 
 pub use access::{ApiKeyGrant, BOOTSTRAP_KEY_NAME, IssuedApiKey, new_api_key};
 pub use caller::Caller;
@@ -32,7 +40,8 @@ pub use health::{ComponentHealth, SchedulerBeat};
 pub use objects::ObjectContent;
 pub use run::Worker;
 pub use setup::{Setup, SetupWish};
-pub use syncs::{CreateSync, CreatedSync, Triggered};
+pub use sweep::Swept;
+pub use syncs::{CreateSync, CreatedSync, MeasuredSync, RunWish, Triggered, UpdateSync};
 
 /// What the operator decides about the engine's work.
 #[derive(Debug, Clone)]
@@ -41,6 +50,10 @@ pub struct Settings {
     pub check_timeout: Duration,
     /// For how long a worker leases a sync; renewed at a third of it.
     pub lease_ttl: Duration,
+    /// Above which share and which number of a sync's objects deletes wait for a second look.
+    pub delete_threshold: DeleteThreshold,
+    /// For how long a tombstone keeps its bytes, so that it can be restored.
+    pub undo_window: Duration,
 }
 
 impl Default for Settings {
@@ -48,6 +61,8 @@ impl Default for Settings {
         Self {
             check_timeout: Duration::from_secs(10),
             lease_ttl: Duration::from_secs(30),
+            delete_threshold: DeleteThreshold::default(),
+            undo_window: Duration::from_hours(7 * 24),
         }
     }
 }
@@ -85,6 +100,8 @@ pub struct Engine {
     /// Rung when a run was asked for, so that idle workers need not wait for their next look.
     work_arrived: Arc<Notify>,
     beat: Arc<SchedulerBeat>,
+    /// How much is asked of each account at a time, by whatever of this process.
+    gates: Arc<Gates>,
 }
 
 impl fmt::Debug for Engine {
@@ -103,11 +120,13 @@ impl Engine {
             parts.repositories.keys.clone(),
             parts.ids.clone(),
         );
+        let gates = Gates::new(parts.ids.clone());
         Self {
             parts,
             envelope: Arc::new(envelope),
             work_arrived: Arc::new(Notify::new()),
             beat: Arc::new(SchedulerBeat::default()),
+            gates: Arc::new(gates),
         }
     }
 

@@ -7,7 +7,7 @@ use wharf_domain::audit::{Action, ResourceType};
 use wharf_domain::bucket::Bucket;
 use wharf_domain::object::{Object, ObjectFilter};
 use wharf_domain::page::{Page, PageRequest};
-use wharf_ports::{BlobError, ByteStream};
+use wharf_ports::{BlobError, ByteStream, RestoreOutcome};
 
 use crate::{Caller, Engine, EngineError};
 
@@ -85,6 +85,34 @@ impl Engine {
             .remove(caller.organization(), &bucket.id, &parsed, audit)
             .await?;
         if removed { Ok(()) } else { Err(missing()) }
+    }
+
+    /// Makes a tombstone a live object again; one that is live stays as it is. Its bytes must still be there.
+    pub async fn restore_object(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+        id: &str,
+    ) -> Result<Object, EngineError> {
+        let missing = || EngineError::not_found("object", id);
+        let parsed = id.parse().map_err(|_| missing())?;
+        let changes = json!({"bucket_id": bucket.id.as_str()});
+        let resource = (ResourceType::Object, id);
+        let audit = caller.audit(self.ids(), Action::ObjectRestored, resource, changes);
+        let outcome = self
+            .repositories()
+            .objects
+            .restore(caller.organization(), &bucket.id, &parsed, audit)
+            .await?
+            .ok_or_else(missing)?;
+        match outcome {
+            RestoreOutcome::Restored(object) => Ok(*object),
+            RestoreOutcome::NotDeleted => self.object(caller, bucket, id, false).await,
+            RestoreOutcome::Purged => Err(EngineError::conflict(
+                "object_purged",
+                "The object's undo window has passed, and its bytes are gone. A sync copies the file again when it changes at the source.",
+            )),
+        }
     }
 
     /// Up to `length` bytes of an object from `offset` on. Tombstones have no content.

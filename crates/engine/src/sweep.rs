@@ -1,4 +1,6 @@
-//! The sweep: removes blobs that no object points at, such as those of replaced objects and of commits that never came.
+//! The sweep: ends what has waited long enough. Tombstones give up their bytes when their undo window has passed, dead
+//! letters of syncs that do not run any more are closed, and blobs that no object points at are removed, such as those of
+//! replaced objects and of commits that never came.
 
 use std::time::Duration;
 
@@ -10,8 +12,44 @@ use crate::{Engine, EngineError};
 const GRACE: Duration = Duration::from_hours(24);
 /// Blobs looked at in one step.
 const STEP: usize = 1000;
+/// Rows changed in one step.
+const ROWS: u32 = 1000;
+
+/// What a sweep ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Tombstones whose undo window had passed.
+    pub tombstones: u64,
+    /// Dead letters of syncs that do not run any more.
+    pub dead_letters: u64,
+    /// Blobs that nothing pointed at.
+    pub blobs: u64,
+}
 
 impl Engine {
+    /// Sweeps once through everything.
+    pub async fn sweep(&self) -> Result<Swept, EngineError> {
+        let mut swept = Swept::default();
+        let across = &self.repositories().across;
+        let undo = self.parts.settings.undo_window;
+        loop {
+            let purged = across.purge_tombstones(undo, ROWS).await?;
+            swept.tombstones += purged;
+            if purged < u64::from(ROWS) {
+                break;
+            }
+        }
+        loop {
+            let disposed = across.dispose_dead_letters(ROWS).await?;
+            swept.dead_letters += disposed;
+            if disposed < u64::from(ROWS) {
+                break;
+            }
+        }
+        swept.blobs = self.sweep_blobs().await?;
+        Ok(swept)
+    }
+
     /// Goes once through all blobs and removes those that are older than a day and that nothing points at. Returns how
     /// many were removed.
     pub async fn sweep_blobs(&self) -> Result<u64, EngineError> {

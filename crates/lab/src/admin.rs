@@ -124,7 +124,7 @@ async fn delete_object(
     State(world): State<Arc<World>>,
     Query(query): Query<OneObject>,
 ) -> StatusCode {
-    if world.store.delete(&query.bucket, &query.key) {
+    if world.store.delete(&query.bucket, &query.key, None).existed {
         StatusCode::NO_CONTENT
     } else {
         StatusCode::NOT_FOUND

@@ -97,9 +97,9 @@ impl Lab {
             .put(bucket, key, NewObject::of(bytes.into()));
     }
 
-    /// Deletes an object; whether it was there.
+    /// Deletes an object, behind a delete marker if its bucket keeps versions; whether it was there.
     pub fn delete_object(&self, bucket: &str, key: &str) -> bool {
-        self.world.store.delete(bucket, key)
+        self.world.store.delete(bucket, key, None).existed
     }
 
     /// The objects of a bucket in order of their keys; none when there is no such bucket.

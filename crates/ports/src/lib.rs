@@ -18,8 +18,10 @@ mod across_organizations;
 mod audit;
 mod blobs;
 mod buckets;
+mod catalogue;
 mod clock;
 mod connections;
+mod dead_letters;
 mod error;
 mod external_ids;
 mod ids;
@@ -37,8 +39,10 @@ pub use across_organizations::{AcrossOrganizations, Credential, DueSync};
 pub use audit::AuditRepository;
 pub use blobs::{BlobError, BlobPlace, BlobStore, StoredBlob};
 pub use buckets::BucketRepository;
+pub use catalogue::CatalogueRepository;
 pub use clock::Clock;
 pub use connections::{ApplyError, ConnectionRepository};
+pub use dead_letters::DeadLetterRepository;
 pub use error::{InsertError, RepositoryError, Source};
 pub use external_ids::ExternalIdRepository;
 pub use ids::IdSource;
@@ -47,11 +51,11 @@ pub use keys::{
     KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository, WrappedKey,
 };
 pub use namespaces::NamespaceRepository;
-pub use objects::ObjectRepository;
+pub use objects::{ObjectRepository, RestoreOutcome};
 pub use provider::{
-    ByteStream, CheckRequest, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory,
-    Retry, StorageProvider,
+    ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Located, Looked, OpenProvider,
+    ProviderError, ProviderFactory, Retry, StorageProvider,
 };
 pub use repositories::Repositories;
-pub use runs::{Commit, LetGo, Put, RunError, RunRepository};
-pub use syncs::{SyncRepository, TriggerOutcome};
+pub use runs::{RunError, RunRepository};
+pub use syncs::{SyncChange, SyncRepository, TriggerOutcome, UpdateSyncError};

@@ -1,10 +1,21 @@
 use async_trait::async_trait;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
-use wharf_domain::object::{Object, ObjectFilter};
+use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::{Page, PageRequest};
 
 use crate::RepositoryError;
+
+/// What became of the wish to have an object back.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RestoreOutcome {
+    /// It is live again.
+    Restored(Box<Object>),
+    /// It was live.
+    NotDeleted,
+    /// Its undo window has passed, and its bytes are gone.
+    Purged,
+}
 
 /// Objects of a bucket.
 #[async_trait]
@@ -15,6 +26,14 @@ pub trait ObjectRepository: Send + Sync {
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
+    ) -> Result<Option<Object>, RepositoryError>;
+
+    /// The object of a source, tombstones included.
+    async fn find_by_source(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        source: &SourceId,
     ) -> Result<Option<Object>, RepositoryError>;
 
     /// The bucket's objects that match, newest first.
@@ -34,4 +53,13 @@ pub trait ObjectRepository: Send + Sync {
         object: &ObjectId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError>;
+
+    /// Makes a tombstone a live object again, as long as its bytes are there. `None` when there is no such object.
+    async fn restore(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: NewAuditRow,
+    ) -> Result<Option<RestoreOutcome>, RepositoryError>;
 }

@@ -2,9 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    AccessRepository, AcrossOrganizations, AuditRepository, BucketRepository, ConnectionRepository,
-    ExternalIdRepository, JobRepository, NamespaceRepository, ObjectRepository,
-    OrganizationKeyRepository, RunRepository, SyncRepository,
+    AccessRepository, AcrossOrganizations, AuditRepository, BucketRepository, CatalogueRepository,
+    ConnectionRepository, DeadLetterRepository, ExternalIdRepository, JobRepository,
+    NamespaceRepository, ObjectRepository, OrganizationKeyRepository, RunRepository,
+    SyncRepository,
 };
 
 /// All repositories of one database, as an adapter opens them.
@@ -18,8 +19,12 @@ pub struct Repositories {
     pub audit: Arc<dyn AuditRepository>,
     /// Buckets.
     pub buckets: Arc<dyn BucketRepository>,
+    /// What syncs know of their sources.
+    pub catalogue: Arc<dyn CatalogueRepository>,
     /// Connections.
     pub connections: Arc<dyn ConnectionRepository>,
+    /// Dead letters.
+    pub dead_letters: Arc<dyn DeadLetterRepository>,
     /// Issued external ids.
     pub external_ids: Arc<dyn ExternalIdRepository>,
     /// Jobs.

@@ -3,11 +3,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::{ObjectId, OrganizationId};
-use wharf_domain::job::{Counters, JobEnd, JobPhase};
-use wharf_domain::object::{Content, SourceFacts, SourceId};
-use wharf_domain::plan::Known;
-use wharf_domain::sync::{Checkpoint, Lease, Sync};
+use wharf_domain::ids::OrganizationId;
+use wharf_domain::job::JobEnd;
+use wharf_domain::run::commit::{Commit, Standing};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
+use wharf_domain::sync::{Lease, Sync};
 
 use crate::RepositoryError;
 
@@ -25,61 +25,9 @@ pub enum RunError {
     Repository(#[from] RepositoryError),
 }
 
-/// An object to be published.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Put {
-    /// The identifier it gets if the bucket does not have it yet.
-    pub new_id: ObjectId,
-    /// What the catalogue knew of it when the copy was planned; `None` when the bucket did not have it.
-    pub replaces: Option<Known>,
-    /// Where it comes from.
-    pub source: SourceId,
-    /// What the source said about it.
-    pub facts: SourceFacts,
-    /// Its bytes, already in the blob store.
-    pub content: Content,
-}
-
-/// One step of a run: published all together or not at all.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Commit {
-    /// The connection's epoch when the run started.
-    pub epoch: u64,
-    /// The connection's credential version when the run started.
-    pub credential_version: u64,
-    /// The pass that the entries below belong to.
-    pub pass: u64,
-    /// Objects to be published.
-    pub puts: Vec<Put>,
-    /// Source objects that were seen unchanged or left out: the sync holds on to them.
-    pub seen: Vec<SourceId>,
-    /// What to add to the job's and the sync's counters.
-    pub counters: Counters,
-    /// The new checkpoint, if this step ends a page.
-    pub checkpoint: Option<Checkpoint>,
-    /// The job's phase from here on.
-    pub phase: JobPhase,
-    /// The audit row for published objects; `None` when there are none.
-    pub audit: Option<NewAuditRow>,
-}
-
-/// One step of letting go of what a complete listing did not show.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LetGo {
-    /// The connection's epoch when the run started.
-    pub epoch: u64,
-    /// The connection's credential version when the run started.
-    pub credential_version: u64,
-    /// The pass whose listing is complete.
-    pub pass: u64,
-    /// Most entries to let go in this step.
-    pub limit: u32,
-    /// The audit row, if there are tombstones.
-    pub audit: NewAuditRow,
-}
-
 /// What a worker does with the sync it has leased. Every write carries the lease and is refused when a newer fence
-/// exists or the lease is not this job's; every write extends the lease by the time it was leased for.
+/// exists or the lease is not this job's; every write extends the lease by the time it was leased for. Steps that publish,
+/// mark or bury check the connection's [`Standing`], too, and keep it so until they are stored.
 #[async_trait]
 pub trait RunRepository: Send + std::marker::Sync {
     /// The leased sync as it is stored now; `LeaseLost` when it is no longer this run's.
@@ -94,43 +42,76 @@ pub trait RunRepository: Send + std::marker::Sync {
         ttl: Duration,
     ) -> Result<(), RunError>;
 
-    /// What the bucket of the leased sync knows of these source objects, tombstones included; unknown ones are left out.
-    async fn known(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-        sources: &[SourceId],
-    ) -> Result<Vec<Known>, RunError>;
-
-    /// Publishes one step: checks lease, epoch and credential version; inserts or replaces the objects by their source
-    /// identity (a tombstone comes back to life), unless the bucket's object is no longer what the copy was planned on
-    /// (another blob, or deleted or revived since): then somebody else was faster, the put is passed over, and counts as
-    /// verified instead of synced, without its bytes; marks puts and `seen` in the sync's catalogue with the pass (`seen`
-    /// objects that the bucket has and the sync did not hold on to are adopted; ones that the bucket does not have are
-    /// passed over); adds the counters to the job and the sync; stores checkpoint, phase and audit row. One transaction.
+    /// Publishes one step, as [`Commit`] tells field by field. A put is passed over when the bucket's object is no longer
+    /// what the copy was planned on (another blob, or deleted or revived since): then somebody else was faster, and it counts
+    /// as verified instead of synced, without its bytes; the sync holds on to that object all the same. Counters go to the
+    /// job and the sync. The audit row is stored if at least one object was published (with `passed_over` in its changes if
+    /// some were not).
+    ///
+    /// A step that names nothing but counters, checkpoint and phase writes nothing to the catalogue.
     async fn commit(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        commit: Commit,
+        standing: Standing,
+        commit: &Commit,
+        audit: Option<NewAuditRow>,
     ) -> Result<(), RunError>;
 
-    /// After a complete listing: checks lease, epoch and credential version like [`commit`](Self::commit); lets go of up
-    /// to `limit` catalogue entries that no pass from `pass` on has seen, and makes tombstones of those objects that no
-    /// other sync holds on to; adds to the `deleted` counters; stores the audit row (with the number of tombstones as
-    /// `deleted` in its changes) if there are any. Returns how many entries were let go: zero means that none is left.
+    /// Marks rows that the complete pass did not see; returns where the next step begins, `None` when there is none.
+    async fn mark_missing(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkMissing,
+    ) -> Result<Option<RowKey>, RunError>;
+
+    /// Counts what the pass found missing outside the denied source paths. Only rows that point at an object count, live or
+    /// tombstone. A denied path is the beginning of the object's `path`, byte for byte.
+    async fn survey(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        denied: &[String],
+    ) -> Result<Survey, RunError>;
+
+    /// Holds deletes back: rows that this pass found missing, that no complete pass had found so before, and that point at an
+    /// object outside the denied source paths are marked as found so. Returns how many were marked in this step, and adds
+    /// them to the `held` counters. The step that marks fewer than its limit is the last one: it sets the sync's
+    /// `held_deletes` to all rows that a complete pass has found missing (`since` and `pass` of an earlier hold stay, and it is
+    /// none when there are no such rows), and stores the audit row (with their number as `held` in its changes) if that is
+    /// not what they were.
+    async fn hold(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &Hold,
+        audit: NewAuditRow,
+    ) -> Result<u64, RunError>;
+
+    /// Lets go of rows that the pass found missing: makes tombstones of those objects that are live and that no other sync
+    /// holds on to; adds to the `deleted` counters; stores the audit row (with the number of tombstones as `deleted` in its
+    /// changes) if there are any. Rows that point at no object just go, whoever agrees. Returns how many rows went: zero means
+    /// that none is left. When none is left and no row remains that a complete pass has found missing, the sync's
+    /// `held_deletes` are cleared.
     async fn let_go(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        step: LetGo,
+        standing: Standing,
+        step: &LetGo,
+        audit: NewAuditRow,
     ) -> Result<u64, RunError>;
 
     /// Ends the job and releases the lease. A complete pass (`Completed` without `incomplete_reason`) clears the
-    /// checkpoint and, on an `initial_only` sync, makes the sync `completed` with nothing planned. Otherwise the sync is
-    /// due again after `delay` (at once if a job is queued). `Completed` resets the sync's failure count and error, sets
-    /// `last_sync_at`; `Failed` adds one and keeps the error. An `Interrupted` job's successor is a `resume` of it and due
-    /// after `delay`. Stores the audit row.
+    /// checkpoint and, on an `initial_only` sync, makes the sync `completed`, not paused, with nothing planned. Otherwise the sync is
+    /// due again after `delay` (any sync at once if a job is queued or a full run was asked for meanwhile). `Completed` resets the
+    /// sync's failure count and error, sets `last_sync_at`; `Failed` adds one and keeps the error. An `Interrupted` job's
+    /// successor is a `resume` of it and due after `delay`. The run is added to the sync's
+    /// [`RunStats`](wharf_domain::sync::RunStats), unless it was `Skipped`. Stores the audit row.
     async fn finish(
         &self,
         organization: &OrganizationId,

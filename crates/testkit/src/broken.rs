@@ -15,27 +15,62 @@ use wharf_domain::connection::{
 };
 use wharf_domain::ids::{ConnectionId, JobId, OrganizationId, SyncId};
 use wharf_domain::job::JobEnd;
-use wharf_domain::object::{BlobKey, SourceId};
+use wharf_domain::object::BlobKey;
 use wharf_domain::page::{Page, PageRequest};
-use wharf_domain::plan::Known;
+use wharf_domain::run::catalogue::{Recall, Recalled, Span};
+use wharf_domain::run::commit::{Commit, Standing};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{
-    AcrossOrganizations, ApplyError, Commit, ConnectionRepository, Credential, DueSync,
-    InsertError, LetGo, NewApiKey, NewOrganization, Repositories, RepositoryError, RunError,
+    AcrossOrganizations, ApplyError, CatalogueRepository, ConnectionRepository, Credential,
+    DueSync, InsertError, NewApiKey, NewOrganization, Repositories, RepositoryError, RunError,
     RunRepository,
 };
 
 /// The same repositories, but a commit is published under the newest lease of its sync, whatever lease it carries: a
 /// worker that was taken over goes on writing.
 pub fn without_fences(repositories: Repositories) -> Repositories {
-    let unfenced = Arc::new(Unfenced {
+    let newest: Arc<Mutex<HashMap<SyncId, Lease>>> = Arc::default();
+    let across = Arc::new(Watched {
         across: repositories.across.clone(),
+        newest: newest.clone(),
+    });
+    let runs = Arc::new(Bent {
         runs: repositories.runs.clone(),
-        newest: Mutex::default(),
+        lease: Box::new(move |lease| {
+            let newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
+            newest.get(&lease.sync).unwrap_or(lease).clone()
+        }),
+        let_go: LetGo::clone,
     });
     Repositories {
-        across: unfenced.clone(),
-        runs: unfenced,
+        across,
+        runs,
+        ..repositories
+    }
+}
+
+/// The same repositories, but deletes that only one pass has found missing are let go of with those that two agree on.
+pub fn without_second_looks(repositories: Repositories) -> Repositories {
+    let runs = Arc::new(Bent {
+        runs: repositories.runs.clone(),
+        lease: Box::new(Lease::clone),
+        let_go: |step| LetGo {
+            only_agreed: false,
+            ..step.clone()
+        },
+    });
+    Repositories {
+        runs,
+        ..repositories
+    }
+}
+
+/// The same repositories, but a page of a listing is compared with all that the catalogue has, not with its own stretch.
+pub fn without_stretches(repositories: Repositories) -> Repositories {
+    let catalogue = Arc::new(Boundless(repositories.catalogue.clone()));
+    Repositories {
+        catalogue,
         ..repositories
     }
 }
@@ -49,14 +84,14 @@ pub fn without_revisions(repositories: Repositories) -> Repositories {
     }
 }
 
-struct Unfenced {
+/// Takes note of the newest lease of every sync.
+struct Watched {
     across: Arc<dyn AcrossOrganizations>,
-    runs: Arc<dyn RunRepository>,
-    newest: Mutex<HashMap<SyncId, Lease>>,
+    newest: Arc<Mutex<HashMap<SyncId, Lease>>>,
 }
 
 #[async_trait]
-impl AcrossOrganizations for Unfenced {
+impl AcrossOrganizations for Watched {
     async fn bootstrap(
         &self,
         organization: NewOrganization,
@@ -96,6 +131,14 @@ impl AcrossOrganizations for Unfenced {
         Ok(due)
     }
 
+    async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        self.across.purge_tombstones(undo, limit).await
+    }
+
+    async fn dispose_dead_letters(&self, limit: u32) -> Result<u64, RepositoryError> {
+        self.across.dispose_dead_letters(limit).await
+    }
+
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {
         self.across.referenced_blobs(keys).await
     }
@@ -105,8 +148,17 @@ impl AcrossOrganizations for Unfenced {
     }
 }
 
+/// Runs of which some step is bent before it is taken.
+struct Bent {
+    runs: Arc<dyn RunRepository>,
+    /// The lease that a commit is published under.
+    lease: Box<dyn Fn(&Lease) -> Lease + Send + std::marker::Sync>,
+    /// What is let go of.
+    let_go: fn(&LetGo) -> LetGo,
+}
+
 #[async_trait]
-impl RunRepository for Unfenced {
+impl RunRepository for Bent {
     async fn load(&self, organization: &OrganizationId, lease: &Lease) -> Result<Sync, RunError> {
         self.runs.load(organization, lease).await
     }
@@ -120,29 +172,52 @@ impl RunRepository for Unfenced {
         self.runs.extend(organization, lease, ttl).await
     }
 
-    async fn known(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-        sources: &[SourceId],
-    ) -> Result<Vec<Known>, RunError> {
-        self.runs.known(organization, lease, sources).await
-    }
-
     async fn commit(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        commit: Commit,
+        standing: Standing,
+        commit: &Commit,
+        audit: Option<NewAuditRow>,
     ) -> Result<(), RunError> {
-        let newest = self
-            .newest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&lease.sync)
-            .cloned();
+        let lease = (self.lease)(lease);
         self.runs
-            .commit(organization, newest.as_ref().unwrap_or(lease), commit)
+            .commit(organization, &lease, standing, commit, audit)
+            .await
+    }
+
+    async fn mark_missing(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkMissing,
+    ) -> Result<Option<RowKey>, RunError> {
+        self.runs
+            .mark_missing(organization, lease, standing, step)
+            .await
+    }
+
+    async fn survey(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        denied: &[String],
+    ) -> Result<Survey, RunError> {
+        self.runs.survey(organization, lease, pass, denied).await
+    }
+
+    async fn hold(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &Hold,
+        audit: NewAuditRow,
+    ) -> Result<u64, RunError> {
+        self.runs
+            .hold(organization, lease, standing, step, audit)
             .await
     }
 
@@ -150,9 +225,14 @@ impl RunRepository for Unfenced {
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        step: LetGo,
+        standing: Standing,
+        step: &LetGo,
+        audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        self.runs.let_go(organization, lease, step).await
+        let step = (self.let_go)(step);
+        self.runs
+            .let_go(organization, lease, standing, &step, audit)
+            .await
     }
 
     async fn finish(
@@ -207,5 +287,28 @@ impl ConnectionRepository for Unrevised {
         audit: Vec<NewAuditRow>,
     ) -> Result<Transition, ApplyError> {
         self.0.apply(organization, id, None, events, audit).await
+    }
+}
+
+struct Boundless(Arc<dyn CatalogueRepository>);
+
+#[async_trait]
+impl CatalogueRepository for Boundless {
+    async fn recall(
+        &self,
+        organization: &OrganizationId,
+        sync: &SyncId,
+        pass: u64,
+        recall: &Recall,
+    ) -> Result<Recalled, RepositoryError> {
+        let everything = Span {
+            after: None,
+            through: None,
+        };
+        let boundless = Recall {
+            span: recall.span.as_ref().map(|_| everything),
+            ..recall.clone()
+        };
+        self.0.recall(organization, sync, pass, &boundless).await
     }
 }

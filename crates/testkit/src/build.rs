@@ -9,16 +9,21 @@ use wharf_domain::connection::{
     SealedCredentials,
 };
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::filter::FileFilters;
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, UserId};
-use wharf_domain::job::{Counters, JobPhase};
+use wharf_domain::job::JobPhase;
+use wharf_domain::mapping::Mapped;
 use wharf_domain::namespace::{NamespaceName, NewNamespace};
 use wharf_domain::object::{BlobKey, Content, SourceFacts, SourceId};
 use wharf_domain::provider::{
     CredentialType, NewProviderConfig, Provider, ProviderConfig, parse_new,
 };
-use wharf_domain::sync::{NewSync, Pipeline, Reconcile, SyncSettings};
+use wharf_domain::run::catalogue::Span;
+use wharf_domain::run::commit::{Commit, FailedFile, Put};
+use wharf_domain::run::deletes::LetGo;
+use wharf_domain::sync::{Checkpoint, Cursor, NewSync, Order, Pipeline, SyncSettings};
 use wharf_domain::{Metadata, Timestamp};
-use wharf_ports::{Commit, IdSource, NewApiKey, NewOrganization, NewUser, Put};
+use wharf_ports::{IdSource, NewApiKey, NewOrganization, NewUser};
 
 use crate::SeededIds;
 
@@ -161,21 +166,16 @@ pub fn sync(
 
 /// Everything under `media`, every five minutes.
 pub fn sync_settings() -> SyncSettings {
+    let settings = SyncSettings::of("media/".to_owned());
     SyncSettings {
-        source_path: "media/".to_owned(),
-        polling_interval_seconds: 300,
-        max_objects_per_run: 100_000,
-        sync_concurrency: 8,
-        reconcile: Reconcile::default(),
         description: Some("What a test needs.".to_owned()),
         metadata: metadata(),
         pipeline: Pipeline {
-            batch_size: 50,
-            skip_batch_submission: false,
             batch_collection_ids: Some(vec!["col_example".to_owned()]),
             ingest_filter: Some(json!({"AND": []})),
-            skip_duplicates: true,
+            ..settings.pipeline
         },
+        ..settings
     }
 }
 
@@ -204,7 +204,9 @@ pub fn put(
             path: object.to_owned(),
             version: version.to_owned(),
             modified_at: Some(instant(1_700_000_000_123_456)),
+            version_id: Some("3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY".to_owned()),
             metadata: metadata(),
+            tags: tags(),
         },
         content: Content {
             blob: blob_key(ids, organization, bucket),
@@ -212,6 +214,7 @@ pub fn put(
             content_type: Some("text/plain".to_owned()),
             sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".to_owned(),
         },
+        mapped: mapped(),
     }
 }
 
@@ -224,18 +227,84 @@ pub fn blob_key(ids: &SeededIds, organization: &OrganizationId, bucket: &BucketI
     )
 }
 
-/// A step of a run over a connection as it is now, that publishes nothing.
-pub fn commit(connection: &Connection, pass: u64) -> Commit {
-    Commit {
-        epoch: connection.epoch,
-        credential_version: connection.credential_version,
+/// A step of a run that publishes nothing.
+pub fn commit(pass: u64) -> Commit {
+    Commit::empty(pass, AUTHORITY.to_owned(), JobPhase::Downloading)
+}
+
+/// A file of [`source`] that could not be copied in that version, for that reason.
+pub fn failed(ids: &SeededIds, object: &str, version: &str, error_type: &str) -> FailedFile {
+    FailedFile {
+        new_id: ids.id(),
+        object: object.to_owned(),
+        path: object.to_owned(),
+        version: version.to_owned(),
+        error_type: error_type.to_owned(),
+        error_message: format!("Version {version} could not be copied: {error_type}."),
+    }
+}
+
+/// The stretch of a catalogue after the one and through the other.
+pub fn span(after: Option<&str>, through: Option<&str>) -> Span {
+    Span {
+        after: after.map(str::to_owned),
+        through: through.map(str::to_owned),
+    }
+}
+
+/// Source identities that sort by their bytes as they stand here, and otherwise wherever letters, scripts, case or signs are
+/// given a meaning.
+pub const ODD_NAMES: [&str; 24] = [
+    "\u{1}",
+    " a",
+    "\"",
+    "%",
+    "%_",
+    "'",
+    "''",
+    "-a",
+    "A",
+    "Z",
+    "\\",
+    "_",
+    "a",
+    "a ",
+    "a%b",
+    "a-b",
+    "aXb",
+    "a_b",
+    "ab",
+    "cafe\u{301}",
+    "caf\u{e9}",
+    "z",
+    "\u{e4}",
+    "\u{10ffff}",
+];
+
+/// A step that lets go of up to `limit` rows that the pass found missing.
+pub fn let_go(pass: u64, limit: u32) -> LetGo {
+    LetGo {
         pass,
-        puts: Vec::new(),
-        seen: Vec::new(),
-        counters: Counters::default(),
-        checkpoint: None,
-        phase: JobPhase::Downloading,
-        audit: None,
+        only_agreed: false,
+        denied: Vec::new(),
+        limit,
+    }
+}
+
+/// Progress of a pass that is not complete, every field with something in it.
+pub fn checkpoint(pass: u64) -> Checkpoint {
+    Checkpoint {
+        pass,
+        scope: "media/ \u{1F4C1} '%_".to_owned(),
+        order: Order::Sorted {
+            last: Some("media/caf\u{e9}".to_owned()),
+        },
+        denied: vec!["media/private/".to_owned(), "media/%_'".to_owned()],
+        cursor: Some(Cursor("seite 2 ✓".to_owned())),
+        objects_processed: 5,
+        unsettled: 2,
+        extra_passes: 1,
+        credential_version: 1,
     }
 }
 
@@ -272,6 +341,22 @@ pub fn outcome(connection: &Connection, result: AttemptResult) -> Event {
         started_at: instant(4_000_000_000_000_000),
         result,
     })
+}
+
+/// What a mapping made of a file: some fields.
+pub fn mapped() -> Mapped {
+    serde_json::from_value(json!({"fields": metadata(), "blobs": []})).expect("a sound value")
+}
+
+/// Filters that let some files through.
+pub fn file_filters() -> FileFilters {
+    let fields = json!({"include_patterns": ["**/*.pdf"], "min_size_bytes": 1});
+    serde_json::from_value(fields).expect("a sound value")
+}
+
+/// Tags of a file: words for words, in several scripts.
+pub fn tags() -> Metadata {
+    object(json!({"stufe": "höchste", "": "empty key", "empty value": ""}))
 }
 
 /// Key-value pairs of every JSON kind, nested and in several scripts.

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use wharf_ports::{BlobStore, Repositories};
 
 use crate::{FakeClock, SeededIds};
@@ -22,6 +23,9 @@ impl Time {
     }
 }
 
+/// Makes what is stored about dead letters older.
+type Ageing = Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// Repositories on an empty database of their own, for one promise.
 pub struct Harness {
     /// What is under test.
@@ -29,6 +33,7 @@ pub struct Harness {
     /// Where the promise takes its identifiers from.
     pub ids: Arc<SeededIds>,
     time: Time,
+    ageing: Option<Ageing>,
     kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -48,7 +53,29 @@ impl Harness {
             repositories,
             ids: Arc::new(SeededIds::new(1)),
             time,
+            ageing: None,
             kept: Vec::new(),
+        }
+    }
+
+    /// How all times of all dead letters are moved into the past: in real time no promise can wait for days.
+    #[must_use]
+    pub fn ageing(
+        mut self,
+        age: impl Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
+        self.ageing = Some(Box::new(age));
+        self
+    }
+
+    /// Makes dead letters older by days, without waiting for them.
+    pub async fn age_dead_letters(&self, duration: Duration) {
+        match (&self.time, &self.ageing) {
+            (Time::Fake(clock), _) => clock.advance(duration),
+            (Time::Real, Some(age)) => age(duration).await,
+            (Time::Real, None) => {
+                panic!("in real time the harness has to tell how dead letters age")
+            }
         }
     }
 

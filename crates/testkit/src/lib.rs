@@ -30,6 +30,6 @@ mod tenant;
 pub use clock::FakeClock;
 pub use harness::{BlobHarness, Harness, keep, keep_blobs};
 pub use ids::SeededIds;
-pub use place::{Mishap, Place, ProviderPromise, UnrulyPlace, keep_provider};
+pub use place::{Attached, Mishap, Place, ProviderPromise, UnrulyPlace, keep_provider};
 pub use promises::{NamedPromise, provider_promises, repository_promises};
 pub use tenant::{LONG, Run, SHORT, SOON, Tenant};

@@ -6,6 +6,7 @@ use wharf_domain::Timestamp;
 use wharf_domain::audit::AuditRow;
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
+use wharf_domain::dead_letter::DeadLetter;
 use wharf_domain::job::Job;
 use wharf_domain::namespace::Namespace;
 use wharf_domain::object::Object;
@@ -29,6 +30,12 @@ macro_rules! listed {
 }
 
 listed!(Bucket, Connection, Job, Namespace, Object, Sync);
+
+impl Listed for DeadLetter {
+    fn place(&self) -> (Timestamp, String) {
+        (self.first_seen_at, self.id.to_string())
+    }
+}
 
 impl Listed for AuditRow {
     fn place(&self) -> (Timestamp, String) {

@@ -34,8 +34,28 @@ pub trait Place: Send + Sync {
     /// no file of that name here.
     async fn put(&self, name: &str, bytes: &[u8]) -> bool;
 
+    /// The same with what a person attaches to a file. `false` when nothing of the kind can be attached here.
+    async fn put_with(&self, name: &str, bytes: &[u8], attached: &Attached<'_>) -> bool;
+
+    /// The key under which the provider shows metadata that was attached under this name.
+    fn metadata_key(&self, name: &str) -> String;
+
+    /// From now on, every version of a file has a name of its own. `false` when versions have none here.
+    async fn name_versions(&self) -> bool;
+
     /// Takes a file away.
     async fn remove(&self, name: &str);
+}
+
+/// What a person attaches to a file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Attached<'a> {
+    /// Its type.
+    pub content_type: Option<&'a str>,
+    /// Texts by name.
+    pub metadata: &'a [(&'a str, &'a str)],
+    /// Tags, key and value.
+    pub tags: &'a [(&'a str, &'a str)],
 }
 
 /// A place that misbehaves on command.

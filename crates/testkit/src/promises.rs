@@ -46,6 +46,14 @@ macro_rules! each_repository_promise {
                 of_many_callers_at_once_no_two_lease_the_same_sync,
                 blobs_of_live_objects_and_tombstones_are_referenced,
                 the_clock_goes_on_in_microseconds,
+                many_syncs_of_one_organization_keep_nobody_waiting,
+                an_expired_lease_counts_as_no_run_at_work,
+                an_expired_lease_of_a_paused_sync_is_released,
+                tombstones_are_purged_when_their_undo_window_has_passed,
+                tombstones_are_purged_in_portions_the_oldest_first,
+                a_purged_tombstone_comes_back_to_life_with_its_new_bytes,
+                exhausted_dead_letters_of_syncs_that_rest_are_disposed_of,
+                a_dead_letter_is_disposed_of_long_after_its_last_try,
             }
             audit {
                 a_row_is_read_back_unchanged,
@@ -62,6 +70,19 @@ macro_rules! each_repository_promise {
                 buckets_are_listed_newest_first_in_pages,
                 counts_follow_the_live_objects,
                 a_removed_bucket_takes_syncs_jobs_and_objects_along,
+            }
+            catalogue {
+                nothing_is_known_of_new_files,
+                what_the_source_told_of_a_copy_is_known_where_it_is_asked_for,
+                what_the_bucket_has_is_known_tombstones_included,
+                a_file_is_known_by_provider_and_authority,
+                a_stretch_counts_what_it_has_and_the_page_does_not_name,
+                what_this_pass_has_marked_does_not_count_again,
+                rows_of_other_syncs_and_organizations_do_not_count,
+                nothing_is_known_to_another_organization_or_of_a_sync_that_is_not_there,
+                a_page_of_a_thousand_is_recalled_from_a_large_catalogue,
+                an_open_dead_letter_is_known,
+                an_exhausted_dead_letter_may_heal_once_a_day,
             }
             connections {
                 a_connection_is_read_back_unchanged,
@@ -83,6 +104,16 @@ macro_rules! each_repository_promise {
                 a_definite_failure_and_a_use_are_read_back,
                 archiving_drops_the_credentials,
                 archiving_stops_the_syncs_of_the_connection,
+            }
+            dead_letters {
+                open_dead_letters_are_listed_by_the_conditions_of_a_filter,
+                dead_letters_are_listed_newest_first_in_pages,
+                a_dead_letter_is_found_by_its_source_as_it_is_listed,
+                exhausted_ones_are_counted_by_error_code,
+                requeued_dead_letters_have_their_tries_back,
+                marked_dead_letters_are_left_alone,
+                closed_dead_letters_are_neither_listed_nor_changed,
+                dead_letters_are_seen_and_changed_by_their_own_organization_and_sync,
             }
             external_ids {
                 the_first_external_id_is_issued_once_and_stays,
@@ -116,6 +147,10 @@ macro_rules! each_repository_promise {
                 objects_are_listed_newest_first_in_pages_even_when_published_together,
                 an_object_is_removed_once,
                 what_a_person_removed_is_known_as_removed_by_a_person,
+                an_object_is_found_by_its_source_tombstones_included,
+                a_tombstone_is_restored_whoever_deleted_it,
+                a_live_or_purged_object_is_not_restored,
+                another_organization_or_bucket_restores_nothing,
             }
             runs {
                 the_leased_sync_is_loaded_as_it_is_stored,
@@ -128,8 +163,9 @@ macro_rules! each_repository_promise {
                 a_step_is_published_all_together,
                 a_step_without_a_checkpoint_keeps_the_last_one,
                 a_changed_epoch_is_refused_and_nothing_is_stored,
-                a_changed_credential_version_is_refused_and_nothing_is_stored,
                 under_a_changed_credential_version_nothing_is_let_go,
+                what_was_found_missing_through_other_credentials_agrees_with_nothing,
+                a_changed_credential_version_is_refused_and_nothing_is_stored,
                 a_change_that_leaves_the_status_alone_stops_no_run,
                 after_a_suspension_has_returned_nothing_is_published,
                 a_source_object_is_one_object_however_often_it_is_published,
@@ -137,7 +173,28 @@ macro_rules! each_repository_promise {
                 equal_names_under_two_authorities_or_providers_are_two_objects,
                 odd_source_names_survive_byte_for_byte,
                 a_step_of_a_thousand_objects_is_one_step,
-                the_bucket_tells_what_it_knows_tombstones_included,
+                a_tombstone_comes_back_to_life_when_it_is_published_again,
+                what_is_published_is_held_and_not_missing,
+                what_another_sync_brought_is_adopted,
+                a_version_left_out_is_remembered_with_its_rule,
+                a_version_left_out_leaves_the_object_and_the_mark_alone,
+                returned_rows_are_missing_no_more,
+                seen_rows_carry_the_pass_and_are_missing_no_more,
+                drifted_rows_are_missing_though_they_are_seen,
+                exactly_the_unlisted_rows_of_a_stretch_are_marked_in_the_order_of_bytes,
+                a_stretch_without_ends_is_the_whole_catalogue,
+                a_stretch_may_be_empty,
+                a_stretch_covers_rows_of_its_own_sync_and_authority,
+                what_a_put_and_a_stretch_say_of_one_page_fits_together,
+                a_step_without_names_writes_nothing_to_the_catalogue,
+                a_file_that_fails_gets_a_dead_letter,
+                every_failure_is_one_more_try_until_the_third_exhausts_it,
+                an_exhausted_file_that_fails_again_only_notes_the_try,
+                another_version_of_a_failed_file_starts_over,
+                a_failed_file_of_the_bucket_stays_as_it_was,
+                what_is_copied_adopted_or_left_out_resolves_its_dead_letter,
+                a_dead_letter_is_its_own_syncs_matter,
+                a_refused_step_notes_no_failure,
                 an_older_copy_never_replaces_a_newer_publication,
                 what_a_person_deletes_after_planning_stays_deleted,
                 what_another_sync_publishes_meanwhile_is_not_published_twice,
@@ -148,9 +205,22 @@ macro_rules! each_repository_promise {
                 entries_are_let_go_in_portions,
                 a_shared_object_goes_when_the_last_sync_lets_go,
                 a_removed_sync_holds_on_to_nothing,
-                seen_names_that_the_bucket_does_not_have_are_passed_over,
+                adopted_names_that_the_bucket_does_not_have_are_passed_over,
                 what_a_person_removed_stays_the_persons_tombstone,
-                a_tombstone_comes_back_to_life_when_it_is_published_again,
+                unseen_rows_are_marked_a_step_at_a_time,
+                only_rows_beyond_the_merged_part_need_a_mark,
+                rows_of_other_authorities_are_missing_when_a_listing_is_complete,
+                a_survey_counts_rows_that_point_at_objects,
+                denied_paths_are_taken_literally,
+                the_path_of_an_object_decides_what_is_denied,
+                held_deletes_are_told_with_their_number_and_reason,
+                a_second_hold_keeps_the_beginning_of_the_first,
+                deletes_are_held_in_portions,
+                only_what_two_complete_passes_agree_on_goes,
+                an_incomplete_pass_agrees_with_nobody,
+                what_another_pass_missed_is_not_let_go,
+                missing_rows_without_an_object_just_go,
+                held_deletes_are_over_when_nothing_waits_any_more,
                 a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next,
                 a_complete_pass_completes_a_sync_that_runs_once,
                 an_incomplete_pass_is_gone_on_with_whatever_the_mode,
@@ -158,6 +228,7 @@ macro_rules! each_repository_promise {
                 an_interrupted_run_is_gone_on_with_by_a_resume,
                 a_skipped_run_leaves_failures_and_last_sync_alone,
                 a_queued_job_is_due_at_once_when_a_run_ends,
+                how_runs_went_is_summed_up,
             }
             syncs {
                 a_sync_is_born_due_with_its_first_job_queued,
@@ -166,12 +237,36 @@ macro_rules! each_repository_promise {
                 a_sync_is_found_in_its_bucket_and_organization,
                 all_conditions_of_a_filter_must_hold,
                 syncs_are_listed_newest_first_in_pages,
-                a_removed_sync_takes_its_jobs_along_and_leaves_the_objects,
+                a_removed_sync_takes_jobs_and_dead_letters_along_and_leaves_the_objects,
+                new_settings_are_stored_and_the_revision_grows,
+                a_change_of_what_somebody_else_has_changed_is_refused,
+                of_many_changes_at_once_one_is_stored,
+                a_change_of_another_organization_or_bucket_finds_nothing,
+                changed_rules_drop_progress_forget_what_was_left_out_and_are_due_at_once,
+                changed_rules_stop_the_run_at_work_and_agree_with_no_earlier_pass,
+                changed_rules_leave_what_is_not_active_at_rest,
+                a_paused_sync_does_not_start,
+                a_sync_is_paused_once,
+                a_run_at_work_ends_in_its_own_time,
+                a_sync_that_completes_is_paused_no_more,
+                a_resumed_sync_runs_at_once,
+                an_unlocked_sync_goes_on_with_a_resume_at_once,
+                an_expired_lease_is_unlocked_too,
+                a_paused_sync_that_is_unlocked_stays_paused,
+                a_paused_sync_is_not_triggered,
+                another_organization_or_bucket_stops_and_frees_nothing,
+                approved_deletes_are_carried_out_in_portions,
+                an_approved_delete_of_a_shared_object_waits_for_the_other_sync,
+                discarded_deletes_leave_their_objects_to_nobody,
+                another_organization_or_bucket_decides_on_no_deletes,
                 a_trigger_queues_one_job_and_makes_the_sync_due,
                 a_trigger_runs_a_completed_sync_once_more,
                 a_trigger_counts_an_expired_lease_as_nobody_at_work,
                 a_full_trigger_drops_the_progress_of_an_incomplete_pass,
                 a_trigger_of_another_organization_or_bucket_finds_nothing,
+                a_full_run_that_is_asked_for_meanwhile_begins_with_the_next_lease,
+                a_full_run_of_a_sync_that_runs_once_is_owed_to_it,
+                a_full_run_that_was_asked_for_resumes_nothing,
             }
         }
     };
@@ -226,6 +321,12 @@ macro_rules! each_honest_provider_promise {
                 a_removed_file_is_listed_no_more,
                 an_older_version_is_not_to_be_had,
                 a_removed_file_is_not_to_be_had,
+                a_look_tells_of_a_file_what_the_listing_does,
+                a_look_at_what_is_not_there_finds_nothing,
+                a_look_sees_the_present_version,
+                tags_come_with_a_file_when_they_are_wished,
+                what_was_attached_to_a_file_comes_with_it_and_with_a_look,
+                the_name_of_a_version_comes_with_its_bytes_and_with_a_look,
                 wrong_credentials_are_told_by_every_call,
                 a_working_connection_passes_its_check,
                 a_check_of_a_path_that_works_passes_and_says_so,
@@ -270,6 +371,8 @@ macro_rules! each_misbehaving_provider_promise {
 /// ```text
 /// wharf_testkit::repository_suites!(async || Harness::in_real_time(open_an_empty_database().await));
 /// ```
+///
+/// In real time, [`Harness::ageing`](crate::Harness::ageing) is needed too.
 #[macro_export]
 macro_rules! repository_suites {
     ($harness:expr) => {
@@ -494,21 +597,43 @@ mod tests {
         );
         assert_listed("audit", include_str!("suites/audit.rs"), &listed);
         assert_listed("buckets", include_str!("suites/buckets.rs"), &listed);
+        assert_listed("catalogue", include_str!("suites/catalogue.rs"), &listed);
         assert_listed(
             "connections",
             include_str!("suites/connections.rs"),
+            &listed,
+        );
+        assert_listed(
+            "dead_letters",
+            include_str!("suites/dead_letters.rs"),
+            &listed,
+        );
+        assert_listed(
+            "external_ids",
+            include_str!("suites/external_ids.rs"),
             &listed,
         );
         assert_listed("jobs", include_str!("suites/jobs.rs"), &listed);
         assert_listed("keys", include_str!("suites/keys.rs"), &listed);
         assert_listed("namespaces", include_str!("suites/namespaces.rs"), &listed);
         assert_listed("objects", include_str!("suites/objects.rs"), &listed);
-        assert_listed("runs", include_str!("suites/runs/endings.rs"), &listed);
         assert_listed("runs", include_str!("suites/runs/leases.rs"), &listed);
-        assert_listed("runs", include_str!("suites/runs/letting_go.rs"), &listed);
-        assert_listed("runs", include_str!("suites/runs/overtaken.rs"), &listed);
         assert_listed("runs", include_str!("suites/runs/steps.rs"), &listed);
-        assert_listed("syncs", include_str!("suites/syncs.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/rows.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/failures.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/overtaken.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/letting_go.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/holding.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/endings.rs"), &listed);
+        assert_listed("syncs", include_str!("suites/syncs/stored.rs"), &listed);
+        assert_listed("syncs", include_str!("suites/syncs/changes.rs"), &listed);
+        assert_listed("syncs", include_str!("suites/syncs/pausing.rs"), &listed);
+        assert_listed(
+            "syncs",
+            include_str!("suites/syncs/held_deletes.rs"),
+            &listed,
+        );
+        assert_listed("syncs", include_str!("suites/syncs/triggers.rs"), &listed);
         assert_listed(
             "blobs",
             include_str!("suites/blobs.rs"),

@@ -4,13 +4,15 @@ use std::time::Duration;
 use wharf_domain::audit::{Action, NewAuditRow};
 use wharf_domain::bucket::{Bucket, BucketIdentifier};
 use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
+use wharf_domain::dead_letter::DeadLetter;
 use wharf_domain::ids::{BucketId, JobId, NamespaceId, OrganizationId, SyncId, UserId};
 use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
-use wharf_domain::plan::Known;
+use wharf_domain::run::catalogue::{Known, KnownCopy, Recall, Recalled, Span};
+use wharf_domain::run::commit::{Commit, Put, Standing, Vanished};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{Lease, NewSync, Sync, SyncMode};
-use wharf_ports::{Commit, LetGo, Put};
 
 use crate::{Harness, build};
 
@@ -154,7 +156,15 @@ impl Tenant<'_> {
         let bucket = self.bucket("media").await;
         let connection = self.connection("store").await;
         let sync = self.sync_in_mode(&bucket, &connection, mode).await;
-        self.lease_of(bucket, connection, sync).await
+        self.lease_of(bucket, connection, sync, LONG).await
+    }
+
+    /// A bucket, a connection and a continuous sync between them, leased for `ttl`.
+    pub async fn run_for(&self, ttl: Duration) -> Run<'_> {
+        let bucket = self.bucket("media").await;
+        let connection = self.connection("store").await;
+        let sync = self.sync(&bucket, &connection).await;
+        self.lease_of(bucket, connection, sync, ttl).await
     }
 
     /// Another sync between the bucket and connection of a run, leased for [`LONG`].
@@ -165,12 +175,18 @@ impl Tenant<'_> {
     /// A continuous sync between them, leased for [`LONG`].
     pub async fn run_into(&self, bucket: &Bucket, connection: &Connection) -> Run<'_> {
         let sync = self.sync(bucket, connection).await;
-        self.lease_of(bucket.clone(), connection.clone(), sync)
+        self.lease_of(bucket.clone(), connection.clone(), sync, LONG)
             .await
     }
 
-    async fn lease_of(&self, bucket: Bucket, connection: Connection, sync: Sync) -> Run<'_> {
-        let lease = self.harness.lease(LONG).await;
+    async fn lease_of(
+        &self,
+        bucket: Bucket,
+        connection: Connection,
+        sync: Sync,
+        ttl: Duration,
+    ) -> Run<'_> {
+        let lease = self.harness.lease(ttl).await;
         assert_eq!(
             lease.sync, sync.id,
             "the only sync that nobody holds is the one that is due"
@@ -316,17 +332,18 @@ impl Run<'_> {
         )
     }
 
-    /// What the catalogue knows now.
-    async fn known(&self) -> HashMap<SourceId, Known> {
+    /// What the bucket has now.
+    async fn copies(&self) -> HashMap<SourceId, KnownCopy> {
         let told = |object: Object| {
-            let known = Known {
-                object: object.source.object.clone(),
+            let copy = KnownCopy {
                 id: object.id,
                 version: object.facts.version,
                 blob: object.content.blob,
                 deleted: object.deleted.map(|(_, by)| by),
+                copied_by: object.copied_by.map(|(sync, _)| sync),
+                facts: None,
             };
-            (object.source, known)
+            (object.source, copy)
         };
         self.objects().await.into_iter().map(told).collect()
     }
@@ -335,25 +352,25 @@ impl Run<'_> {
     pub async fn put_over(&self, object: &str, version: &str) -> Put {
         let put = self.put(object, version);
         Put {
-            replaces: self.known().await.remove(&put.source),
+            replaces: self.copies().await.remove(&put.source),
             ..put
         }
     }
 
     /// A step that publishes those files, each in that version, planned on what the bucket has now.
     pub async fn step(&self, pass: u64, objects: &[&str], version: &str) -> Commit {
-        let mut known = self.known().await;
+        let mut copies = self.copies().await;
         let puts = objects.iter().map(|object| {
             let put = self.put(object, version);
             Put {
-                replaces: known.remove(&put.source),
+                replaces: copies.remove(&put.source),
                 ..put
             }
         });
         let puts = puts.collect();
         Commit {
             puts,
-            ..build::commit(&self.connection, pass)
+            ..build::commit(pass)
         }
     }
 
@@ -362,30 +379,216 @@ impl Run<'_> {
         self.commit(self.step(pass, objects, version).await).await;
     }
 
+    /// What the connection was when the run started.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            epoch: self.connection.epoch,
+            credential_version: self.connection.credential_version,
+        }
+    }
+
     /// Publishes a step.
     pub async fn commit(&self, commit: Commit) {
+        self.commit_with(commit, None).await;
+    }
+
+    /// Publishes a step, with its row of the audit trail.
+    pub async fn commit_with(&self, commit: Commit, audit: Option<NewAuditRow>) {
         let runs = &self.tenant.harness.repositories.runs;
-        runs.commit(&self.tenant.organization, &self.lease, commit)
+        let organization = &self.tenant.organization;
+        let standing = self.standing();
+        runs.commit(organization, &self.lease, standing, &commit, audit)
             .await
             .expect("the step is published");
     }
 
-    /// Lets go of up to `limit` entries not seen from `pass` on; how many.
-    pub async fn let_go(&self, pass: u64, limit: u32) -> u64 {
+    /// What is known of those files under [`AUTHORITY`](build::AUTHORITY), sorted by them, and how many of the span are gone.
+    pub async fn recall(&self, pass: u64, listed: &[&str], span: Option<Span>) -> Recalled {
+        let recall = Recall {
+            provider: self.connection.provider(),
+            authority: build::AUTHORITY.to_owned(),
+            listed: listed.iter().map(|&object| object.to_owned()).collect(),
+            span,
+            facts: false,
+        };
+        let catalogue = &self.tenant.harness.repositories.catalogue;
+        let recalled = catalogue
+            .recall(&self.tenant.organization, &self.sync.id, pass, &recall)
+            .await;
+        let mut recalled = recalled.expect("the database answers");
+        recalled.known.sort_by(|a, b| a.object.cmp(&b.object));
+        recalled
+    }
+
+    /// What is known of those files under [`AUTHORITY`](build::AUTHORITY), sorted by them.
+    pub async fn known(&self, objects: &[&str]) -> Vec<Known> {
+        self.recall(0, objects, None).await.known
+    }
+
+    /// What is known of one file; something must be.
+    pub async fn known_one(&self, object: &str) -> Known {
+        self.known(&[object])
+            .await
+            .pop()
+            .expect("something is known of the file")
+    }
+
+    /// How many rows of [`AUTHORITY`](build::AUTHORITY) the catalogue has that this pass has not marked as missing.
+    pub async fn rows(&self, pass: u64) -> u64 {
+        let everything = build::span(None, None);
+        self.recall(pass, &[], Some(everything)).await.vanished
+    }
+
+    /// Notes that a file could not be copied in that version.
+    pub async fn fail(&self, object: &str, version: &str, error_type: &str) {
+        let ids = &self.tenant.harness.ids;
+        self.commit(Commit {
+            failed: vec![build::failed(ids, object, version, error_type)],
+            ..build::commit(1)
+        })
+        .await;
+    }
+
+    /// The open dead letter of a file.
+    pub async fn dead_letter(&self, object: &str) -> Option<DeadLetter> {
+        let dead_letters = &self.tenant.harness.repositories.dead_letters;
+        dead_letters
+            .find_by_source(&self.tenant.organization, &self.sync.id, object)
+            .await
+            .expect("the database answers")
+    }
+
+    /// Marks what the stretch of the catalogue has and the page does not name as missing.
+    pub async fn pass_over(&self, pass: u64, span: Span, listed: &[&str]) {
+        let listed = listed.iter().map(|&object| object.to_owned()).collect();
+        let vanished = Some(Vanished { span, listed });
+        self.commit(Commit {
+            vanished,
+            ..build::commit(pass)
+        })
+        .await;
+    }
+
+    /// Marks all rows as missing that the pass did not see, a few at a time; in how many steps.
+    pub async fn mark_unseen(&self, pass: u64, beyond: Option<&str>, limit: u32) -> u64 {
+        let unseen_beyond = Some(beyond.map(str::to_owned));
+        self.mark_missing(pass, unseen_beyond, limit).await
+    }
+
+    /// Marks rows as missing, a few at a time; in how many steps.
+    pub async fn mark_missing(
+        &self,
+        pass: u64,
+        unseen_beyond: Option<Option<String>>,
+        limit: u32,
+    ) -> u64 {
+        let mut step = MarkMissing {
+            pass,
+            authority: build::AUTHORITY.to_owned(),
+            unseen_beyond,
+            after: None,
+            limit,
+        };
+        for steps in 1..1000 {
+            let Some(next) = self.mark_step(&step).await else {
+                return steps;
+            };
+            assert!(
+                step.after.as_ref().is_none_or(|after| *after < next),
+                "every step goes on"
+            );
+            step.after = Some(next);
+        }
+        panic!("marking comes to no end");
+    }
+
+    async fn mark_step(&self, step: &MarkMissing) -> Option<RowKey> {
+        let runs = &self.tenant.harness.repositories.runs;
+        let organization = &self.tenant.organization;
+        runs.mark_missing(organization, &self.lease, self.standing(), step)
+            .await
+            .expect("the rows are marked")
+    }
+
+    /// Counts what the pass found missing.
+    pub async fn survey(&self, pass: u64, denied: &[&str]) -> Survey {
+        let denied: Vec<_> = denied.iter().map(|&path| path.to_owned()).collect();
+        let runs = &self.tenant.harness.repositories.runs;
+        runs.survey(&self.tenant.organization, &self.lease, pass, &denied)
+            .await
+            .expect("the database answers")
+    }
+
+    /// Holds the deletes of the pass back, in one step of at most `limit` rows; how many were marked.
+    pub async fn hold(&self, pass: u64, denied: &[&str], limit: u32) -> u64 {
+        let step = Hold {
+            pass,
+            denied: denied.iter().map(|&path| path.to_owned()).collect(),
+            reason: format!("too many in pass {pass}"),
+            limit,
+        };
+        self.tenant.harness.moment().await;
+        let audit = self.tenant.harness.audit(Action::DeletesHeld);
+        let runs = &self.tenant.harness.repositories.runs;
+        let organization = &self.tenant.organization;
+        runs.hold(organization, &self.lease, self.standing(), &step, audit)
+            .await
+            .expect("the rows are held")
+    }
+
+    /// Lets go of missing rows, in one step; how many.
+    pub async fn let_go_step(&self, step: LetGo) -> u64 {
         let audit = self.tenant.harness.audit(Action::ObjectsCommitted);
         let runs = &self.tenant.harness.repositories.runs;
-        let let_go = runs.let_go(
-            &self.tenant.organization,
-            &self.lease,
-            LetGo {
-                epoch: self.connection.epoch,
-                credential_version: self.connection.credential_version,
-                pass,
-                limit,
+        let organization = &self.tenant.organization;
+        runs.let_go(organization, &self.lease, self.standing(), &step, audit)
+            .await
+            .expect("the rows are let go")
+    }
+
+    /// Lets go of up to `limit` rows that the pass found missing; how many.
+    pub async fn let_go(&self, pass: u64, limit: u32) -> u64 {
+        self.let_go_step(build::let_go(pass, limit)).await
+    }
+
+    /// Marks what the pass has not seen as missing, and lets go of up to `limit` rows; how many.
+    pub async fn let_unseen_go(&self, pass: u64, limit: u32) -> u64 {
+        self.mark_unseen(pass, None, 1000).await;
+        self.let_go(pass, limit).await
+    }
+
+    /// Makes a tombstone of the bucket's object of a file by a person's wish.
+    pub async fn delete(&self, object: &str) {
+        let audit = self.tenant.harness.audit(Action::ObjectDeleted);
+        let stored = self.object(object).await;
+        let objects = &self.tenant.harness.repositories.objects;
+        let deleted = objects
+            .remove(
+                &self.tenant.organization,
+                &self.bucket.id,
+                &stored.id,
                 audit,
-            },
-        );
-        let_go.await.expect("the entries are let go")
+            )
+            .await;
+        assert!(deleted.expect("the database answers"), "it was live");
+    }
+
+    /// The bucket's object of a file.
+    pub async fn object(&self, object: &str) -> Object {
+        let objects = self.objects().await;
+        let mut found = objects
+            .into_iter()
+            .filter(|stored| stored.source.object == object);
+        found.next().expect("the bucket has it")
+    }
+
+    /// Which of the bucket's objects are tombstones, by source object.
+    pub async fn tombstones(&self) -> Vec<String> {
+        let objects = self.objects().await.into_iter();
+        objects
+            .filter(|object| object.deleted.is_some())
+            .map(|object| object.source.object)
+            .collect()
     }
 
     /// The bucket as it is stored.

@@ -42,3 +42,23 @@ fn a_change_that_ignores_the_revision_is_caught_by_name() {
         ["connections::a_stale_revision_is_refused"]
     );
 }
+
+#[test]
+fn deletes_that_ignore_the_second_look_are_caught_by_name() {
+    let expected = [
+        "runs::only_what_two_complete_passes_agree_on_goes",
+        "runs::an_incomplete_pass_agrees_with_nobody",
+    ];
+    assert_eq!(broken_promises(broken::without_second_looks), expected);
+}
+
+#[test]
+fn a_page_that_is_compared_with_the_whole_catalogue_is_caught_by_name() {
+    let expected = [
+        "catalogue::a_stretch_counts_what_it_has_and_the_page_does_not_name",
+        "catalogue::a_page_of_a_thousand_is_recalled_from_a_large_catalogue",
+        "runs::exactly_the_unlisted_rows_of_a_stretch_are_marked_in_the_order_of_bytes",
+        "runs::a_stretch_may_be_empty",
+    ];
+    assert_eq!(broken_promises(broken::without_stretches), expected);
+}

@@ -13,8 +13,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, json};
 use wharf_blobs::{AccessKey, InvalidPlace, S3Blobs, S3Place};
 use wharf_domain::connection::TransitionError;
+use wharf_domain::filter::{Extension, Glob, MimePattern};
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
+use wharf_domain::mapping::{self, Mapper, SchemaMapping};
 use wharf_domain::provider::s3::Region;
 use wharf_domain::provider::{
     CredentialType, EndpointUrl, Provider, ProviderConfig, parse_new, parse_patch,
@@ -27,7 +29,7 @@ use wharf_keys::{FileKeyRing, KeyRingFileError};
 use wharf_memory::MemoryStore;
 use wharf_ports::{
     ApplyError, BlobError, BlobStore, CheckRequest, InsertError, KeyRingError, ProviderFactory,
-    RepositoryError, RunError,
+    RepositoryError, RunError, UpdateSyncError,
 };
 use wharf_postgres::{MigrateError, PostgresDatabase, SchemaError};
 use wharf_sqlite::SqliteDatabase;
@@ -132,6 +134,22 @@ fn domain(said: &mut Said, secrets: &Secrets) -> Result<()> {
     said.note_failed(secret.parse::<Provider>())?;
     said.note_failed(secret.parse::<CredentialType>())?;
     said.note_failed(secret.parse::<ConnectionId>())?;
+    said.note_failed(Glob::parse(&format!("{secret}[")))?;
+    said.note_failed(Extension::parse(&format!("{secret}/")))?;
+    said.note_failed(MimePattern::parse(secret))?;
+    let mapping = json!({"mappings": {"camera": {
+        "target_type": "field", "source": {"type": "constant", "value": format!("{secret}{{")}, "transform": "json_parse", "required": true,
+    }}});
+    let mapping = SchemaMapping::parse(object(mapping), "schema_mapping")?;
+    let none = Map::new();
+    let failure = said.note_failed(Mapper::new(&mapping).apply(&mapping::Facts {
+        file_name: secret,
+        folder_path: secret,
+        content_type: Some(secret),
+        metadata: &none,
+        tags: &none,
+    }))?;
+    said.note(&failure.reason);
     said.note(&TransitionError::Archived);
     said.note(&TransitionError::TestRequired);
     Ok(())
@@ -237,6 +255,7 @@ async fn databases(said: &mut Said, secrets: &Secrets, folder: &Path) -> Result<
     let corrupt = || RepositoryError::Corrupt("connections.config".to_owned());
     said.note(&InsertError::from(corrupt()));
     said.note(&ApplyError::from(corrupt()));
+    said.note(&UpdateSyncError::from(corrupt()));
     said.note(&EngineError::from(corrupt()));
     Ok(())
 }

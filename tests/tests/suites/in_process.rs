@@ -30,7 +30,9 @@ use wharf_engine::{Engine, Parts, Settings};
 use wharf_http::ApiState;
 use wharf_keys::FileKeyRing;
 use wharf_memory::MemoryBlobs;
-use wharf_ports::{CheckRequest, IdSource, OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{
+    CheckRequest, FetchWish, IdSource, Located, OpenProvider, ProviderError, ProviderFactory,
+};
 use wharf_s3::S3;
 use wharf_sqlite::SqliteDatabase;
 use wharf_testkit::{FakeClock, SeededIds};
@@ -140,6 +142,32 @@ impl ProviderFactory for Panicking {
 
     fn vet_source_path(&self, provider: Provider, path: &str) -> Result<(), InvalidInput> {
         self.s3.vet_source_path(provider, path)
+    }
+
+    fn scope(
+        &self,
+        provider: Provider,
+        source_path: &str,
+        prefix: Option<&str>,
+    ) -> Result<String, InvalidInput> {
+        self.s3.scope(provider, source_path, prefix)
+    }
+
+    fn locate(&self, provider: Provider, source_path: &str, source: &str) -> Option<Located> {
+        self.s3.locate(provider, source_path, source)
+    }
+
+    fn relative_path<'a>(
+        &self,
+        provider: Provider,
+        source_path: &str,
+        entry_path: &'a str,
+    ) -> &'a str {
+        self.s3.relative_path(provider, source_path, entry_path)
+    }
+
+    fn folder_path<'a>(&self, provider: Provider, entry_path: &'a str) -> &'a str {
+        self.s3.folder_path(provider, entry_path)
     }
 
     fn open(
@@ -512,7 +540,7 @@ async fn no_error_of_the_adapter_says_a_secret_by_display_debug_or_source() -> R
                 modified_at: None,
                 unreadable: None,
             };
-            match account.fetch(&entry).await {
+            match account.fetch(&entry, FetchWish { tags: true }).await {
                 Err(error) => note(&error),
                 Ok(fetched) => {
                     if let Err(error) = fetched.bytes.try_for_each(|_| async { Ok(()) }).await {

@@ -2,6 +2,7 @@
 
 mod checks;
 mod identities;
+mod tags_and_versions;
 
 use std::collections::BTreeMap;
 

@@ -1,13 +1,16 @@
 //! Whole programs, run, killed, paused and looked into. See the crate `wharf_tests` for what the suites stand on.
 
 mod blob_store;
+mod deletes;
 mod egress;
 mod errors;
+mod explanations;
 mod in_process;
 mod independent;
 mod kill;
 mod leaks;
 mod lifecycle;
+mod no_change;
 mod program;
 mod replicas;
 mod roles;

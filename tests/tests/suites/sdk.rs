@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wharf_tests::{ADMIN_KEY, Installation, Lab, Store, text, variable};
 
 /// What the script must have done, in its order.
-const OPERATIONS: [&str; 60] = [
+const OPERATIONS: [&str; 70] = [
     "healthcheck_health",
     "liveness_health",
     "healthcheck_deep_health",
@@ -59,8 +59,18 @@ const OPERATIONS: [&str; 60] = [
     "trigger_sync_configuration_buckets_id_config full_sync",
     "list_sync_jobs_buckets_id_config",
     "get_sync_configuration_buckets_id_config",
+    "SyncStatsModel",
     "list_sync_configurations_buckets",
     "delete_sync_configuration_buckets_id_config",
+    "create_sync_configuration_buckets with filters and a mapping",
+    "update_sync_configuration_buckets_id_config",
+    "pause_sync_configuration_buckets_id_config",
+    "resume_sync_configuration_buckets_id_config",
+    "force_unlock_sync_configuration_buckets_id_config",
+    "get_sync_metrics_buckets_id_config",
+    "list_dlq_entries_buckets_id_syncs_config",
+    "bulk_mark_dlq_permanently_failed_buckets_id_syncs_config",
+    "requeue_dlq_entries_buckets_id_syncs_config",
     "list_objects_buckets",
     "list_objects_get_buckets",
     "get_object_buckets",
@@ -99,6 +109,13 @@ async fn every_operation(store: Store) -> Result<()> {
         .map(|(key, text)| json!({"key": key, "text": text}))
         .collect();
     lab.put("charts", &objects).await?;
+    let wrecks = ["afloat.txt", "sunk.txt"].map(|key| json!({"key": key, "text": key}));
+    lab.put("wrecks", &wrecks).await?;
+    let sunk = json!({
+        "match": {"operation": "get_object", "bucket": "wrecks", "path_contains": "sunk"},
+        "action": {"code": "AccessDenied"},
+    });
+    lab.misbehave(&[sunk]).await?;
     let server = wharf.start().await?;
     let read_key = read_key(&wharf)?;
 
@@ -122,6 +139,7 @@ async fn every_operation(store: Store) -> Result<()> {
                 text(&config["credentials"], "secret_access_key")?,
             ),
             ("LAB_BUCKET", "charts"),
+            ("LAB_WRECKS", "wrecks"),
             ("LAB_OBJECTS", &files.to_string()),
         ])
         .output()

@@ -1,17 +1,24 @@
 //! The one table of who may do what, and the door that reads it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use tokio::time::timeout;
 use wharf_domain::access::{Permission, Principal};
 use wharf_domain::audit::{Actor, Origin};
 use wharf_engine::Caller;
 
 use crate::ApiState;
 use crate::error::ApiError;
+
+/// How much of a refused request's body is taken off the connection, and for how long.
+const DRAIN_BYTES: usize = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +96,11 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
         "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/content",
         READ,
     ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/restore",
+        WRITE,
+    ),
     ("POST", "/v1/buckets/{bucket_id}/syncs", WRITE),
     ("POST", "/v1/buckets/{bucket_id}/syncs/list", READ),
     (
@@ -97,9 +109,59 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
         READ,
     ),
     (
+        "PATCH",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
+        WRITE,
+    ),
+    (
         "DELETE",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
         DELETE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/pause",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/resume",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/unlock",
+        WRITE,
+    ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/metrics",
+        READ,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/deletes/approve",
+        DELETE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/deletes/discard",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq",
+        READ,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq/requeue",
+        WRITE,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq/bulk-mark-failed",
+        WRITE,
     ),
     (
         "POST",
@@ -116,6 +178,22 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}",
         READ,
     ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}/events",
+        READ,
+    ),
+    (
+        "GET",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/explain",
+        READ,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/plan",
+        WRITE,
+    ),
+    ("POST", "/v1/buckets/{bucket_id}/syncs/plan", WRITE),
     ("GET", "/v1/health", PUBLIC),
     ("GET", "/v1/health/liveness", PUBLIC),
     ("GET", "/v1/health/deep", PUBLIC),
@@ -146,11 +224,13 @@ pub(crate) async fn authorize(
     let access = path.and_then(|path| access(request.method().as_str(), path));
     // What is not in the table has no caller put in, and so none of its handlers runs.
     if let Some(Access::Key(required)) = access {
-        let key = bearer(request.headers()).ok_or_else(ApiError::unauthorized)?;
-        let principal = state.engine().authenticate(key).await?;
-        if principal.permission < required {
-            return Err(ApiError::forbidden(required, principal.permission));
-        }
+        let principal = match admitted(&state, request.headers(), required).await {
+            Ok(principal) => principal,
+            Err(refusal) => {
+                drain(request.into_body()).await;
+                return Err(refusal);
+            }
+        };
         let peer = request
             .extensions()
             .get::<ConnectInfo<SocketAddr>>()
@@ -163,8 +243,28 @@ pub(crate) async fn authorize(
     Ok(next.run(request).await)
 }
 
+/// Whom the API key stands for, if that is enough for the route.
+async fn admitted(
+    state: &ApiState,
+    headers: &HeaderMap,
+    required: Permission,
+) -> Result<Principal, ApiError> {
+    let key = bearer(headers).ok_or_else(ApiError::unauthorized)?;
+    let principal = state.engine().authenticate(key).await?;
+    if principal.permission < required {
+        return Err(ApiError::forbidden(required, principal.permission));
+    }
+    Ok(principal)
+}
+
+/// Takes a body of usual size off the connection, unread: else the server would close the connection behind the refusal, and
+/// a client that keeps connections may have sent its next request into it by then.
+async fn drain(body: Body) {
+    let _ = timeout(DRAIN_TIME, to_bytes(body, DRAIN_BYTES)).await;
+}
+
 /// The API key of `Authorization: Bearer …`.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let value = given.next()?;
     if given.next().is_some() {

@@ -21,6 +21,8 @@ use crate::check_report::TestDetails;
 const RETRY_AFTER: u32 = 2;
 /// The same when a provider is throttling or away.
 const RETRY_TEST_AFTER: u32 = 30;
+/// The same when all streams of events are taken.
+const RETRY_STREAM_AFTER: u32 = 10;
 
 /// What every failed call answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -203,6 +205,12 @@ impl ApiError {
         .header(header::RETRY_AFTER, HeaderValue::from(retry_after))
     }
 
+    pub(crate) fn too_many_streams() -> Self {
+        let message =
+            "Too many jobs are followed at the moment. Try again, or get the job now and then.";
+        Self::unavailable(message, RETRY_STREAM_AFTER).code("too_many_streams")
+    }
+
     fn internal() -> Self {
         let message = "Something went wrong inside Wharf. Try again; if it goes on, tell the operator the `x-request-id` \
                        of this answer.";
@@ -303,6 +311,21 @@ impl From<EngineError> for ApiError {
             }
             EngineError::NotSupported(message) => Self::bad_request(message),
             EngineError::Unauthenticated => Self::unauthorized(),
+            EngineError::ProviderAway {
+                code,
+                message,
+                after,
+            } => {
+                let what = message.trim_end_matches('.');
+                let message = format!(
+                    "The provider could not be asked ({code}): {what}. {}",
+                    code.remedy()
+                );
+                let after = after.map_or(RETRY_AFTER, |after| {
+                    u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1)
+                });
+                Self::unavailable(message, after).code(code.as_str())
+            }
             EngineError::Unavailable { what, source } => {
                 let source = source.map(|source| chain(&*source)).unwrap_or_default();
                 tracing::warn!(what, source, "a part of Wharf is not available");

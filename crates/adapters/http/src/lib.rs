@@ -9,6 +9,7 @@ mod body;
 mod buckets;
 mod check_report;
 mod connections;
+mod dead_letters;
 mod error;
 mod fields;
 mod health;
@@ -60,6 +61,11 @@ pub async fn serve(
     state: ApiState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let streams = state.clone();
+    let shutdown = async move {
+        shutdown.await;
+        streams.event_streams().close();
+    };
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service)
         .with_graceful_shutdown(shutdown)

@@ -16,10 +16,13 @@ use crate::authorization::{Access, access};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, buckets, connections, health, jobs, namespaces, objects, operator, setup, syncs,
+    ApiState, buckets, connections, dead_letters, health, jobs, namespaces, objects, operator,
+    setup, syncs,
 };
 
 const BEARER: &str = "BearerAuth";
+/// What a `POST` that only reads ends with.
+const READS_BY_POST: [&str; 4] = ["/list", "/jobs", "/dlq", "/plan"];
 
 /// The `OpenAPI` 3.1 document of this API.
 pub fn openapi() -> OpenApi {
@@ -42,6 +45,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(objects::routes())
         .merge(syncs::routes())
         .merge(jobs::routes())
+        .merge(dead_letters::routes())
         .merge(health::routes())
         .merge(operator::routes())
 }
@@ -78,7 +82,7 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
         let description = "The namespace, by identifier or name; `default` unless given.";
         parameters.push(RefOr::T(header_parameter(NAMESPACE_HEADER, description)));
     }
-    if method != "GET" && !path.ends_with("/list") && !path.ends_with("/jobs") {
+    if method != "GET" && !READS_BY_POST.iter().any(|end| path.ends_with(end)) {
         let description = "Why the change is made, for the audit trail; at most 500 characters.";
         parameters.push(RefOr::T(header_parameter("x-change-reason", description)));
     }
@@ -111,7 +115,7 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ]);
         }
-        if method != "GET" && !path.ends_with("/list") {
+        if method != "GET" && !READS_BY_POST.iter().any(|end| path.ends_with(end)) {
             errors.push(StatusCode::CONFLICT);
         }
     } else {
@@ -215,6 +219,18 @@ mod tests {
         }),
         ("ListSyncConfigurationsRequest", |reader| {
             let _ = syncs::ListSyncsRequest::parse(reader);
+        }),
+        ("SyncUpdateRequest", |reader| {
+            let _ = syncs::UpdateSyncRequest::parse(reader, 30);
+        }),
+        ("ListDLQRequest", |reader| {
+            let _ = dead_letters::ListDeadLettersRequest::parse(reader);
+        }),
+        ("BulkRequeueDLQRequest", |reader| {
+            let _ = dead_letters::RequeueRequest::parse(reader);
+        }),
+        ("BulkMarkDLQRequest", |reader| {
+            let _ = dead_letters::BulkMarkRequest::parse(reader);
         }),
         ("ListSyncJobsRequest", |reader| {
             let _ = jobs::ListJobsRequest::parse(reader);

@@ -70,6 +70,14 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
+    /// As many as there may be, for a list that the published API has no pages of.
+    pub(crate) fn most() -> Self {
+        Self {
+            limit: Some(PageRequest::MAX_LIMIT),
+            ..Self::default()
+        }
+    }
+
     /// The wish in the bodies of some lists. The query's wins over it.
     pub(crate) fn read_body(reader: &mut Reader) -> Self {
         let narrow = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());

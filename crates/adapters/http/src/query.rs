@@ -47,6 +47,12 @@ impl Query {
         self.pairs.iter().filter(|(key, _)| self.read.contains(key))
     }
 
+    /// Whether it is there, and not empty.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let mut pairs = self.pairs.iter();
+        pairs.any(|(key, value)| key == name && !value.is_empty())
+    }
+
     /// Notes a mistake.
     pub(crate) fn reject(&mut self, name: &str, kind: &'static str, message: impl Into<String>) {
         self.errors.push(FieldError {
@@ -67,8 +73,8 @@ impl Query {
         }
     }
 
-    /// A text without control characters; an empty one counts as absent.
-    pub(crate) fn string(&mut self, name: &str, longest: usize) -> Option<String> {
+    /// A text; an empty one counts as absent.
+    pub(crate) fn text(&mut self, name: &str, longest: usize) -> Option<String> {
         self.read.push(name.to_owned());
         let mut given = self
             .pairs
@@ -92,6 +98,16 @@ impl Query {
             );
             return None;
         }
+        if value.contains('\0') {
+            self.reject(name, "string_pattern", "must not contain NUL");
+            return None;
+        }
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// A text without control characters; an empty one counts as absent.
+    pub(crate) fn string(&mut self, name: &str, longest: usize) -> Option<String> {
+        let value = self.text(name, longest)?;
         if value.chars().any(char::is_control) {
             self.reject(
                 name,
@@ -100,7 +116,7 @@ impl Query {
             );
             return None;
         }
-        (!value.is_empty()).then_some(value)
+        Some(value)
     }
 
     /// A whole number within inclusive bounds.

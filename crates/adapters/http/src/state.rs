@@ -9,6 +9,7 @@ use wharf_engine::Engine;
 use wharf_ports::IdSource;
 
 use crate::health::HealthWatch;
+use crate::jobs::EventStreams;
 
 /// What the API stands on. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub struct ApiState {
     min_polling_interval: Duration,
     metrics: Option<PrometheusHandle>,
     health: Arc<HealthWatch>,
+    event_streams: Arc<EventStreams>,
 }
 
 impl ApiState {
@@ -29,6 +31,7 @@ impl ApiState {
             min_polling_interval,
             metrics: None,
             health: Arc::default(),
+            event_streams: Arc::default(),
         }
     }
 
@@ -57,6 +60,10 @@ impl ApiState {
 
     pub(crate) fn health(&self) -> &HealthWatch {
         &self.health
+    }
+
+    pub(crate) fn event_streams(&self) -> &EventStreams {
+        &self.event_streams
     }
 }
 

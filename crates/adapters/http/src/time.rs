@@ -2,10 +2,7 @@
 
 use serde::Serializer;
 use wharf_domain::Timestamp;
-
-pub(crate) fn text(time: &Timestamp) -> String {
-    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
-}
+pub(crate) use wharf_domain::time_text as text;
 
 pub(crate) fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&text(time))

@@ -16,7 +16,7 @@ use wharf_ports::{
 };
 
 use crate::MemoryStore;
-use crate::state::{Owned, State};
+use crate::state::{Owned, State, at_most};
 
 impl State {
     /// Adds an organization with its admin and namespace; who calls has checked that the name is free.
@@ -122,11 +122,22 @@ impl AcrossOrganizations for MemoryStore {
         Ok(state.lease_due(worker, ttl, new_job, now))
     }
 
+    async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.purge(undo, at_most(limit), now))
+    }
+
+    async fn dispose_dead_letters(&self, limit: u32) -> Result<u64, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.dispose_dead_letters(at_most(limit), now))
+    }
+
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {
         let (state, _) = self.open();
         let referenced: HashSet<_> = state
             .objects
             .values()
+            .filter(|owned| !owned.row.purged)
             .map(|owned| &owned.row.content.blob)
             .collect();
         Ok(keys

@@ -29,6 +29,17 @@ impl State {
         })
     }
 
+    /// What was found missing through other credentials agrees with nothing that is found through these.
+    fn forget_found_missing(&mut self, connection: &ConnectionId) {
+        let syncs = self.syncs.values_mut().map(|owned| &mut owned.row);
+        for stored in syncs.filter(|stored| stored.sync.connection == *connection) {
+            stored.sync.held_deletes = None;
+            for row in stored.catalogue.values_mut() {
+                row.missing_since = None;
+            }
+        }
+    }
+
     /// Stops the syncs of an archived connection. What was at work can commit nothing and end nothing any more, so its
     /// job is ended here.
     fn stop_syncs(&mut self, connection: &ConnectionId, now: Timestamp) {
@@ -155,6 +166,7 @@ impl ConnectionRepository for MemoryStore {
             return Err(ApplyError::RevisionConflict);
         }
         let was_archived = before.intent == Intent::Archived;
+        let had = before.credential_version;
         let applied = fold(before, events, now)?;
         let after = &applied.connection;
         let archived = after.intent == Intent::Archived;
@@ -169,6 +181,9 @@ impl ConnectionRepository for MemoryStore {
             state.connections.insert(id.clone(), after.clone());
             if archived && !was_archived {
                 state.stop_syncs(id, now);
+            }
+            if after.credential_version != had {
+                state.forget_found_missing(id);
             }
             for row in audit {
                 state.record(organization, now, applied.told_in(row));

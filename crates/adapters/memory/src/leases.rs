@@ -1,62 +1,84 @@
 //! Which syncs are due, and the leases on them.
 
+use std::collections::HashMap;
+use std::mem;
 use std::time::Duration;
 
 use wharf_domain::Timestamp;
 use wharf_domain::connection::Connection;
 use wharf_domain::ids::{JobId, OrganizationId, SyncId};
 use wharf_domain::job::{JobEnd, JobPhase, JobTrigger};
-use wharf_domain::sync::{Lease, LeaseHolder};
+use wharf_domain::sync::{Lease, LeaseHolder, Sync};
 use wharf_ports::{DueSync, RunError};
 
 use crate::state::{Owned, State, StoredLease, StoredSync, end_alone, owned_mut};
 use crate::syncs::waiting_job;
 
 impl State {
-    /// Since or from when each sync can be leased: when its lease expires, else when it is planned. Syncs of connections
-    /// that are not active are left out.
-    fn due_times(&self) -> impl Iterator<Item = (Timestamp, &SyncId)> {
-        self.syncs.iter().filter_map(|(id, owned)| {
+    /// Whether runs of the sync may start: its connection is active, and nobody has paused it.
+    fn may_run(&self, sync: &Sync) -> bool {
+        let connection = self.connections.get(&sync.connection);
+        sync.paused.is_none() && connection.is_some_and(Connection::is_active)
+    }
+
+    /// Since when each sync that may run has been due: since its lease expired, else since the time that was planned.
+    fn due(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, &SyncId)> {
+        self.syncs.iter().filter_map(move |(id, owned)| {
             let stored = &owned.row;
-            let active = self
-                .connections
-                .get(&stored.sync.connection)
-                .is_some_and(Connection::is_active);
             let held_until = stored.lease.as_ref().map(|lease| lease.holder.expires_at);
             let due_at = held_until.or(stored.sync.next_run_at)?;
-            active.then_some((due_at, id))
+            (due_at <= now && self.may_run(&stored.sync)).then_some((due_at, id))
         })
     }
 
-    /// Ends the jobs whose lease has expired while their connection is not active. Their syncs wait, due at once, until it
-    /// is active again.
+    /// The sync whose turn it is: one of the organization with the fewest runs at work, there the one due longest.
+    fn next(&self, now: Timestamp) -> Option<SyncId> {
+        let mut at_work: HashMap<&OrganizationId, u64> = HashMap::new();
+        for owned in self.syncs.values() {
+            if owned.row.seen_at(now).lease.is_some() {
+                *at_work.entry(&owned.organization).or_default() += 1;
+            }
+        }
+        let turn = |(due_at, id): &(Timestamp, &SyncId)| {
+            let organization = self.syncs.get(*id).map(|owned| &owned.organization);
+            let busy = organization.and_then(|organization| at_work.get(organization));
+            (busy.copied().unwrap_or_default(), *due_at, (*id).clone())
+        };
+        self.due(now).min_by_key(turn).map(|(_, id)| id.clone())
+    }
+
+    /// Ends the jobs whose lease has expired while their sync may not run. Their syncs wait, due at once, until it may
+    /// again.
     fn release_abandoned(&mut self, now: Timestamp) {
-        for (sync, owned) in &mut self.syncs {
+        let barred: Vec<SyncId> = self
+            .syncs
+            .iter()
+            .filter(|(_, owned)| !self.may_run(&owned.row.sync))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for sync in &barred {
+            let expired = |lease: &mut StoredLease| lease.holder.expires_at <= now;
+            let stored = self.syncs.get_mut(sync).map(|owned| &mut owned.row);
+            let Some(stored) = stored else { continue };
+            if let Some(lease) = stored.lease.take_if(expired) {
+                self.interrupt(sync, lease.holder.job, "lease_expired", now);
+            }
+        }
+    }
+
+    /// Ends the job of a sync whose lease was taken away. The sync is due at once, and goes on by a resume.
+    pub(crate) fn interrupt(&mut self, sync: &SyncId, job: JobId, reason: &str, now: Timestamp) {
+        let end = JobEnd::interrupted(reason);
+        end_alone(&mut self.jobs, &mut self.audit, &job, sync, end, now);
+        if let Some(owned) = self.syncs.get_mut(sync) {
             let stored = &mut owned.row;
-            let active = self
-                .connections
-                .get(&stored.sync.connection)
-                .is_some_and(Connection::is_active);
-            let abandoned = stored
-                .lease
-                .take_if(|lease| !active && lease.holder.expires_at <= now);
-            let Some(lease) = abandoned else { continue };
-            let end = JobEnd::interrupted("lease_expired");
-            end_alone(
-                &mut self.jobs,
-                &mut self.audit,
-                &lease.holder.job,
-                sync,
-                end,
-                now,
-            );
-            stored.resume_of = Some(lease.holder.job);
+            stored.resume_of = Some(job);
             stored.sync.next_run_at = Some(now);
             stored.sync.updated_at = now;
         }
     }
 
-    /// Leases the sync that has been due longest.
+    /// Leases the sync whose turn it is.
     pub(crate) fn lease_due(
         &mut self,
         worker: &str,
@@ -65,11 +87,7 @@ impl State {
         now: Timestamp,
     ) -> Option<DueSync> {
         self.release_abandoned(now);
-        let (_, sync) = self
-            .due_times()
-            .filter(|(due_at, _)| *due_at <= now)
-            .min()?;
-        let sync = sync.clone();
+        let sync = self.next(now)?;
         let owned = self.syncs.get_mut(&sync)?;
         let stored = &mut owned.row;
         let expired = stored.lease.take().map(|lease| lease.holder.job);
@@ -78,14 +96,19 @@ impl State {
             end_alone(&mut self.jobs, &mut self.audit, job, &sync, end, now);
         }
         let resume_of = stored.resume_of.take();
+        let anew = mem::take(&mut stored.sync.pending_full);
+        if anew {
+            stored.sync.checkpoint = None;
+        }
         let job = if let Some(queued) = stored.sync.queued_job.take() {
             queued
         } else {
-            let resumed_from = expired.or(resume_of);
-            let trigger = if resumed_from.is_some() {
-                JobTrigger::Resume
-            } else {
-                JobTrigger::Scheduled
+            // A run over the whole source goes on from nothing.
+            let resumed_from = expired.or(resume_of).filter(|_| !anew);
+            let trigger = match &resumed_from {
+                _ if anew => JobTrigger::Manual,
+                Some(_) => JobTrigger::Resume,
+                None => JobTrigger::Scheduled,
             };
             let mut row = waiting_job(new_job.clone(), &stored.sync, trigger, now);
             row.resumed_from = resumed_from;

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
-use wharf_domain::object::{DeletedBy, Object, ObjectFilter};
+use wharf_domain::object::{DeletedBy, Object, ObjectFilter, SourceId};
 use wharf_domain::page::{Page, PageRequest};
-use wharf_ports::{ObjectRepository, RepositoryError};
+use wharf_ports::{ObjectRepository, RepositoryError, RestoreOutcome};
 
 use crate::MemoryStore;
 use crate::page::page;
@@ -22,6 +22,19 @@ impl ObjectRepository for MemoryStore {
         let (state, _) = self.open();
         Ok(owned(&state.objects, organization, object)
             .filter(|object| object.bucket == *bucket)
+            .cloned())
+    }
+
+    async fn find_by_source(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        source: &SourceId,
+    ) -> Result<Option<Object>, RepositoryError> {
+        let (state, _) = self.open();
+        let found = state.sources.get(&(bucket.clone(), source.clone()));
+        Ok(found
+            .and_then(|id| owned(&state.objects, organization, id))
             .cloned())
     }
 
@@ -64,5 +77,29 @@ impl ObjectRepository for MemoryStore {
         object.updated_at = now;
         state.record(organization, now, audit);
         Ok(true)
+    }
+
+    async fn restore(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: NewAuditRow,
+    ) -> Result<Option<RestoreOutcome>, RepositoryError> {
+        let (mut state, now) = self.open();
+        let found = owned_mut(&mut state.objects, organization, object)
+            .filter(|object| object.bucket == *bucket);
+        let Some(object) = found else { return Ok(None) };
+        if object.deleted.is_none() {
+            return Ok(Some(RestoreOutcome::NotDeleted));
+        }
+        if object.purged {
+            return Ok(Some(RestoreOutcome::Purged));
+        }
+        object.deleted = None;
+        object.updated_at = now;
+        let restored = Box::new(object.clone());
+        state.record(organization, now, audit);
+        Ok(Some(RestoreOutcome::Restored(restored)))
     }
 }

@@ -1,6 +1,6 @@
 //! What a worker does with the sync it has leased.
 
-use std::collections::BTreeMap;
+use std::mem;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,84 +8,33 @@ use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
-use wharf_domain::ids::{ObjectId, OrganizationId};
+use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Counters, Job, JobEnd, JobStatus};
-use wharf_domain::object::{DeletedBy, Object, SourceId};
-use wharf_domain::plan::Known;
+use wharf_domain::run::commit::{Commit, Standing};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{Lease, Sync, SyncMode, SyncState};
-use wharf_ports::{Commit, LetGo, Put, RunError, RunRepository};
+use wharf_ports::{RunError, RunRepository};
 
 use crate::MemoryStore;
-use crate::state::{Owned, State, StoredSync, end_job, owned_mut};
-use crate::store::stored_time;
+use crate::deletes::mark_missing;
+use crate::state::{State, StoredSync, end_job, owned_mut};
 
 impl State {
-    /// Refuses unless the connection of a leased sync is what it was when the run started.
-    fn unchanged(&self, sync: &Sync, epoch: u64, credential_version: u64) -> Result<(), RunError> {
-        let same = |connection: &&Connection| {
-            (connection.epoch, connection.credential_version) == (epoch, credential_version)
-        };
-        let found = self.connections.get(&sync.connection).filter(same);
-        found.map(drop).ok_or(RunError::ConnectionChanged)
-    }
-
-    fn known_object(&self, sync: &Sync, source: &SourceId) -> Option<&Object> {
-        let id = self.sources.get(&(sync.bucket.clone(), source.clone()))?;
-        self.objects.get(id).map(|owned| &owned.row)
-    }
-
-    /// Inserts or replaces an object by its source identity.
-    fn publish(
+    /// The sync of a lease whose connection still is what it was when the run started.
+    fn standing(
         &mut self,
         organization: &OrganizationId,
-        sync: &Sync,
-        put: Put,
+        lease: &Lease,
+        standing: Standing,
         now: Timestamp,
-    ) -> ObjectId {
-        let known = self.known_object(sync, &put.source);
-        let (id, created_at) = known.map_or((put.new_id, now), |object| {
-            (object.id.clone(), object.created_at)
-        });
-        let mut facts = put.facts;
-        facts.modified_at = facts.modified_at.map(stored_time);
-        let row = Object {
-            id: id.clone(),
-            bucket: sync.bucket.clone(),
-            namespace: sync.namespace.clone(),
-            source: put.source,
-            facts,
-            content: put.content,
-            deleted: None,
-            created_at,
-            updated_at: now,
+    ) -> Result<Sync, RunError> {
+        let sync = self.leased(organization, lease)?.seen_at(now);
+        let same = |connection: &&Connection| {
+            connection.epoch == standing.epoch
+                && connection.credential_version == standing.credential_version
         };
-        self.sources
-            .insert((sync.bucket.clone(), row.source.clone()), id.clone());
-        self.objects.insert(
-            id.clone(),
-            Owned {
-                organization: organization.clone(),
-                row,
-            },
-        );
-        id
-    }
-
-    /// Makes a tombstone of an object that no sync holds on to and that is none yet. Whether it did.
-    fn bury(&mut self, organization: &OrganizationId, id: &ObjectId, now: Timestamp) -> bool {
-        if self
-            .syncs
-            .values()
-            .any(|owned| owned.row.catalogue.contains_key(id))
-        {
-            return false;
-        }
-        let live = owned_mut(&mut self.objects, organization, id)
-            .filter(|object| object.deleted.is_none());
-        let Some(object) = live else { return false };
-        object.deleted = Some((now, DeletedBy::Source));
-        object.updated_at = now;
-        true
+        let found = self.connections.get(&sync.connection).filter(same);
+        found.map(|_| sync).ok_or(RunError::ConnectionChanged)
     }
 
     /// Adds to the counters of a leased sync and its job, and extends the lease.
@@ -105,37 +54,6 @@ impl State {
             job.updated_at = now;
         }
     }
-}
-
-fn told(object: &Object) -> Known {
-    Known {
-        object: object.source.object.clone(),
-        id: object.id.clone(),
-        version: object.facts.version.clone(),
-        blob: object.content.blob.clone(),
-        deleted: object.deleted.map(|(_, by)| by),
-    }
-}
-
-/// Whether the bucket's object still is what the copy was planned on.
-fn is_as_planned(put: &Put, current: Option<&Object>) -> bool {
-    let planned_on = put
-        .replaces
-        .as_ref()
-        .map(|known| (&known.blob, known.deleted));
-    planned_on == current.map(|object| (&object.content.blob, object.deleted.map(|(_, by)| by)))
-}
-
-/// The counters of a step of which these puts are passed over: they count as found, not as copied.
-fn without(passed_over: &[Put], mut counters: Counters) -> Counters {
-    for put in passed_over {
-        counters.bytes = counters.bytes.saturating_sub(put.content.size_bytes);
-        if let Some(synced) = counters.synced.checked_sub(1) {
-            counters.synced = synced;
-            counters.verified += 1;
-        }
-    }
-    counters
 }
 
 /// What the end of a run means for its sync.
@@ -165,12 +83,14 @@ fn wind_up(stored: &mut StoredSync, lease: &Lease, end: &JobEnd, delay: Duration
     let over = complete && sync.mode == SyncMode::InitialOnly;
     if over {
         sync.state = SyncState::Completed;
+        sync.paused = None;
     }
-    // A job that was queued meanwhile is owed its run, even on a sync that has just completed.
-    sync.next_run_at = match sync.queued_job {
-        Some(_) => Some(now),
-        None if over => None,
-        None => Some(now + delay),
+    // What was asked for meanwhile is owed its run, even on a sync that has just completed.
+    let owed = sync.queued_job.is_some() || sync.pending_full;
+    sync.next_run_at = match owed {
+        true => Some(now),
+        false if over => None,
+        false => Some(now + delay),
     };
 }
 
@@ -194,115 +114,115 @@ impl RunRepository for MemoryStore {
         Ok(())
     }
 
-    async fn known(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-        sources: &[SourceId],
-    ) -> Result<Vec<Known>, RunError> {
-        let (mut state, now) = self.open();
-        let sync = state.leased(organization, lease)?.seen_at(now);
-        let known = sources
-            .iter()
-            .filter_map(|source| state.known_object(&sync, source));
-        Ok(known.map(told).collect())
-    }
-
     async fn commit(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        commit: Commit,
+        standing: Standing,
+        commit: &Commit,
+        audit: Option<NewAuditRow>,
     ) -> Result<(), RunError> {
         let (mut state, now) = self.open();
-        let sync = state.leased(organization, lease)?.seen_at(now);
-        state.unchanged(&sync, commit.epoch, commit.credential_version)?;
+        let sync = state.standing(organization, lease, standing, now)?;
+        let published = state.publish(organization, &sync, &lease.job, commit, now);
+        state.count(organization, lease, &published.counters, now);
 
-        // A source that is put twice in one step is published once, as the last put has it.
-        let puts: BTreeMap<SourceId, Put> = commit
-            .puts
-            .into_iter()
-            .map(|put| (put.source.clone(), put))
-            .collect();
-        let (published, passed_over): (Vec<Put>, Vec<Put>) = puts
-            .into_values()
-            .partition(|put| is_as_planned(put, state.known_object(&sync, &put.source)));
-        let found = passed_over
-            .iter()
-            .map(|put| &put.source)
-            .chain(&commit.seen)
-            .filter_map(|source| state.known_object(&sync, source));
-        let mut held: Vec<ObjectId> = found.map(|object| object.id.clone()).collect();
-        let arrived = published.len();
-        for put in published {
-            held.push(state.publish(organization, &sync, put, now));
-        }
-        let counters = without(&passed_over, commit.counters);
-        state.count(organization, lease, &counters, now);
-
-        let stored = state.leased(organization, lease)?;
-        stored
-            .catalogue
-            .extend(held.into_iter().map(|id| (id, commit.pass)));
-        stored.sync.last_pass = stored.sync.last_pass.max(commit.pass);
-        if let Some(checkpoint) = commit.checkpoint {
-            stored.sync.last_pass = stored.sync.last_pass.max(checkpoint.pass);
-            stored.sync.checkpoint = Some(checkpoint);
+        let stored = &mut state.leased(organization, lease)?.sync;
+        stored.last_pass = stored.last_pass.max(commit.pass);
+        if let Some(checkpoint) = &commit.checkpoint {
+            stored.last_pass = stored.last_pass.max(checkpoint.pass);
+            stored.checkpoint = Some(checkpoint.clone());
         }
         if let Some(job) = owned_mut::<_, Job>(&mut state.jobs, organization, &lease.job) {
             job.phase = commit.phase;
         }
+        if published.arrived == 0 {
+            return Ok(());
+        }
         if let Some(bucket) = owned_mut::<_, Bucket>(&mut state.buckets, organization, &sync.bucket)
-            && arrived > 0
         {
             bucket.last_upload_at = Some(now);
         }
-        match commit.audit {
-            Some(row) if passed_over.is_empty() => state.record(organization, now, row),
-            Some(row) if arrived > 0 => {
-                let row = row.clone().with("passed_over", passed_over.len() as u64);
-                state.record(organization, now, row);
-            }
-            _ => {}
+        if let Some(row) = audit {
+            let row = match published.passed_over {
+                0 => row,
+                some => row.with("passed_over", some),
+            };
+            state.record(organization, now, row);
         }
         Ok(())
+    }
+
+    async fn mark_missing(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkMissing,
+    ) -> Result<Option<RowKey>, RunError> {
+        let (mut state, now) = self.open();
+        state.standing(organization, lease, standing, now)?;
+        let stored = state.leased(organization, lease)?;
+        stored.extend_lease(now);
+        Ok(mark_missing(&mut stored.catalogue, step))
+    }
+
+    async fn survey(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        denied: &[String],
+    ) -> Result<Survey, RunError> {
+        let (mut state, _) = self.open();
+        state.leased(organization, lease)?;
+        Ok(state.survey(&lease.sync, pass, denied))
+    }
+
+    async fn hold(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &Hold,
+        audit: NewAuditRow,
+    ) -> Result<u64, RunError> {
+        let (mut state, now) = self.open();
+        state.standing(organization, lease, standing, now)?;
+        let held = state.mark_held(&lease.sync, step);
+        let counters = Counters {
+            held,
+            ..Counters::default()
+        };
+        state.count(organization, lease, &counters, now);
+        if held < u64::from(step.limit)
+            && let Some(waiting) = state.tell_held(&lease.sync, step.pass, &step.reason, now)
+        {
+            state.record(organization, now, audit.with("held", waiting));
+        }
+        Ok(held)
     }
 
     async fn let_go(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        step: LetGo,
+        standing: Standing,
+        step: &LetGo,
+        audit: NewAuditRow,
     ) -> Result<u64, RunError> {
         let (mut state, now) = self.open();
-        let sync = state.leased(organization, lease)?.seen_at(now);
-        state.unchanged(&sync, step.epoch, step.credential_version)?;
-        let stored = state.leased(organization, lease)?;
-        let limit = usize::try_from(step.limit).unwrap_or(usize::MAX);
-        let unseen = stored
-            .catalogue
-            .iter()
-            .filter(|(_, seen_in)| **seen_in < step.pass);
-        let unseen: Vec<ObjectId> = unseen.take(limit).map(|(id, _)| id.clone()).collect();
-        stored.catalogue.retain(|id, _| !unseen.contains(id));
-
-        let mut deleted = 0_u64;
-        for id in &unseen {
-            deleted += u64::from(state.bury(organization, id, now));
-        }
-        state.count(
-            organization,
-            lease,
-            &Counters {
-                deleted,
-                ..Counters::default()
-            },
-            now,
-        );
+        state.standing(organization, lease, standing, now)?;
+        let (went, deleted) = state.let_missing_go(organization, &lease.sync, step, now);
+        let counters = Counters {
+            deleted,
+            ..Counters::default()
+        };
+        state.count(organization, lease, &counters, now);
         if deleted > 0 {
-            state.record(organization, now, step.audit.with("deleted", deleted));
+            state.record(organization, now, audit.with("deleted", deleted));
         }
-        Ok(unseen.len() as u64)
+        Ok(went)
     }
 
     async fn finish(
@@ -314,7 +234,15 @@ impl RunRepository for MemoryStore {
         audit: NewAuditRow,
     ) -> Result<(), RunError> {
         let (mut state, now) = self.open();
-        wind_up(state.leased(organization, lease)?, lease, &end, delay, now);
+        let job = state.jobs.get(&lease.job).map(|job| job.row.clone());
+        let stored = state.leased(organization, lease)?;
+        if let Some(job) = job.filter(|_| end.status != JobStatus::Skipped) {
+            let took = now - job.started_at.unwrap_or(now);
+            let took = took.to_std().unwrap_or_default();
+            let so_far = mem::take(&mut stored.sync.totals.stats);
+            stored.sync.totals.stats = so_far.with_run(&end, job.counters, took, now);
+        }
+        wind_up(stored, lease, &end, delay, now);
         if let Some(job) = owned_mut(&mut state.jobs, organization, &lease.job) {
             end_job(job, end, now);
         }

@@ -8,15 +8,18 @@ use wharf_domain::access::{ApiKey, ApiKeyHash, Organization, User};
 use wharf_domain::audit::{AuditRow, NewAuditRow};
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
+use wharf_domain::dead_letter::DeadLetter;
 use wharf_domain::ids::{
-    ApiKeyId, BucketId, ConnectionId, ExternalId, JobId, NamespaceId, ObjectId, OrganizationId,
-    SyncId, UserId,
+    ApiKeyId, BucketId, ConnectionId, DeadLetterId, ExternalId, JobId, NamespaceId, ObjectId,
+    OrganizationId, SyncId, UserId,
 };
 use wharf_domain::job::{Job, JobEnd, JobPhase};
 use wharf_domain::namespace::Namespace;
 use wharf_domain::object::{Object, SourceId};
 use wharf_domain::sync::{LeaseHolder, Sync};
 use wharf_ports::OrganizationKey;
+
+use crate::catalogue::Catalogue;
 
 /// A row and whose it is.
 #[derive(Debug)]
@@ -42,8 +45,7 @@ pub(crate) struct StoredSync {
     pub(crate) lease: Option<StoredLease>,
     /// The interrupted job that the next one goes on from.
     pub(crate) resume_of: Option<JobId>,
-    /// What the sync holds on to, and the pass that last saw it.
-    pub(crate) catalogue: BTreeMap<ObjectId, u64>,
+    pub(crate) catalogue: Catalogue,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +55,12 @@ pub(crate) struct StoredLease {
 }
 
 impl StoredSync {
+    /// Plans a run for now, unless it has been due for longer.
+    pub(crate) fn due_at_once(&mut self, now: Timestamp) {
+        let planned = self.sync.next_run_at;
+        self.sync.next_run_at = Some(planned.map_or(now, |planned| planned.min(now)));
+    }
+
     /// The sync as a reader sees it: an expired lease is nobody's.
     pub(crate) fn seen_at(&self, now: Timestamp) -> Sync {
         let lease = self
@@ -81,6 +89,7 @@ pub(crate) struct State {
     pub(crate) jobs: Table<JobId, Job>,
     pub(crate) objects: Table<ObjectId, Object>,
     pub(crate) sources: HashMap<(BucketId, SourceId), ObjectId>,
+    pub(crate) dead_letters: Table<DeadLetterId, DeadLetter>,
     pub(crate) audit: Vec<AuditRow>,
 }
 
@@ -99,11 +108,23 @@ impl State {
         });
     }
 
-    /// Removes a sync with its jobs and catalogue.
+    /// The bucket's object of a source, tombstones included.
+    pub(crate) fn source_object(&self, bucket: &BucketId, source: &SourceId) -> Option<&Object> {
+        let id = self.sources.get(&(bucket.clone(), source.clone()))?;
+        self.objects.get(id).map(|owned| &owned.row)
+    }
+
+    /// Removes a sync with its jobs, catalogue and dead letters.
     pub(crate) fn drop_sync(&mut self, id: &SyncId) {
         self.syncs.remove(id);
         self.jobs.retain(|_, job| job.row.sync != *id);
+        self.dead_letters.retain(|_, letter| letter.row.sync != *id);
     }
+}
+
+/// How many rows one step takes on.
+pub(crate) fn at_most(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// A row by its identifier, if it is that organization's.

@@ -23,7 +23,7 @@ use crate::jobs::QueuedJob;
 use crate::row::{Columns, number};
 use crate::store::{Store, in_transaction};
 use crate::syncs::columns;
-use crate::{access, audit, jobs, namespaces, syncs};
+use crate::{access, audit, dead_letters, jobs, leases, namespaces, objects, syncs};
 
 /// Adds an organization with its first user and its namespace `default`.
 async fn insert_organization(
@@ -60,31 +60,6 @@ fn read_credential(row: &PgRow) -> Result<Credential, Fault> {
         },
         valid: columns.get("valid")?,
     })
-}
-
-/// Ends the jobs whose lease has expired while their connection is not active. Their syncs wait, due at once, until it is
-/// active again.
-async fn release_abandoned(tx: &mut PgConnection, now: Timestamp) -> Result<(), Fault> {
-    let released = sqlx::query(
-        "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
-         lease_ttl = NULL, next_run_at = $1, resume_of = lease_job, updated_at = $1 \
-         WHERE (organization, id) IN (SELECT s.organization, s.id FROM syncs s \
-         JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status <> 'ACTIVE' \
-         WHERE COALESCE(s.lease_expires_at, s.next_run_at) <= $1 AND s.lease_job IS NOT NULL \
-         FOR UPDATE OF s SKIP LOCKED) \
-         RETURNING organization, id, resume_of",
-    )
-    .bind(now)
-    .fetch_all(&mut *tx)
-    .await?;
-    let end = JobEnd::interrupted("lease_expired");
-    for row in &released {
-        let columns = Columns::of("syncs", row);
-        let (organization, sync) = (columns.parse("organization")?, columns.parse("id")?);
-        let job = columns.parse("resume_of")?;
-        jobs::end_alone(tx, &organization, &sync, &job, &end, now).await?;
-    }
-    Ok(())
 }
 
 impl Store {
@@ -161,17 +136,8 @@ impl Store {
         new_job: &JobId,
     ) -> Result<Option<DueSync>, Fault> {
         let now = self.now(tx).await?;
-        release_abandoned(tx, now).await?;
-        let due: Option<(String, String)> = sqlx::query_as(
-            "SELECT s.organization, s.id FROM syncs s \
-             JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status = 'ACTIVE' \
-             WHERE COALESCE(s.lease_expires_at, s.next_run_at) <= $1 \
-             ORDER BY COALESCE(s.lease_expires_at, s.next_run_at), s.id LIMIT 1 FOR UPDATE OF s SKIP LOCKED",
-        )
-        .bind(now)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some((organization, sync)) = due else {
+        leases::release_abandoned(tx, now).await?;
+        let Some((organization, sync)) = leases::lock_next(tx, now).await? else {
             return Ok(None);
         };
         let row = sqlx::query(concat!(
@@ -204,11 +170,14 @@ impl Store {
             jobs::start(tx, &organization, queued, None, now).await?;
             queued
         } else {
-            let predecessor = abandoned.or(columns.parse_optional("resume_of")?);
-            let trigger = if predecessor.is_some() {
-                JobTrigger::Resume
-            } else {
-                JobTrigger::Scheduled
+            // A run over the whole source goes on from nothing.
+            let predecessor = abandoned
+                .or(columns.parse_optional("resume_of")?)
+                .filter(|_| !sync.pending_full);
+            let trigger = match &predecessor {
+                _ if sync.pending_full => JobTrigger::Manual,
+                Some(_) => JobTrigger::Resume,
+                None => JobTrigger::Scheduled,
             };
             jobs::queue(
                 tx,
@@ -225,9 +194,10 @@ impl Store {
             new_job
         };
         sqlx::query(
-            "UPDATE syncs SET queued_job = NULL, resume_of = NULL, next_run_at = NULL, fence = $3, lease_job = $4, \
-             lease_worker = $5, lease_acquired_at = $6, lease_expires_at = $7, lease_ttl = $8, updated_at = $6 \
-             WHERE organization = $1 AND id = $2",
+            "UPDATE syncs SET queued_job = NULL, resume_of = NULL, next_run_at = NULL, \
+             checkpoint = CASE WHEN pending_full THEN NULL ELSE checkpoint END, pending_full = FALSE, fence = $3, \
+             lease_job = $4, lease_worker = $5, lease_acquired_at = $6, lease_expires_at = $7, lease_ttl = $8, \
+             updated_at = $6 WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())
         .bind(sync.id.as_str())
@@ -249,13 +219,24 @@ impl Store {
         }))
     }
 
+    async fn purge(&self, tx: &mut PgConnection, undo: Duration, limit: u32) -> Result<u64, Fault> {
+        let now = self.now(tx).await?;
+        objects::purge(tx, now - span(undo), limit, now).await
+    }
+
+    async fn dispose(&self, tx: &mut PgConnection, limit: u32) -> Result<u64, Fault> {
+        let now = self.now(tx).await?;
+        dead_letters::dispose(tx, limit, now).await
+    }
+
     async fn pointed_at(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, Fault> {
         let listed: Vec<&str> = keys.iter().map(BlobKey::as_str).collect();
-        let found: Vec<String> =
-            sqlx::query_scalar("SELECT DISTINCT blob FROM objects WHERE blob = ANY($1)")
-                .bind(&listed)
-                .fetch_all(&self.pool)
-                .await?;
+        let found: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT blob FROM objects WHERE blob = ANY($1) AND purged_at IS NULL",
+        )
+        .bind(&listed)
+        .fetch_all(&self.pool)
+        .await?;
         let found: HashSet<String> = found.into_iter().collect();
         Ok(keys
             .iter()
@@ -307,6 +288,14 @@ impl AcrossOrganizations for Store {
         new_job: &JobId,
     ) -> Result<Option<DueSync>, RepositoryError> {
         Ok(in_transaction!(self, tx => self.lease_due(&mut tx, worker, ttl, new_job))?)
+    }
+
+    async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.purge(&mut tx, undo, limit))?)
+    }
+
+    async fn dispose_dead_letters(&self, limit: u32) -> Result<u64, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.dispose(&mut tx, limit))?)
     }
 
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -102,6 +104,20 @@ pub(crate) async fn start(
     Ok(())
 }
 
+/// What a job that has ended leaves behind.
+pub(crate) struct Ended {
+    pub(crate) counters: Counters,
+    started_at: Option<Timestamp>,
+}
+
+impl Ended {
+    /// How long it took, if it ends now.
+    pub(crate) fn took(&self, now: Timestamp) -> Duration {
+        let took = self.started_at.map(|started_at| now - started_at);
+        took.and_then(|took| took.to_std().ok()).unwrap_or_default()
+    }
+}
+
 /// The job ends now.
 pub(crate) async fn end(
     tx: &mut PgConnection,
@@ -109,11 +125,11 @@ pub(crate) async fn end(
     job: &JobId,
     end: &JobEnd,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<Ended, Fault> {
     let complete = end.status == JobStatus::Completed && end.incomplete_reason.is_none();
-    sqlx::query(
+    let row = sqlx::query(
         "UPDATE jobs SET status = $3, phase = 'idle', complete = $4, incomplete_reason = $5, error = $6, \
-         completed_at = $7, updated_at = $7 WHERE organization = $1 AND id = $2",
+         completed_at = $7, updated_at = $7 WHERE organization = $1 AND id = $2 RETURNING counters, started_at",
     )
     .bind(organization.as_str())
     .bind(job.as_str())
@@ -122,9 +138,13 @@ pub(crate) async fn end(
     .bind(&end.incomplete_reason)
     .bind(&end.error)
     .bind(now)
-    .execute(tx)
+    .fetch_one(tx)
     .await?;
-    Ok(())
+    let columns = Columns::of("jobs", &row);
+    Ok(Ended {
+        counters: columns.json("counters")?,
+        started_at: columns.time_optional("started_at")?,
+    })
 }
 
 /// The job ends now without its worker, and leaves an audit row of that.

@@ -5,9 +5,9 @@
 //!
 //! 1. the connection (`FOR UPDATE` where its state changes, `FOR SHARE` where a write relies on it),
 //! 2. syncs, by identifier,
-//! 3. the bucket,
-//! 4. objects, which only a person who deletes one touches without the locks above,
-//! 5. jobs and the catalogue, which the locks above make one transaction's own.
+//! 3. buckets, by organization and identifier,
+//! 4. objects, which only a person who deletes or restores one touches without their bucket's lock,
+//! 5. jobs, the catalogue and dead letters, which the locks above make one transaction's own.
 //!
 //! Where Postgres still ends one transaction for the sake of another, nothing of it has happened and it runs again.
 //!
@@ -25,13 +25,16 @@ mod access;
 mod across_organizations;
 mod audit;
 mod buckets;
+mod catalogue;
 mod clock;
 mod connections;
 mod database;
+mod dead_letters;
 mod error;
 mod external_ids;
 mod jobs;
 mod keys;
+mod leases;
 mod namespaces;
 mod objects;
 mod page;

@@ -1,26 +1,30 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
+use wharf_domain::ids::{BucketId, JobId, ObjectId, OrganizationId};
 use wharf_domain::object::{
     BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId,
 };
 use wharf_domain::page::{Page, PageCursor, PageRequest};
+use wharf_domain::run::commit::Put;
 use wharf_domain::sync::Sync;
-use wharf_ports::{ObjectRepository, Put, RepositoryError};
+use wharf_ports::{ObjectRepository, RepositoryError, RestoreOutcome};
 
-use crate::audit;
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, in_transaction};
+use crate::{audit, buckets};
 
 macro_rules! columns {
     () => {
-        "id, bucket, namespace, provider, authority, source_object, path, version, modified_at, source_metadata, blob, \
-         size_bytes, content_type, sha256, deleted_at, deleted_by, created_at, updated_at"
+        "id, bucket, namespace, provider, authority, source_object, path, version, modified_at, version_id, \
+         source_metadata, tags, blob, size_bytes, content_type, sha256, mapped, copied_by_sync, copied_by_job, \
+         deleted_at, deleted_by, purged_at, created_at, updated_at"
     };
 }
 
@@ -37,6 +41,10 @@ fn read(row: &PgRow) -> Result<Object, Fault> {
         Some(at) => Some((at, columns.read("deleted_by", DeletedBy::parse)?)),
         None => None,
     };
+    let copied_by = match columns.parse_optional("copied_by_sync")? {
+        Some(sync) => Some((sync, columns.parse("copied_by_job")?)),
+        None => None,
+    };
     Ok(Object {
         id: columns.parse("id")?,
         bucket: columns.parse("bucket")?,
@@ -50,7 +58,9 @@ fn read(row: &PgRow) -> Result<Object, Fault> {
             path: columns.get("path")?,
             version: columns.get("version")?,
             modified_at: columns.time_optional("modified_at")?,
+            version_id: columns.get("version_id")?,
             metadata: columns.json("source_metadata")?,
+            tags: columns.json("tags")?,
         },
         content: Content {
             blob: columns.read("blob", BlobKey::parse)?,
@@ -58,7 +68,10 @@ fn read(row: &PgRow) -> Result<Object, Fault> {
             content_type: columns.get("content_type")?,
             sha256: columns.get("sha256")?,
         },
+        mapped: columns.json("mapped")?,
+        copied_by,
         deleted,
+        purged: columns.time_optional("purged_at")?.is_some(),
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
     })
@@ -70,6 +83,7 @@ pub(crate) async fn publish(
     tx: &mut PgConnection,
     organization: &OrganizationId,
     sync: &Sync,
+    job: &JobId,
     puts: &[&Put],
     now: Timestamp,
 ) -> Result<(), Fault> {
@@ -78,23 +92,30 @@ pub(crate) async fn publish(
     }
     sqlx::query(
         "INSERT INTO objects (organization, id, bucket, namespace, provider, authority, source_object, path, version, \
-         modified_at, source_metadata, blob, size_bytes, content_type, sha256, created_at, updated_at) \
+         modified_at, version_id, source_metadata, tags, blob, size_bytes, content_type, sha256, mapped, copied_by_sync, \
+         copied_by_job, created_at, updated_at) \
          SELECT $1, put.id, $2, $3, put.provider, put.authority, put.source_object, put.path, put.version, \
-         put.modified_at, put.source_metadata, put.blob, put.size_bytes, put.content_type, put.sha256, $4, $4 \
-         FROM UNNEST($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::timestamptz[], \
-                     $12::text[], $13::text[], $14::bigint[], $15::text[], $16::text[]) \
-         AS put (id, provider, authority, source_object, path, version, modified_at, source_metadata, blob, size_bytes, \
-                 content_type, sha256) \
+         put.modified_at, put.version_id, put.source_metadata, put.tags, put.blob, put.size_bytes, put.content_type, \
+         put.sha256, put.mapped, $5, $6, $4, $4 \
+         FROM UNNEST($7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], \
+                     $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::text[], $20::text[], \
+                     $21::text[]) \
+         AS put (id, provider, authority, source_object, path, version, modified_at, version_id, source_metadata, tags, \
+                 blob, size_bytes, content_type, sha256, mapped) \
          ON CONFLICT (organization, bucket, provider, authority, source_object) DO UPDATE SET \
          path = excluded.path, version = excluded.version, modified_at = excluded.modified_at, \
-         source_metadata = excluded.source_metadata, blob = excluded.blob, size_bytes = excluded.size_bytes, \
-         content_type = excluded.content_type, sha256 = excluded.sha256, deleted_at = NULL, deleted_by = NULL, \
+         version_id = excluded.version_id, source_metadata = excluded.source_metadata, tags = excluded.tags, \
+         blob = excluded.blob, size_bytes = excluded.size_bytes, content_type = excluded.content_type, \
+         sha256 = excluded.sha256, mapped = excluded.mapped, copied_by_sync = excluded.copied_by_sync, \
+         copied_by_job = excluded.copied_by_job, deleted_at = NULL, deleted_by = NULL, purged_at = NULL, \
          updated_at = excluded.updated_at",
     )
     .bind(organization.as_str())
     .bind(sync.bucket.as_str())
     .bind(sync.namespace.as_str())
     .bind(now)
+    .bind(sync.id.as_str())
+    .bind(job.as_str())
     .bind(each(puts, |put| put.new_id.as_str()))
     .bind(each(puts, |put| put.source.provider.as_str()))
     .bind(each(puts, |put| put.source.authority.as_str()))
@@ -102,28 +123,36 @@ pub(crate) async fn publish(
     .bind(each(puts, |put| put.facts.path.as_str()))
     .bind(each(puts, |put| put.facts.version.as_str()))
     .bind(each(puts, |put| put.facts.modified_at))
+    .bind(each(puts, |put| put.facts.version_id.as_deref()))
     .bind(each(puts, |put| json(&put.facts.metadata)))
+    .bind(each(puts, |put| json(&put.facts.tags)))
     .bind(each(puts, |put| put.content.blob.as_str()))
     .bind(each(puts, |put| number(put.content.size_bytes)))
     .bind(each(puts, |put| put.content.content_type.as_deref()))
     .bind(each(puts, |put| put.content.sha256.as_str()))
+    .bind(each(puts, |put| json(&put.mapped)))
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Makes tombstones of those live objects that no sync holds on to. Returns how many.
+/// Makes tombstones of those live objects that no sync holds on to; one whose connection is archived never runs again, and
+/// holds nothing. Returns how many.
 pub(crate) async fn bury_unheld(
     tx: &mut PgConnection,
     organization: &OrganizationId,
-    objects: &[String],
+    objects: &[&str],
     now: Timestamp,
 ) -> Result<u64, Fault> {
+    if objects.is_empty() {
+        return Ok(0);
+    }
     let buried = sqlx::query(
         "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
          WHERE organization = $1 AND id = ANY($2) AND deleted_at IS NULL \
-         AND NOT EXISTS (SELECT 1 FROM sync_entries e \
-                         WHERE e.organization = objects.organization AND e.object = objects.id)",
+         AND NOT EXISTS (SELECT 1 FROM catalogue c JOIN syncs s ON s.organization = c.organization AND s.id = c.sync \
+                         WHERE c.organization = objects.organization AND c.object = objects.id \
+                         AND s.state <> 'connection_archived')",
     )
     .bind(organization.as_str())
     .bind(objects)
@@ -133,7 +162,127 @@ pub(crate) async fn bury_unheld(
     Ok(buried.rows_affected())
 }
 
+/// Purges tombstones that were made before a time: the bytes of those that a person deleted are let go of, those that
+/// vanished at the source go altogether. Returns how many.
+pub(crate) async fn purge(
+    tx: &mut PgConnection,
+    before: Timestamp,
+    limit: u32,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let due = sqlx::query(
+        "SELECT organization, bucket, id FROM objects WHERE deleted_at <= $1 AND purged_at IS NULL \
+         ORDER BY deleted_at, id LIMIT $2",
+    )
+    .bind(before)
+    .bind(i64::from(limit))
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut places = BTreeSet::new();
+    let (mut organizations, mut ids) = (Vec::new(), Vec::new());
+    for row in &due {
+        let columns = Columns::of("objects", row);
+        let organization: OrganizationId = columns.parse("organization")?;
+        places.insert((organization.clone(), columns.parse("bucket")?));
+        organizations.push(organization.to_string());
+        ids.push(columns.get::<String>("id")?);
+    }
+    // In this order, and before any object: see the crate's words.
+    for (organization, bucket) in &places {
+        buckets::hold(tx, organization, bucket).await?;
+    }
+    let mut purged = 0;
+    // What was restored meanwhile stays.
+    for statement in [
+        "UPDATE objects o SET purged_at = $4 FROM UNNEST($1::text[], $2::text[]) AS due (organization, id) \
+         WHERE o.organization = due.organization AND o.id = due.id AND o.deleted_by = 'person' \
+         AND o.deleted_at <= $3 AND o.purged_at IS NULL",
+        "DELETE FROM objects o USING UNNEST($1::text[], $2::text[]) AS due (organization, id) \
+         WHERE o.organization = due.organization AND o.id = due.id AND o.deleted_by = 'source' \
+         AND o.deleted_at <= $3",
+    ] {
+        let done = sqlx::query(statement)
+            .bind(&organizations)
+            .bind(&ids)
+            .bind(before)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+        purged += done.rows_affected();
+    }
+    Ok(purged)
+}
+
 impl Store {
+    async fn find_object_of(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        source: &SourceId,
+    ) -> Result<Option<Object>, Fault> {
+        sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM objects WHERE organization = $1 AND bucket = $2 AND provider = $3 AND authority = $4 \
+             AND source_object = $5"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(source.provider.as_str())
+        .bind(&source.authority)
+        .bind(&source.object)
+        .fetch_optional(&self.pool)
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+    }
+
+    async fn restore_object(
+        &self,
+        tx: &mut PgConnection,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: &NewAuditRow,
+    ) -> Result<Option<RestoreOutcome>, Fault> {
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM objects WHERE organization = $1 AND bucket = $2 AND id = $3 FOR NO KEY UPDATE"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(object.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(found) = found.as_ref().map(read).transpose()? else {
+            return Ok(None);
+        };
+        if found.deleted.is_none() {
+            return Ok(Some(RestoreOutcome::NotDeleted));
+        }
+        if found.purged {
+            return Ok(Some(RestoreOutcome::Purged));
+        }
+        let now = self.now(tx).await?;
+        sqlx::query(
+            "UPDATE objects SET deleted_at = NULL, deleted_by = NULL, updated_at = $3 WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(object.as_str())
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        audit::store(tx, organization, audit, now).await?;
+        let restored = Object {
+            deleted: None,
+            updated_at: now,
+            ..found
+        };
+        Ok(Some(RestoreOutcome::Restored(Box::new(restored))))
+    }
+
     async fn find_object(
         &self,
         organization: &OrganizationId,
@@ -231,6 +380,15 @@ impl ObjectRepository for Store {
         Ok(self.find_object(organization, bucket, object).await?)
     }
 
+    async fn find_by_source(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        source: &SourceId,
+    ) -> Result<Option<Object>, RepositoryError> {
+        Ok(self.find_object_of(organization, bucket, source).await?)
+    }
+
     async fn list(
         &self,
         organization: &OrganizationId,
@@ -252,6 +410,18 @@ impl ObjectRepository for Store {
     ) -> Result<bool, RepositoryError> {
         Ok(
             in_transaction!(self, tx => self.remove_object(&mut tx, organization, bucket, object, &audit))?,
+        )
+    }
+
+    async fn restore(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: NewAuditRow,
+    ) -> Result<Option<RestoreOutcome>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.restore_object(&mut tx, organization, bucket, object, &audit))?,
         )
     }
 }

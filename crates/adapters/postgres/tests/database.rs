@@ -1,27 +1,32 @@
 //! What holds of the database, beyond the promises of the ports.
 
 mod common;
+mod upgrade;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::TestDatabase;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 use wharf_domain::audit::Action;
 use wharf_domain::connection::{
-    ConnectionFilter, ConnectionIdentifier, Event, Health, Intent, PublicStatus, public_status,
+    Connection, ConnectionFilter, ConnectionIdentifier, Event, Health, Intent, PublicStatus,
+    public_status,
 };
+use wharf_domain::ids::{BucketId, OrganizationId};
 use wharf_domain::object::ObjectFilter;
 use wharf_domain::page::{PageCursor, PageRequest, PageStart};
-use wharf_ports::{InsertError, RepositoryError, RunError};
+use wharf_domain::run::catalogue::Recall;
+use wharf_domain::run::commit::{Commit, Put, Standing, Vanished};
+use wharf_domain::run::deletes::Hold;
+use wharf_domain::sync::{Lease, Sync};
+use wharf_ports::{InsertError, RepositoryError, RunError, SyncChange, UpdateSyncError};
 use wharf_postgres::{MigrateError, OpenError, PostgresDatabase, SchemaError};
 use wharf_testkit::{Harness, LONG, build};
 
-/// The database as somebody with Postgres alone sees it.
 async fn bare(database: &TestDatabase) -> PgConnection {
-    let options: PgConnectOptions = database.url.parse().expect("a URL");
-    options.connect().await.expect("a connection")
+    common::bare(&database.url).await
 }
 
 async fn harness() -> (Harness, TestDatabase) {
@@ -309,73 +314,170 @@ async fn only_what_may_pass_is_told_as_unavailable_even_at_the_very_end_of_a_tra
     }
 }
 
+/// A run that publishes, sees, passes over, holds and lets go, until its lease or its connection is taken away.
+async fn work(
+    h: &Harness,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+    connection: &Connection,
+    lease: &Lease,
+    names: &[String],
+) -> Result<(), RunError> {
+    let runs = &h.repositories.runs;
+    let standing = Standing {
+        epoch: connection.epoch,
+        credential_version: connection.credential_version,
+    };
+    for pass in 1..=15 {
+        let recall = Recall {
+            provider: connection.provider(),
+            authority: build::AUTHORITY.to_owned(),
+            listed: names.to_vec(),
+            span: Some(build::span(None, None)),
+            facts: false,
+        };
+        let recalled = h
+            .repositories
+            .catalogue
+            .recall(organization, &lease.sync, pass, &recall)
+            .await?;
+        let mut known: HashMap<_, _> = recalled
+            .known
+            .into_iter()
+            .map(|known| (known.object, known.copy))
+            .collect();
+        let (puts, failed) = names.split_at(names.len() / 2);
+        let puts = puts.iter().map(|name| Put {
+            replaces: known.remove(name).flatten(),
+            ..build::put(&h.ids, organization, bucket, name, "1")
+        });
+        let step = Commit {
+            puts: puts.collect(),
+            adopted: failed.to_vec(),
+            failed: failed
+                .iter()
+                .map(|name| build::failed(&h.ids, name, "1", "object.unreadable"))
+                .collect(),
+            ..build::commit(pass)
+        };
+        let audit = Some(h.audit(Action::ObjectsCommitted));
+        runs.commit(organization, lease, standing, &step, audit)
+            .await?;
+        let vanished = Some(Vanished {
+            span: build::span(None, None),
+            listed: names.iter().take(7).cloned().collect(),
+        });
+        let step = Commit {
+            vanished,
+            ..build::commit(pass)
+        };
+        runs.commit(organization, lease, standing, &step, None)
+            .await?;
+        let hold = Hold {
+            pass,
+            denied: Vec::new(),
+            reason: "too many".to_owned(),
+            limit: 20,
+        };
+        let audit = h.audit(Action::DeletesHeld);
+        runs.hold(organization, lease, standing, &hold, audit)
+            .await?;
+        let step = build::let_go(pass, 7);
+        let audit = h.audit(Action::ObjectsCommitted);
+        runs.let_go(organization, lease, standing, &step, audit)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What people do about a sync and its bucket meanwhile.
+async fn meddle(h: &Harness, organization: &OrganizationId, sync: &Sync) {
+    let repositories = &h.repositories;
+    let audit = || h.audit(Action::SyncUpdated);
+    let (bucket, id) = (&sync.bucket, &sync.id);
+    for limit in 1..=10 {
+        let syncs = &repositories.syncs;
+        let change = SyncChange {
+            settings: sync.settings.clone(),
+            rules_changed: true,
+        };
+        let stored = syncs
+            .find(organization, bucket, id)
+            .await
+            .expect("an answer");
+        let Some(stored) = stored else { return };
+        match syncs
+            .update(organization, bucket, id, stored.revision, &change, audit())
+            .await
+        {
+            Ok(_) | Err(UpdateSyncError::NotFound) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        let approved = syncs.approve_deletes(organization, bucket, id, limit, audit());
+        approved.await.expect("an answer");
+        let discarded = syncs.discard_deletes(organization, bucket, id, limit, audit());
+        discarded.await.expect("an answer");
+        let letters = &repositories.dead_letters;
+        let requeued = letters.requeue(organization, id, None, audit());
+        requeued.await.expect("an answer");
+        let everything = ObjectFilter {
+            search: None,
+            include_deleted: true,
+        };
+        let objects = &repositories.objects;
+        let page = objects
+            .list(organization, bucket, &everything, &PageRequest::first(5))
+            .await;
+        for object in page.expect("an answer").items {
+            let removed = objects.remove(organization, bucket, &object.id, audit());
+            removed.await.expect("an answer");
+            let restored = objects.restore(organization, bucket, &object.id, audit());
+            restored.await.expect("an answer");
+        }
+        let purged = repositories.across.purge_tombstones(Duration::ZERO, 10);
+        purged.await.expect("an answer");
+        let by = &sync.created_by;
+        let paused = syncs.pause(organization, bucket, id, by, None, audit());
+        paused.await.expect("an answer");
+        let disposed = repositories.across.dispose_dead_letters(10);
+        disposed.await.expect("an answer");
+        let resumed = syncs.resume(organization, bucket, id, audit());
+        resumed.await.expect("an answer");
+    }
+    let syncs = &repositories.syncs;
+    let unlocked = syncs.unlock(organization, bucket, id, audit());
+    unlocked.await.expect("an answer");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn runs_and_people_at_the_same_time_wait_for_each_other_and_never_fail() {
-    let (h, _guard) = harness().await;
+    let (h, guard) = harness().await;
     let h = Arc::new(h);
     let acme = h.tenant("acme").await;
     let (bucket, connection) = (acme.bucket("media").await, acme.connection("store").await);
-    let mut leases = Vec::new();
-    for _ in 0..6 {
-        acme.sync(&bucket, &connection).await;
-        leases.push(h.lease(LONG).await);
-    }
     let names: Vec<String> = (0..40).map(|n| format!("media/{n}")).collect();
-    let workers: Vec<_> = leases
-        .into_iter()
-        .enumerate()
-        .map(|(n, lease)| {
-            let (h, organization, mut names) =
-                (h.clone(), acme.organization.clone(), names.clone());
-            let (bucket, connection) = (bucket.id.clone(), connection.clone());
-            if n % 2 == 0 {
-                names.reverse();
+    let mut at_work = Vec::new();
+    for n in 0..6 {
+        let sync = acme.sync(&bucket, &connection).await;
+        let lease = h.lease(LONG).await;
+        let (h, organization, mut names) = (h.clone(), acme.organization.clone(), names.clone());
+        let (bucket, connection) = (bucket.id.clone(), connection.clone());
+        if n % 2 == 0 {
+            names.reverse();
+        }
+        if n % 3 == 0 {
+            let (h, organization) = (h.clone(), organization.clone());
+            at_work.push(tokio::spawn(async move {
+                meddle(&h, &organization, &sync).await;
+            }));
+        }
+        at_work.push(tokio::spawn(async move {
+            match work(&h, &organization, &bucket, &connection, &lease, &names).await {
+                Ok(()) | Err(RunError::LeaseLost | RunError::ConnectionChanged) => {}
+                Err(RunError::Repository(error)) => panic!("{error:?}"),
             }
-            tokio::spawn(async move {
-                let runs = &h.repositories.runs;
-                for pass in 1..=15 {
-                    let seen: Vec<_> = names.iter().map(|name| build::source(name)).collect();
-                    let mut known: HashMap<_, _> =
-                        match runs.known(&organization, &lease, &seen).await {
-                            Ok(known) => known
-                                .into_iter()
-                                .map(|known| (known.object.clone(), known))
-                                .collect(),
-                            Err(RunError::LeaseLost) => return,
-                            Err(error) => panic!("{error:?}"),
-                        };
-                    let puts = names
-                        .iter()
-                        .map(|name| wharf_ports::Put {
-                            replaces: known.remove(name),
-                            ..build::put(&h.ids, &organization, &bucket, name, "1")
-                        })
-                        .collect();
-                    let commit = wharf_ports::Commit {
-                        puts,
-                        seen,
-                        ..build::commit(&connection, pass)
-                    };
-                    match runs.commit(&organization, &lease, commit).await {
-                        Ok(()) => {}
-                        Err(RunError::LeaseLost | RunError::ConnectionChanged) => return,
-                        Err(RunError::Repository(error)) => panic!("{error:?}"),
-                    }
-                    let step = wharf_ports::LetGo {
-                        epoch: connection.epoch,
-                        credential_version: connection.credential_version,
-                        pass: pass + 1,
-                        limit: 7,
-                        audit: h.audit(Action::ObjectsCommitted),
-                    };
-                    match runs.let_go(&organization, &lease, step).await {
-                        Ok(_) | Err(RunError::LeaseLost | RunError::ConnectionChanged) => {}
-                        Err(RunError::Repository(error)) => panic!("{error:?}"),
-                    }
-                }
-            })
-        })
-        .collect();
+        }));
+    }
     for n in 0..10 {
         let name = build::connection_name(&format!("store {n}"));
         let edit = wharf_domain::connection::Edit {
@@ -387,6 +489,16 @@ async fn runs_and_people_at_the_same_time_wait_for_each_other_and_never_fail() {
         acme.sync(&bucket, &connection).await;
     }
     acme.apply(&connection, vec![Event::Archive]).await;
+    for at_work in at_work {
+        at_work.await.expect("met no error of the database");
+    }
+    let deadlocks: i64 = sqlx::query_scalar(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+    )
+    .fetch_one(&mut bare(&guard).await)
+    .await
+    .expect("a count");
+    assert_eq!(deadlocks, 0, "nothing waited in a circle");
     let audit = h.audit(Action::BucketDeleted);
     assert!(
         h.repositories
@@ -395,9 +507,26 @@ async fn runs_and_people_at_the_same_time_wait_for_each_other_and_never_fail() {
             .await
             .expect("the bucket goes")
     );
-    for worker in workers {
-        worker
-            .await
-            .expect("a worker that met no error of the database");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_workers_at_once_each_leases_another_sync_and_none_goes_without() {
+    let (h, _guard) = harness().await;
+    let h = Arc::new(h);
+    let acme = h.tenant("acme").await;
+    let (bucket, connection) = (acme.bucket("media").await, acme.connection("store").await);
+    for _ in 0..12 {
+        acme.sync(&bucket, &connection).await;
     }
+    let workers: Vec<_> = (0..12)
+        .map(|_| {
+            let h = h.clone();
+            tokio::spawn(async move { h.lease(LONG).await.sync })
+        })
+        .collect();
+    let mut leased = HashSet::new();
+    for worker in workers {
+        assert!(leased.insert(worker.await.expect("a lease")));
+    }
+    assert_eq!(h.try_lease(LONG).await, None);
 }

@@ -8,33 +8,29 @@ mod version;
 
 use std::sync::Arc;
 
-use chrono::SecondsFormat;
-use serde_json::Value;
 use wharf_domain::Metadata;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
-use wharf_ports::{Fetched, ProviderError};
+use wharf_ports::{FetchWish, Fetched, ProviderError};
 
 use self::proof::Proof;
 use self::source::Source;
 use self::unbroken::Unbroken;
 use self::version::{Version, another_part, changed, condition, is_listed, start, total};
 use crate::error::{Call, Fault};
-use crate::listing::{LONGEST_KEY, bare_tag};
+use crate::listing::{bare_tag, bucket_and_key};
+use crate::metadata::{metadata, tags};
 use crate::profile::Profile;
-use crate::wire::{ObjectRequest, Opened, Wire};
+use crate::wire::{About, Failure, ObjectRequest, Opened, Wire};
 
 /// Opens an entry of a listing.
 pub(crate) async fn fetch(
     wire: &Arc<Wire>,
     profile: &Profile,
     entry: &Entry,
+    wish: FetchWish,
 ) -> Result<Fetched, ProviderError> {
-    let Some((bucket, key)) = entry
-        .object
-        .split_once('/')
-        .filter(|(_, key)| (1..=LONGEST_KEY).contains(&key.len()))
-    else {
+    let Some((bucket, key)) = bucket_and_key(&entry.object) else {
         return Err(ProviderError::permanent(
             ErrorCode::ResourceNotFound,
             "the entry names no object of a bucket",
@@ -58,14 +54,23 @@ pub(crate) async fn fetch(
     if !is_listed(&opened, tag, entry.size_bytes) {
         return Err(changed().during(&call));
     }
+    let tags = if wish.tags {
+        tags_of(wire, bucket, key, &opened.about)
+            .await
+            .map_err(|fault| fault.during(&Call::tags(bucket)))?
+    } else {
+        Metadata::new()
+    };
     let trusted = !opened.opaque_etag && profile.has_md5_tags(bucket, opened.server.as_deref());
     let tag = opened
+        .about
         .etag
         .as_deref()
         .map_or(tag.into(), bare_tag)
         .into_owned();
-    let content_type = opened.content_type.clone();
-    let metadata = metadata(&opened);
+    let content_type = opened.about.content_type.clone();
+    let metadata = metadata(&opened.about);
+    let version_id = opened.about.named_version().map(ToOwned::to_owned);
     let unbroken = Unbroken {
         source: Source {
             wire: Arc::clone(wire),
@@ -81,6 +86,8 @@ pub(crate) async fn fetch(
     Ok(Fetched {
         content_type,
         metadata,
+        tags,
+        version_id,
         bytes: unbroken.stream(),
     })
 }
@@ -104,35 +111,25 @@ async fn open(
     }
 }
 
-/// Metadata that was given to the object keeps the name of its header; the store's own comes after it.
-fn metadata(opened: &Opened) -> Metadata {
-    let own = [
-        (
-            "etag",
-            opened
-                .etag
-                .as_deref()
-                .map(|etag| bare_tag(etag).into_owned()),
-        ),
-        (
-            "last_modified",
-            opened
-                .modified
-                .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-        ),
-        ("storage_class", opened.storage_class.clone()),
-        ("version_id", opened.version_id.clone()),
-        ("content_encoding", opened.content_encoding.clone()),
-    ];
-    let given = opened
-        .user_metadata
-        .iter()
-        .map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone()));
-    let own = own
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    given
-        .chain(own)
-        .map(|(name, value)| (name, Value::String(value)))
-        .collect()
+/// The tags of the version whose bytes are on their way.
+async fn tags_of(wire: &Wire, bucket: &str, key: &str, about: &About) -> Result<Metadata, Fault> {
+    let tagged = match wire.tags(bucket, key).await {
+        Ok(tagged) => tagged,
+        // Not every store has tags, and some that have none answer with the object itself.
+        Err(Failure::Unreadable { html: false }) => return Ok(Metadata::new()),
+        Err(failure) => {
+            let fault = Fault::from(failure);
+            return match fault.code {
+                ErrorCode::ConfigEndpointInvalid => Ok(Metadata::new()),
+                // It was there a moment ago.
+                ErrorCode::ResourceNotFound => Err(changed()),
+                _ => Err(fault),
+            };
+        }
+    };
+    let another = |tagged: &str| about.version_id.as_deref().is_some_and(|id| id != tagged);
+    if tagged.version_id.as_deref().is_some_and(another) {
+        return Err(changed());
+    }
+    Ok(tags(tagged))
 }

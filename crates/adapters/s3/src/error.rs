@@ -52,6 +52,11 @@ impl Call {
         Self::on("s3:GetObject", everything_under(path))
     }
 
+    /// Reading the tags of objects of a bucket.
+    pub(crate) fn tags(bucket: &str) -> Self {
+        Self::on("s3:GetObjectTagging", bucket.to_owned())
+    }
+
     /// Reading the tags of what lies under a path.
     pub(crate) fn tags_under(path: &BucketPath) -> Self {
         Self::on("s3:GetObjectTagging", everything_under(path))

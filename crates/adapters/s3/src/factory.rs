@@ -17,7 +17,7 @@ use wharf_domain::provider::{
 };
 use wharf_domain::setup::{SetupKit, SetupRequest};
 use wharf_egress::{Client, Guard, Origin, TlsMode};
-use wharf_ports::{Clock, IdSource, OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{Clock, IdSource, Located, OpenProvider, ProviderError, ProviderFactory};
 
 use crate::provider::Account;
 use crate::roles::{Access, Aws, Own, Role, Session, Trust};
@@ -242,6 +242,39 @@ impl ProviderFactory for S3 {
             ));
         }
         BucketPath::parse(source_path, "source_path").map(|_| ())
+    }
+
+    fn scope(
+        &self,
+        provider: Provider,
+        source_path: &str,
+        filter_prefix: Option<&str>,
+    ) -> Result<String, InvalidInput> {
+        self.vet_source_path(provider, source_path)?;
+        let Some(prefix) = filter_prefix else {
+            return Ok(source_path.to_owned());
+        };
+        let path = BucketPath::parse(source_path, "source_path")?;
+        let narrowed = path.narrowed(prefix, "provider_filters.prefix")?;
+        Ok(narrowed.to_string())
+    }
+
+    fn locate(&self, _: Provider, source_path: &str, source: &str) -> Option<Located> {
+        let path = BucketPath::parse(source_path, "source_path").ok()?;
+        let object = path.locate(source)?;
+        Some(Located {
+            in_scope: path.covers(&object),
+            object,
+        })
+    }
+
+    fn relative_path<'a>(&self, _: Provider, source_path: &str, entry_path: &'a str) -> &'a str {
+        BucketPath::parse(source_path, "source_path")
+            .map_or(entry_path, |path| path.relative(entry_path))
+    }
+
+    fn folder_path<'a>(&self, _: Provider, entry_path: &'a str) -> &'a str {
+        BucketPath::folders_of(entry_path)
     }
 
     fn open(

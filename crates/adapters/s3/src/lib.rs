@@ -12,6 +12,8 @@ mod download;
 mod error;
 mod factory;
 mod listing;
+mod look;
+mod metadata;
 mod profile;
 mod provider;
 mod roles;

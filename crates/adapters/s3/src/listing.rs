@@ -8,7 +8,8 @@ mod position;
 
 use std::borrow::Cow;
 
-use chrono::SecondsFormat;
+use chrono::{SecondsFormat, SubsecRound};
+use wharf_domain::Timestamp;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::BucketPath;
@@ -16,7 +17,7 @@ use wharf_domain::sync::Cursor;
 use wharf_ports::{ListingPage, ProviderError, Retry};
 
 use self::key::Key;
-pub(crate) use self::key::LONGEST_KEY;
+use self::key::LONGEST_KEY;
 use crate::error::{Call, Fault};
 use crate::wire::{Failure, Listed, Page, PageRequest, Position, Wire};
 
@@ -41,7 +42,7 @@ pub(crate) async fn list(
     cursor: Option<&Cursor>,
     limit: u32,
 ) -> Result<ListingPage, ProviderError> {
-    let path = BucketPath::parse(source_path, "source_path").map_err(|_| {
+    let path = BucketPath::parse_scope(source_path, "source_path").map_err(|_| {
         ProviderError::permanent(
             ErrorCode::ResourceNotFound,
             "the source path does not start with a bucket",
@@ -187,13 +188,20 @@ fn read(
             return Err(untrusted("the listing holds an object without a key"));
         }
         if path.matches(&key.text) && !marks_folder(&key.text, object.size) {
-            entries.push(entry(path, &key, &object));
+            entries.push(entry(path.bucket(), &key, &object));
         }
     }
     Ok(ListingPage {
         entries,
         next: next.map(position::write),
+        denied: Vec::new(),
     })
+}
+
+/// The entry that a listing would have of an object asked for by its key, unless it would leave it out.
+pub(crate) fn entry_of(bucket: &str, object: &Listed) -> Option<Entry> {
+    let key = Key::read(&object.key, false);
+    (!marks_folder(&key.text, object.size)).then(|| entry(bucket, &key, object))
 }
 
 /// Where the listing goes on; nowhere only if the store says that this was all.
@@ -259,8 +267,8 @@ fn marks_folder(key: &str, size: Option<u64>) -> bool {
     size == Some(0) && (key.ends_with('/') || key.ends_with("_$folder$"))
 }
 
-fn entry(path: &BucketPath, key: &Key<'_>, object: &Listed) -> Entry {
-    let object_id = path.source_path_of(&key.name());
+fn entry(bucket: &str, key: &Key<'_>, object: &Listed) -> Entry {
+    let object_id = format!("{bucket}/{}", key.name());
     let archived = object
         .storage_class
         .as_deref()
@@ -272,7 +280,7 @@ fn entry(path: &BucketPath, key: &Key<'_>, object: &Listed) -> Entry {
         object: object_id,
         version: version(object),
         size_bytes: object.size,
-        modified_at: object.modified,
+        modified_at: object.modified.map(whole_seconds),
         unreadable: key
             .unusable
             .or(archived.then_some(ErrorCode::ResourceArchived.as_str())),
@@ -291,10 +299,22 @@ fn version(object: &Listed) -> String {
     match (tag.is_empty(), object.modified) {
         (true, Some(modified)) => format!(
             "{}|{size}",
-            modified.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+            whole_seconds(modified).to_rfc3339_opts(SecondsFormat::Secs, true)
         ),
         _ => format!("{tag}|{size}"),
     }
+}
+
+/// As much of a time as the head of an answer can tell, so that a listing never seems to know of another version.
+pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
+    time.trunc_subsecs(0)
+}
+
+/// The bucket and the key in an object's identity, if an object can have the key.
+pub(crate) fn bucket_and_key(object: &str) -> Option<(&str, &str)> {
+    object
+        .split_once('/')
+        .filter(|(_, key)| (1..=LONGEST_KEY).contains(&key.len()))
 }
 
 /// An `ETag` without its quotes, which some stores leave out; a weak one keeps its mark.

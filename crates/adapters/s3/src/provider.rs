@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use wharf_domain::check::CheckReport;
 use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
-use wharf_ports::{CheckRequest, Fetched, ListingPage, ProviderError, StorageProvider};
+use wharf_ports::{
+    CheckRequest, FetchWish, Fetched, ListingPage, Looked, ProviderError, StorageProvider,
+};
 
 use crate::roles::Access;
 use crate::store::Store;
 use crate::wire::Wire;
-use crate::{check, download, listing};
+use crate::{check, download, listing, look};
 
 pub(crate) struct Account {
     store: Store,
@@ -50,7 +52,11 @@ impl StorageProvider for Account {
         listing::list(&self.wire, source_path, cursor, limit).await
     }
 
-    async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError> {
-        download::fetch(&self.wire, self.store.profile, entry).await
+    async fn fetch(&self, entry: &Entry, wish: FetchWish) -> Result<Fetched, ProviderError> {
+        download::fetch(&self.wire, self.store.profile, entry, wish).await
+    }
+
+    async fn look(&self, _: &str, object: &str) -> Result<Option<Looked>, ProviderError> {
+        look::look(&self.wire, object).await
     }
 }

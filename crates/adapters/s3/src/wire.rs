@@ -1,5 +1,6 @@
 //! The SDK, and the only place that knows its types: its calls, their answers and their failures in our own words.
 
+mod about;
 mod ambient;
 mod checksum;
 mod failure;
@@ -27,15 +28,17 @@ use wharf_domain::provider::{EndpointUrl, Scheme};
 use wharf_domain::secret::SecretString;
 use wharf_egress as egress;
 
+pub(crate) use self::about::About;
 pub(crate) use self::checksum::Checksum;
 pub(crate) use self::failure::{Failure, Hint, Refused};
 use self::listings::WholeListings;
-pub(crate) use self::object::{Condition, ObjectRequest, Opened};
+pub(crate) use self::object::{Condition, Headed, ObjectRequest, Opened};
 pub(crate) use self::page::{Listed, Page, PageRequest, Position};
 use self::paths::InPath;
 pub(crate) use self::probes::Ahead;
 pub(crate) use self::signing::Signer;
 pub(crate) use self::sts::{AssumeRole, Sts, StsPlace};
+pub(crate) use self::tags::Tagged;
 use crate::roles::Access;
 use crate::store::Store;
 
@@ -46,7 +49,7 @@ pub(crate) struct AccessKey {
     pub(crate) session_token: Option<SecretString>,
 }
 
-/// The three calls, to one store with one key.
+/// The calls, to one store with one key.
 pub(crate) struct Wire {
     store: Store,
     /// Where the store answers, unless that is AWS.

@@ -23,7 +23,7 @@ use crate::jobs::QueuedJob;
 use crate::row::{Columns, json, number};
 use crate::store::{Store, in_transaction};
 use crate::syncs::columns;
-use crate::{access, audit, jobs, namespaces, syncs};
+use crate::{access, audit, dead_letters, jobs, namespaces, syncs};
 
 /// Adds an organization with its first user and its namespace `default`.
 async fn insert_organization(
@@ -62,20 +62,64 @@ fn read_credential(row: &SqliteRow) -> Result<Credential, Fault> {
     })
 }
 
-/// Ends the jobs whose lease has expired while their connection is not active. Their syncs wait, due at once, until it is
-/// active again.
+/// Releases the syncs whose lease has expired while they may not run.
+pub(crate) const RELEASE: &str = "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
+     lease_ttl = NULL, next_run_at = $1, resume_of = lease_job, updated_at = $1 \
+     WHERE rowid IN (SELECT s.rowid FROM syncs s \
+     JOIN connections c ON c.organization = s.organization AND c.id = s.connection \
+     WHERE s.lease_expires_at <= $1 AND (s.paused_at IS NOT NULL OR c.status <> 'ACTIVE')) \
+     RETURNING organization, id, resume_of";
+
+/// How many leases that have not expired each organization has, fewest first.
+pub(crate) const AT_WORK: &str = "SELECT organization, COUNT(*) AS leases FROM syncs WHERE lease_expires_at > $1 \
+     GROUP BY organization ORDER BY leases, organization";
+
+macro_rules! due {
+    ($organizations:literal) => {
+        concat!(
+            "SELECT s.organization, s.id FROM syncs s INDEXED BY syncs_due CROSS JOIN connections c \
+             ON c.organization = s.organization AND c.id = s.connection AND c.status = 'ACTIVE' \
+             WHERE COALESCE(s.lease_expires_at, s.next_run_at) <= $1 AND s.paused_at IS NULL AND s.organization ",
+            $organizations,
+            " (SELECT value FROM json_each($2)) \
+             ORDER BY COALESCE(s.lease_expires_at, s.next_run_at), s.organization, s.id LIMIT 1"
+        )
+    };
+}
+
+/// The sync that has been due longest, of any organization but these.
+pub(crate) const DUE_OF_OTHERS: &str = due!("NOT IN");
+
+/// The sync that has been due longest, of these organizations.
+pub(crate) const DUE_OF: &str = due!("IN");
+
+/// Tombstones whose undo window has passed.
+macro_rules! past_undo {
+    () => {
+        "SELECT rowid FROM objects WHERE deleted_at IS NOT NULL AND purged_at IS NULL AND deleted_at <= $1 \
+         ORDER BY deleted_at LIMIT $2"
+    };
+}
+
+/// Those that a person deleted stay as rows, so that the file is not copied again.
+pub(crate) const PURGE: &str = concat!(
+    "UPDATE objects SET purged_at = $3 WHERE rowid IN (",
+    past_undo!(),
+    ") AND deleted_by = 'person'"
+);
+
+pub(crate) const FORGET: &str = concat!(
+    "DELETE FROM objects WHERE rowid IN (",
+    past_undo!(),
+    ") AND deleted_by = 'source'"
+);
+
+/// Ends the jobs whose lease has expired while their sync may not run. Their syncs wait, due at once, until it may again.
 async fn release_abandoned(tx: &mut SqliteConnection, now: Timestamp) -> Result<(), Fault> {
-    let released = sqlx::query(
-        "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
-         lease_ttl = NULL, next_run_at = $1, resume_of = lease_job, updated_at = $1 \
-         WHERE (organization, id) IN (SELECT s.organization, s.id FROM syncs s \
-         JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status <> 'ACTIVE' \
-         WHERE COALESCE(s.lease_expires_at, s.next_run_at) <= $1 AND s.lease_job IS NOT NULL) \
-         RETURNING organization, id, resume_of",
-    )
-    .bind(micros(now))
-    .fetch_all(&mut *tx)
-    .await?;
+    let released = sqlx::query(RELEASE)
+        .bind(micros(now))
+        .fetch_all(&mut *tx)
+        .await?;
     let end = JobEnd::interrupted("lease_expired");
     for row in &released {
         let columns = Columns::of("syncs", row);
@@ -84,6 +128,33 @@ async fn release_abandoned(tx: &mut SqliteConnection, now: Timestamp) -> Result<
         jobs::end_alone(tx, &organization, &sync, &job, &end, now).await?;
     }
     Ok(())
+}
+
+/// The sync whose turn it is: one of the organization with the fewest runs at work, there the one due longest. Most calls
+/// end with the first question, because some organization has no run at work.
+async fn whose_turn(
+    tx: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<Option<(String, String)>, Fault> {
+    let at_work: Vec<(String, i64)> = sqlx::query_as(AT_WORK)
+        .bind(micros(now))
+        .fetch_all(&mut *tx)
+        .await?;
+    let names = |some: &[(String, i64)]| json(&some.iter().map(|(it, _)| it).collect::<Vec<_>>());
+    let mut questions = vec![(DUE_OF_OTHERS, names(&at_work))];
+    let as_busy = at_work.chunk_by(|one, other| one.1 == other.1);
+    questions.extend(as_busy.map(|some| (DUE_OF, names(some))));
+    for (question, organizations) in questions {
+        let due = sqlx::query_as(question)
+            .bind(micros(now))
+            .bind(organizations)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if due.is_some() {
+            return Ok(due);
+        }
+    }
+    Ok(None)
 }
 
 impl Store {
@@ -159,16 +230,7 @@ impl Store {
     ) -> Result<Option<DueSync>, Fault> {
         let now = self.now(tx).await?;
         release_abandoned(tx, now).await?;
-        let due: Option<(String, String)> = sqlx::query_as(
-            "SELECT s.organization, s.id FROM syncs s \
-             JOIN connections c ON c.organization = s.organization AND c.id = s.connection AND c.status = 'ACTIVE' \
-             WHERE COALESCE(s.lease_expires_at, s.next_run_at) <= $1 \
-             ORDER BY COALESCE(s.lease_expires_at, s.next_run_at), s.id LIMIT 1",
-        )
-        .bind(micros(now))
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some((organization, sync)) = due else {
+        let Some((organization, sync)) = whose_turn(tx, now).await? else {
             return Ok(None);
         };
         let row = sqlx::query(concat!(
@@ -201,11 +263,14 @@ impl Store {
             jobs::start(tx, &organization, queued, None, now).await?;
             queued
         } else {
-            let predecessor = abandoned.or(columns.parse_optional("resume_of")?);
-            let trigger = if predecessor.is_some() {
-                JobTrigger::Resume
-            } else {
-                JobTrigger::Scheduled
+            // A run over the whole source goes on from nothing.
+            let predecessor = abandoned
+                .or(columns.parse_optional("resume_of")?)
+                .filter(|_| !sync.pending_full);
+            let trigger = match &predecessor {
+                _ if sync.pending_full => JobTrigger::Manual,
+                Some(_) => JobTrigger::Resume,
+                None => JobTrigger::Scheduled,
             };
             jobs::queue(
                 tx,
@@ -222,8 +287,8 @@ impl Store {
             new_job
         };
         sqlx::query(
-            "UPDATE syncs SET queued_job = NULL, resume_of = NULL, next_run_at = NULL, fence = $3, lease_job = $4, \
-             lease_worker = $5, lease_acquired_at = $6, lease_expires_at = $6 + $7, lease_ttl = $7, updated_at = $6 \
+            "UPDATE syncs SET checkpoint = CASE WHEN NOT pending_full THEN checkpoint END, pending_full = 0, \
+             queued_job = NULL, resume_of = NULL, next_run_at = NULL, fence = $3, lease_job = $4, lease_worker = $5, lease_acquired_at = $6, lease_expires_at = $6 + $7, lease_ttl = $7, updated_at = $6 \
              WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())
@@ -245,10 +310,39 @@ impl Store {
         }))
     }
 
+    async fn purge(
+        &self,
+        tx: &mut SqliteConnection,
+        undo: Duration,
+        limit: u32,
+    ) -> Result<u64, Fault> {
+        let now = self.now(tx).await?;
+        let until = micros(now) - span(undo);
+        let purged = sqlx::query(PURGE)
+            .bind(until)
+            .bind(limit)
+            .bind(micros(now))
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        let forgotten = sqlx::query(FORGET)
+            .bind(until)
+            .bind(i64::from(limit) - purged.cast_signed())
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        Ok(purged + forgotten)
+    }
+
+    async fn dispose(&self, tx: &mut SqliteConnection, limit: u32) -> Result<u64, Fault> {
+        let now = self.now(tx).await?;
+        dead_letters::dispose(tx, limit, now).await
+    }
+
     async fn pointed_at(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, Fault> {
         let listed: Vec<&str> = keys.iter().map(BlobKey::as_str).collect();
         let found: Vec<String> = sqlx::query_scalar(
-            "SELECT DISTINCT blob FROM objects WHERE blob IN (SELECT value FROM json_each($1))",
+            "SELECT DISTINCT blob FROM objects WHERE blob IN (SELECT value FROM json_each($1)) AND purged_at IS NULL",
         )
         .bind(json(&listed))
         .fetch_all(&self.reads)
@@ -304,6 +398,14 @@ impl AcrossOrganizations for Store {
         new_job: &JobId,
     ) -> Result<Option<DueSync>, RepositoryError> {
         Ok(in_transaction!(self, tx => self.lease_due(&mut tx, worker, ttl, new_job))?)
+    }
+
+    async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.purge(&mut tx, undo, limit))?)
+    }
+
+    async fn dispose_dead_letters(&self, limit: u32) -> Result<u64, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.dispose(&mut tx, limit))?)
     }
 
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {

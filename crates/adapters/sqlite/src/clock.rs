@@ -15,15 +15,27 @@ pub(crate) struct Clock {
     last: AtomicI64,
 }
 
+/// The clock as an expression, for statements that read it beside something else.
+macro_rules! reading {
+    () => {
+        "CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER) * 1000"
+    };
+}
+pub(crate) use reading;
+
 /// How far the system's clock may step back and still be smoothed over; beyond that it is followed.
 const SMOOTHED: i64 = 1_000_000;
 
 impl Clock {
     pub(crate) async fn now(&self, connection: &mut SqliteConnection) -> Result<Timestamp, Fault> {
-        let read: i64 =
-            sqlx::query_scalar("SELECT CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER) * 1000")
-                .fetch_one(connection)
-                .await?;
+        let read: i64 = sqlx::query_scalar(concat!("SELECT ", reading!()))
+            .fetch_one(connection)
+            .await?;
+        self.settle(read)
+    }
+
+    /// The instant that a [`reading`] stands for.
+    pub(crate) fn settle(&self, read: i64) -> Result<Timestamp, Fault> {
         let after = |last: i64| {
             if last.saturating_sub(read) > SMOOTHED {
                 read

@@ -278,6 +278,7 @@ impl Store {
         }
         let now = self.now(tx).await?;
         let (was, had) = (stored.intent, stored.sealed.clone());
+        let credential_version = stored.credential_version;
         let transition =
             fold(stored, events, now).map_err(|error| Failure::Refused(error.into()))?;
         if !transition.changed {
@@ -293,6 +294,9 @@ impl Store {
         })?;
         if connection.intent == Intent::Archived && was != Intent::Archived {
             syncs::stop_archived(tx, organization, id, now).await?;
+        }
+        if connection.credential_version != credential_version {
+            syncs::forget_found_missing(tx, organization, id).await?;
         }
         for row in audit {
             audit::store(tx, organization, &transition.told_in(row.clone()), now).await?;

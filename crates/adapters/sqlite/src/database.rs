@@ -20,6 +20,12 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Connections that read at the same time.
 const READERS: u32 = 4;
 
+/// Rows that a reader may have read ahead: about a page of a listing.
+const READ_AHEAD: usize = 1000;
+
+/// Memory for pages of the file, for each connection, in KiB as `SQLite` wants it: negative.
+const CACHE: &str = "-2048";
+
 /// How long a statement waits for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -77,7 +83,7 @@ impl From<MigrateError> for OpenError {
 /// A database file, opened and brought up to date.
 #[derive(Clone)]
 pub struct SqliteDatabase {
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
 }
 
 impl fmt::Debug for SqliteDatabase {
@@ -108,6 +114,8 @@ impl SqliteDatabase {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
+            .row_buffer_size(READ_AHEAD)
+            .pragma("cache_size", CACHE)
             // What is deleted is overwritten, and nothing is ever spilled to a file outside the database.
             .pragma("secure_delete", "ON")
             .pragma("temp_store", "MEMORY");
@@ -142,7 +150,9 @@ impl SqliteDatabase {
             across: store.clone(),
             audit: store.clone(),
             buckets: store.clone(),
+            catalogue: store.clone(),
             connections: store.clone(),
+            dead_letters: store.clone(),
             external_ids: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),

@@ -142,34 +142,46 @@ pub(crate) async fn end_alone(
     audit::store(tx, organization, &row, now).await
 }
 
-/// Adds to what the job counted, and moves it to a phase if one is given.
-pub(crate) async fn count(
+/// Writes what the job has counted so far, and moves it to a phase if one is given.
+pub(crate) async fn note(
     tx: &mut SqliteConnection,
     organization: &OrganizationId,
     job: &JobId,
-    more: &Counters,
+    counters: &Counters,
     phase: Option<JobPhase>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let row = sqlx::query("SELECT counters FROM jobs WHERE organization = $1 AND id = $2")
-        .bind(organization.as_str())
-        .bind(job.as_str())
-        .fetch_one(&mut *tx)
-        .await?;
-    let mut counters: Counters = Columns::of("jobs", &row).json("counters")?;
-    counters.add(more);
     sqlx::query(
         "UPDATE jobs SET counters = $3, phase = COALESCE($4, phase), updated_at = $5 \
          WHERE organization = $1 AND id = $2",
     )
     .bind(organization.as_str())
     .bind(job.as_str())
-    .bind(json(&counters))
+    .bind(json(counters))
     .bind(phase.map(JobPhase::as_str))
     .bind(micros(now))
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// What a job counted, and when it was started.
+pub(crate) async fn account(
+    tx: &mut SqliteConnection,
+    organization: &OrganizationId,
+    job: &JobId,
+) -> Result<(Counters, Option<Timestamp>), Fault> {
+    let row =
+        sqlx::query("SELECT counters, started_at FROM jobs WHERE organization = $1 AND id = $2")
+            .bind(organization.as_str())
+            .bind(job.as_str())
+            .fetch_one(tx)
+            .await?;
+    let columns = Columns::of("jobs", &row);
+    Ok((
+        columns.json("counters")?,
+        columns.time_optional("started_at")?,
+    ))
 }
 
 impl Store {

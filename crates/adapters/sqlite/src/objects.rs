@@ -8,20 +8,20 @@ use wharf_domain::object::{
     BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId,
 };
 use wharf_domain::page::{Page, PageCursor, PageRequest};
-use wharf_domain::sync::Sync;
-use wharf_ports::{ObjectRepository, Put, RepositoryError};
+use wharf_ports::{ObjectRepository, RepositoryError, RestoreOutcome};
 
 use crate::audit;
-use crate::clock::{micros, micros_of};
+use crate::clock::micros;
 use crate::error::Fault;
 use crate::page::{Bounds, page};
-use crate::row::{Columns, json, number};
+use crate::row::{Columns, json};
 use crate::store::{Store, in_transaction};
 
 macro_rules! columns {
     () => {
         "id, bucket, namespace, provider, authority, source_object, path, version, modified_at, source_metadata, blob, \
-         size_bytes, content_type, sha256, deleted_at, deleted_by, created_at, updated_at"
+         size_bytes, content_type, sha256, deleted_at, deleted_by, version_id, tags, mapped, copied_by_sync, copied_by_job, \
+         purged_at, created_at, updated_at"
     };
 }
 
@@ -32,10 +32,28 @@ macro_rules! matching {
     };
 }
 
+/// A page of those that match.
+pub(crate) const LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    matching!(),
+    " AND (created_at, id) < ($5, $6) ORDER BY created_at DESC, id DESC LIMIT $7 OFFSET $8"
+);
+
+/// Makes tombstones of those that no sync holds on to.
+pub(crate) const BURY: &str = "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
+     WHERE organization = $1 AND id IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL \
+     AND NOT EXISTS (SELECT 1 FROM catalogue c JOIN syncs s ON s.organization = c.organization AND s.id = c.sync \
+     WHERE c.organization = $1 AND c.object = objects.id AND s.state <> 'connection_archived')";
+
 fn read(row: &SqliteRow) -> Result<Object, Fault> {
     let columns = Columns::of("objects", row);
     let deleted = match columns.time_optional("deleted_at")? {
         Some(at) => Some((at, columns.read("deleted_by", DeletedBy::parse)?)),
+        None => None,
+    };
+    let copied_by = match columns.parse_optional("copied_by_sync")? {
+        Some(sync) => Some((sync, columns.parse("copied_by_job")?)),
         None => None,
     };
     Ok(Object {
@@ -51,7 +69,9 @@ fn read(row: &SqliteRow) -> Result<Object, Fault> {
             path: columns.get("path")?,
             version: columns.get("version")?,
             modified_at: columns.time_optional("modified_at")?,
+            version_id: columns.get("version_id")?,
             metadata: columns.json("source_metadata")?,
+            tags: columns.json("tags")?,
         },
         content: Content {
             blob: columns.read("blob", BlobKey::parse)?,
@@ -59,50 +79,13 @@ fn read(row: &SqliteRow) -> Result<Object, Fault> {
             content_type: columns.get("content_type")?,
             sha256: columns.get("sha256")?,
         },
+        mapped: columns.json("mapped")?,
+        copied_by,
         deleted,
+        purged: columns.get::<Option<i64>>("purged_at")?.is_some(),
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
     })
-}
-
-/// Publishes an object in the sync's bucket: a new one, or new bytes for the one that has this source. A tombstone comes
-/// back to life.
-pub(crate) async fn publish(
-    tx: &mut SqliteConnection,
-    organization: &OrganizationId,
-    sync: &Sync,
-    put: &Put,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO objects (organization, id, bucket, namespace, provider, authority, source_object, path, version, \
-         modified_at, source_metadata, blob, size_bytes, content_type, sha256, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16) \
-         ON CONFLICT (organization, bucket, provider, authority, source_object) DO UPDATE SET \
-         path = excluded.path, version = excluded.version, modified_at = excluded.modified_at, \
-         source_metadata = excluded.source_metadata, blob = excluded.blob, size_bytes = excluded.size_bytes, \
-         content_type = excluded.content_type, sha256 = excluded.sha256, deleted_at = NULL, deleted_by = NULL, \
-         updated_at = excluded.updated_at",
-    )
-    .bind(organization.as_str())
-    .bind(put.new_id.as_str())
-    .bind(sync.bucket.as_str())
-    .bind(sync.namespace.as_str())
-    .bind(put.source.provider.as_str())
-    .bind(&put.source.authority)
-    .bind(&put.source.object)
-    .bind(&put.facts.path)
-    .bind(&put.facts.version)
-    .bind(micros_of(put.facts.modified_at))
-    .bind(json(&put.facts.metadata))
-    .bind(put.content.blob.as_str())
-    .bind(number(put.content.size_bytes))
-    .bind(&put.content.content_type)
-    .bind(&put.content.sha256)
-    .bind(micros(now))
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// Makes tombstones of those live objects that no sync holds on to. Returns how many.
@@ -112,17 +95,12 @@ pub(crate) async fn bury_unheld(
     objects: &[String],
     now: Timestamp,
 ) -> Result<u64, Fault> {
-    let buried = sqlx::query(
-        "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
-         WHERE organization = $1 AND id IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL \
-         AND NOT EXISTS (SELECT 1 FROM sync_entries e \
-                         WHERE e.organization = objects.organization AND e.object = objects.id)",
-    )
-    .bind(organization.as_str())
-    .bind(json(&objects))
-    .bind(micros(now))
-    .execute(tx)
-    .await?;
+    let buried = sqlx::query(BURY)
+        .bind(organization.as_str())
+        .bind(json(&objects))
+        .bind(micros(now))
+        .execute(tx)
+        .await?;
     Ok(buried.rows_affected())
 }
 
@@ -148,6 +126,30 @@ impl Store {
         .transpose()
     }
 
+    async fn find_object_by_source(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        source: &SourceId,
+    ) -> Result<Option<Object>, Fault> {
+        sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM objects WHERE organization = $1 AND bucket = $2 AND provider = $3 AND authority = $4 \
+             AND source_object = $5"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(source.provider.as_str())
+        .bind(&source.authority)
+        .bind(&source.object)
+        .fetch_optional(&self.reads)
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
+    }
+
     async fn list_objects(
         &self,
         organization: &OrganizationId,
@@ -164,22 +166,17 @@ impl Store {
             .bind(filter.include_deleted)
             .fetch_one(&mut *connection)
             .await?;
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            matching!(),
-            " AND (created_at, id) < ($5, $6) ORDER BY created_at DESC, id DESC LIMIT $7 OFFSET $8"
-        ))
-        .bind(organization.as_str())
-        .bind(bucket.as_str())
-        .bind(&filter.search)
-        .bind(filter.include_deleted)
-        .bind(bounds.at)
-        .bind(bounds.id)
-        .bind(bounds.limit)
-        .bind(bounds.offset)
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows = sqlx::query(LIST)
+            .bind(organization.as_str())
+            .bind(bucket.as_str())
+            .bind(&filter.search)
+            .bind(filter.include_deleted)
+            .bind(bounds.at)
+            .bind(bounds.id)
+            .bind(bounds.limit)
+            .bind(bounds.offset)
+            .fetch_all(&mut *connection)
+            .await?;
         page(request, &rows, total, read, |it| PageCursor {
             created_at: it.created_at,
             id: it.id.to_string(),
@@ -211,6 +208,48 @@ impl Store {
         audit::store(tx, organization, audit, now).await?;
         Ok(true)
     }
+
+    async fn restore_object(
+        &self,
+        tx: &mut SqliteConnection,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: &NewAuditRow,
+    ) -> Result<Option<RestoreOutcome>, Fault> {
+        let now = self.now(tx).await?;
+        let restored = sqlx::query(concat!(
+            "UPDATE objects SET deleted_at = NULL, deleted_by = NULL, updated_at = $4 \
+             WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NOT NULL AND purged_at IS NULL \
+             RETURNING ",
+            columns!()
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(object.as_str())
+        .bind(micros(now))
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(row) = restored {
+            audit::store(tx, organization, audit, now).await?;
+            return Ok(Some(RestoreOutcome::Restored(Box::new(read(&row)?))));
+        }
+        let purged: Option<bool> = sqlx::query_scalar(
+            "SELECT purged_at IS NOT NULL FROM objects WHERE organization = $1 AND bucket = $2 AND id = $3",
+        )
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(object.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        Ok(purged.map(|purged| {
+            if purged {
+                RestoreOutcome::Purged
+            } else {
+                RestoreOutcome::NotDeleted
+            }
+        }))
+    }
 }
 
 #[async_trait]
@@ -222,6 +261,17 @@ impl ObjectRepository for Store {
         object: &ObjectId,
     ) -> Result<Option<Object>, RepositoryError> {
         Ok(self.find_object(organization, bucket, object).await?)
+    }
+
+    async fn find_by_source(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        source: &SourceId,
+    ) -> Result<Option<Object>, RepositoryError> {
+        Ok(self
+            .find_object_by_source(organization, bucket, source)
+            .await?)
     }
 
     async fn list(
@@ -245,6 +295,18 @@ impl ObjectRepository for Store {
     ) -> Result<bool, RepositoryError> {
         Ok(
             in_transaction!(self, tx => self.remove_object(&mut tx, organization, bucket, object, &audit))?,
+        )
+    }
+
+    async fn restore(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        object: &ObjectId,
+        audit: NewAuditRow,
+    ) -> Result<Option<RestoreOutcome>, RepositoryError> {
+        Ok(
+            in_transaction!(self, tx => self.restore_object(&mut tx, organization, bucket, object, &audit))?,
         )
     }
 }

@@ -2,9 +2,27 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use wharf_testkit::Harness;
 
 wharf_testkit::repository_suites!(async || {
     let (database, folder) = common::empty_database().await;
-    Harness::in_real_time(database.repositories()).keeping(folder)
+    let folder = Arc::new(folder);
+    let kept = folder.clone();
+    Harness::in_real_time(database.repositories())
+        .ageing(move |by| {
+            let folder = folder.clone();
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE dead_letters SET first_seen_at = first_seen_at - $1, last_seen_at = last_seen_at - $1, \
+                     last_reattempt_at = last_reattempt_at - $1, requeued_at = requeued_at - $1",
+                )
+                .bind(i64::try_from(by.as_micros()).expect("a span of days"))
+                .execute(&mut common::bare(&folder).await)
+                .await
+                .expect("older dead letters");
+            })
+        })
+        .keeping(kept)
 });

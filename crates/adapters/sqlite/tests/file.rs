@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
+use common::bare;
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 use wharf_domain::audit::Action;
 use wharf_domain::connection::{
@@ -19,15 +19,6 @@ use wharf_domain::provider::CredentialType;
 use wharf_ports::{InsertError, RepositoryError};
 use wharf_sqlite::{OpenError, SqliteDatabase};
 use wharf_testkit::{Harness, build};
-
-/// The file as somebody with the database library alone sees it.
-async fn bare(folder: &TempDir) -> SqliteConnection {
-    SqliteConnectOptions::new()
-        .filename(common::file(folder))
-        .connect()
-        .await
-        .expect("a connection")
-}
 
 async fn harness() -> (Harness, SqliteDatabase, TempDir) {
     let (database, folder) = common::empty_database().await;

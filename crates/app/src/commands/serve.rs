@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wharf_engine::{Engine, Worker};
+use wharf_engine::{Engine, Swept, Worker};
 use wharf_http::ApiState;
 
 use super::say;
@@ -21,7 +21,7 @@ use crate::telemetry;
 
 /// How long a shutdown may take; what is not done by then goes on after the next start.
 const DRAIN: Duration = Duration::from_secs(25);
-/// How often blobs that nothing points at are looked for.
+/// How often what has waited long enough is swept.
 const SWEEP_EVERY: Duration = Duration::from_hours(6);
 
 /// How to run the server.
@@ -138,10 +138,14 @@ fn start_workers(
             .await
             .is_some()
         {
-            match stop.run_until_cancelled(engine.sweep_blobs()).await {
-                Some(Ok(removed)) => tracing::info!(removed, "swept blobs that nothing points at"),
+            match stop.run_until_cancelled(engine.sweep()).await {
+                Some(Ok(Swept {
+                    tombstones,
+                    dead_letters,
+                    blobs,
+                })) => tracing::info!(tombstones, dead_letters, blobs, "swept"),
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "the blob sweep failed and is tried again later");
+                    tracing::warn!(%error, "the sweep failed and is tried again later");
                 }
                 None => {}
             }

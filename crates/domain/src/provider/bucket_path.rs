@@ -1,5 +1,6 @@
-//! The source path of a sync from S3 or Tigris: a bucket and a place inside it.
+//! The source path of a sync from S3 or Tigris: a bucket and a place inside it; and what of a bucket is listed for it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::input::InvalidInput;
@@ -13,10 +14,15 @@ const MAX_BUCKET: usize = 64;
 ///
 /// The prefix is kept byte for byte and means a folder, not the beginning of a name: `bucket/media` covers `media/x` and
 /// an object named exactly `media`, but not `media2/x`. Without a prefix the whole bucket is meant.
+///
+/// A scope is a source path that was [`narrowed`](Self::narrowed) by a prefix that is one of names, not a folder. It is
+/// written `bucket:prefix`, which no source path is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BucketPath {
     bucket: String,
     prefix: String,
+    /// Whether the prefix may end in the middle of a name.
+    of_names: bool,
 }
 
 impl BucketPath {
@@ -60,7 +66,59 @@ impl BucketPath {
         Ok(Self {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
+            of_names: false,
         })
+    }
+
+    /// Reads what may be listed: a source path, or a scope as it is shown.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse_scope(text: &str, path: &str) -> Result<Self, InvalidInput> {
+        match text.split_once(':') {
+            Some((bucket, prefix)) if is_bucket_name(bucket) => {
+                let folder = Self::parse(&format!("{bucket}/{prefix}"), path)?;
+                Ok(folder.of_names())
+            }
+            _ => Self::parse(text, path),
+        }
+    }
+
+    /// What of this source path has a [`relative`](Self::relative) path that starts with the prefix, plain text; `path` is
+    /// where the prefix stood, for the error.
+    ///
+    /// # Errors
+    /// A prefix that leads up or elsewhere, or is longer than any key.
+    pub fn narrowed(&self, prefix: &str, path: &str) -> Result<Self, InvalidInput> {
+        let refuse = |message: &str| Err(InvalidInput::one(path, "invalid_format", message));
+        if prefix.is_empty() {
+            return Ok(self.clone());
+        }
+        if prefix.starts_with('/') || prefix.starts_with("s3://") {
+            return refuse("must be a path below the source path, as in videos/ or videos/2024-");
+        }
+        if prefix.split('/').any(|part| part == "..") {
+            return refuse("must not lead up from the source path with ..");
+        }
+        let whole = format!("{}{prefix}", self.folder());
+        if whole.len() > MAX_KEY {
+            return refuse("must fit, with the source path before it, into a key of 1024 bytes");
+        }
+        if whole.contains('\0') {
+            return refuse("must not contain NUL");
+        }
+        let folder = Self {
+            bucket: self.bucket.clone(),
+            prefix: whole,
+            of_names: false,
+        };
+        Ok(folder.of_names())
+    }
+
+    /// The same without the prefix being a folder. One that ends where a folder's does covers the same either way.
+    fn of_names(self) -> Self {
+        let of_names = !self.prefix.is_empty() && !self.prefix.ends_with('/');
+        Self { of_names, ..self }
     }
 
     /// The bucket.
@@ -80,7 +138,8 @@ impl BucketPath {
         match key.strip_prefix(&self.prefix) {
             None => false,
             Some(rest) => {
-                self.prefix.is_empty()
+                self.of_names
+                    || self.prefix.is_empty()
                     || self.prefix.ends_with('/')
                     || rest.is_empty()
                     || rest.starts_with('/')
@@ -88,9 +147,62 @@ impl BucketPath {
         }
     }
 
+    /// Whether an object is covered, given as `bucket/key`.
+    pub fn covers(&self, object: &str) -> bool {
+        object
+            .split_once('/')
+            .is_some_and(|(bucket, key)| bucket == self.bucket && self.matches(key))
+    }
+
     /// The source path of one object of the bucket: `bucket/key`.
     pub fn source_path_of(&self, key: &str) -> String {
         format!("{}/{key}", self.bucket)
+    }
+
+    /// Reads what a person typed as an object: `s3://bucket/key`, `bucket/key` of this bucket, or a key from the source
+    /// path's folder on. The answer is `bucket/key`, whether covered or not; `None` where no object can be.
+    pub fn locate(&self, typed: &str) -> Option<String> {
+        let named = match typed.strip_prefix("s3://") {
+            Some(named) => named.split_once('/').filter(|(b, _)| is_bucket_name(b)),
+            None => typed.split_once('/').filter(|(b, _)| *b == self.bucket),
+        };
+        let object = match named {
+            Some((bucket, key)) if !key.is_empty() => format!("{bucket}/{key}"),
+            Some(_) => return None,
+            None if typed.is_empty() || typed.starts_with("s3://") => return None,
+            None => self.source_path_of(&format!("{}{typed}", self.folder())),
+        };
+        let key = object.split_once('/').map_or("", |(_, key)| key);
+        (key.len() <= MAX_KEY && !key.contains('\0')).then_some(object)
+    }
+
+    /// The path of an object, given as `bucket/key`, from the source path's folder on: its name alone if the source path is
+    /// the object, and all that was given if it lies elsewhere.
+    pub fn relative<'a>(&self, object: &'a str) -> &'a str {
+        let Some((_, key)) = object.split_once('/').filter(|_| self.covers(object)) else {
+            return object;
+        };
+        key.strip_prefix(self.folder().as_ref())
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or_else(|| key.rsplit('/').next().unwrap_or(key))
+    }
+
+    /// The folders below the bucket that an object lies in, given as `bucket/key`: without its name, and without `/` at
+    /// either end.
+    pub fn folders_of(object: &str) -> &str {
+        let key = object.split_once('/').map_or("", |(_, key)| key);
+        let folders = key.rsplit_once('/').map_or("", |(folders, _)| folders);
+        folders.trim_matches('/')
+    }
+
+    /// What the keys of the source path's files begin with. A scope's is the folder that its prefix ends in.
+    fn folder(&self) -> Cow<'_, str> {
+        match self.prefix.rfind('/') {
+            _ if self.prefix.is_empty() || self.prefix.ends_with('/') => (&*self.prefix).into(),
+            Some(last) if self.of_names => self.prefix[..=last].into(),
+            None if self.of_names => "".into(),
+            _ => format!("{}/", self.prefix).into(),
+        }
     }
 }
 
@@ -100,7 +212,8 @@ impl fmt::Display for BucketPath {
         if self.prefix.is_empty() {
             Ok(())
         } else {
-            write!(f, "/{}", self.prefix)
+            let between = if self.of_names { ':' } else { '/' };
+            write!(f, "{between}{}", self.prefix)
         }
     }
 }
@@ -213,6 +326,167 @@ mod tests {
             ("bucket/media/", "media2/x", false),
         ] {
             assert_eq!(covers(path, key), expected, "{path} {key}");
+        }
+    }
+
+    fn path(text: &str) -> BucketPath {
+        BucketPath::parse(text, "source_path").unwrap()
+    }
+
+    #[test]
+    fn a_prefix_of_names_narrows_a_folder_and_is_kept_as_one() {
+        for (source, prefix, scope, list, inside, outside) in [
+            ("media", "", "media", "", "a", None),
+            (
+                "media",
+                "videos/",
+                "media/videos/",
+                "videos/",
+                "videos/a",
+                Some("videos"),
+            ),
+            (
+                "media",
+                "vid",
+                "media:vid",
+                "vid",
+                "videos/a",
+                Some("images/vid"),
+            ),
+            (
+                "media/in",
+                "2024-",
+                "media:in/2024-",
+                "in/2024-",
+                "in/2024-05/x",
+                Some("in/2023-01"),
+            ),
+            (
+                "media/in/",
+                "2024-",
+                "media:in/2024-",
+                "in/2024-",
+                "in/2024-",
+                Some("in2024-"),
+            ),
+            (
+                "media/a:b",
+                "c:d",
+                "media:a:b/c:d",
+                "a:b/c:d",
+                "a:b/c:d",
+                Some("a:b/c"),
+            ),
+            ("media/a:b", "", "media/a:b", "a:b", "a:b/c", Some("a:bc")),
+        ] {
+            let narrowed = path(source).narrowed(prefix, "prefix").unwrap();
+            assert_eq!(
+                (narrowed.to_string().as_str(), narrowed.list_prefix()),
+                (scope, list)
+            );
+            assert_eq!(
+                BucketPath::parse_scope(scope, "source_path"),
+                Ok(narrowed.clone())
+            );
+            assert!(narrowed.matches(inside), "{scope} {inside}");
+            if let Some(outside) = outside {
+                assert!(!narrowed.matches(outside), "{scope} {outside}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_leads_out_of_the_source_path_is_refused() {
+        let long = "k".repeat(1022);
+        for prefix in [
+            "/videos",
+            "s3://other/x",
+            "../x",
+            "a/../../b",
+            "a/..",
+            "nul\0",
+            &long,
+        ] {
+            let error = path("media/in").narrowed(prefix, "provider_filters.prefix");
+            let error = error.expect_err(prefix);
+            assert_eq!(error.0[0].path(), "provider_filters.prefix");
+        }
+        assert!(path("media/in").narrowed("..a/b..", "prefix").is_ok());
+    }
+
+    #[test]
+    fn a_scope_is_no_source_path_and_a_source_path_is_a_scope() {
+        assert!(BucketPath::parse("media:vid", "source_path").is_err());
+        for text in ["media", "media/in", "media/in/", "media/a:b"] {
+            assert_eq!(BucketPath::parse_scope(text, "source_path"), Ok(path(text)));
+        }
+        for text in ["", "a:b", "a b:c", "media:\0"] {
+            assert!(BucketPath::parse_scope(text, "source_path").is_err());
+        }
+    }
+
+    #[test]
+    fn a_typed_object_is_read_as_an_address_an_identity_or_a_path() {
+        let long = "k".repeat(1025);
+        for (source, typed, object) in [
+            ("media/in", "s3://media/in/a b", Some("media/in/a b")),
+            ("media/in", "s3://media/out/a", Some("media/out/a")),
+            ("media/in", "s3://other/a", Some("other/a")),
+            ("media/in", "media/in/a", Some("media/in/a")),
+            ("media/in", "media/out/a", Some("media/out/a")),
+            ("media/in", "sub/a", Some("media/in/sub/a")),
+            ("media/in/", "sub/a", Some("media/in/sub/a")),
+            ("media/in", "/a", Some("media/in//a")),
+            ("media", "a", Some("media/a")),
+            ("media", "other/a", Some("media/other/a")),
+            ("media", "media", Some("media/media")),
+            ("media", "media/", None),
+            ("media", "s3://media", None),
+            ("media", "s3://media/", None),
+            ("media", "s3://", None),
+            ("media", "s3://m/a", None),
+            ("media", "", None),
+            ("media", "a\0", None),
+            ("media", &long, None),
+        ] {
+            let located = path(source).locate(typed);
+            assert_eq!(located.as_deref(), object, "{source} {typed}");
+        }
+        assert!(path("media/in").covers("media/in/a"));
+        for object in ["media/out/a", "other/in/a", "media", ""] {
+            assert!(!path("media/in").covers(object), "{object}");
+        }
+    }
+
+    #[test]
+    fn an_object_s_path_begins_where_the_source_path_ends() {
+        for (source, object, relative) in [
+            ("media", "media/a/b.txt", "a/b.txt"),
+            ("media/a", "media/a/b.txt", "b.txt"),
+            ("media/a/", "media/a/b/c", "b/c"),
+            ("media/a", "media/a//b", "/b"),
+            ("media/x/a", "media/x/a", "a"),
+            ("media/a/", "media/a/", ""),
+            ("media/a", "media/other", "media/other"),
+            ("media/a", "other/a/b", "other/a/b"),
+            ("media/a", "media", "media"),
+        ] {
+            assert_eq!(path(source).relative(object), relative, "{source} {object}");
+        }
+    }
+
+    #[test]
+    fn an_object_s_folders_are_those_below_the_bucket() {
+        for (object, folders) in [
+            ("media/a/b/c.txt", "a/b"),
+            ("media/a/c.txt", "a"),
+            ("media/c.txt", ""),
+            ("media//a//c.txt", "a"),
+            ("media/a/", "a"),
+            ("media", ""),
+            ("", ""),
+        ] {
+            assert_eq!(BucketPath::folders_of(object), folders, "{object}");
         }
     }
 

@@ -80,6 +80,11 @@ impl Provider {
             Self::Tigris => "tigris",
         }
     }
+
+    /// Whether a listing may show less than what was written before it began, as of a store whose regions follow each other.
+    pub fn listings_lag(self) -> bool {
+        self == Self::Tigris
+    }
 }
 
 impl fmt::Display for Provider {

@@ -38,7 +38,8 @@ pub(super) struct Trial<'a> {
 /// How long a check may overrun its time before it is given up for dead.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Opens an account, which dials nothing; or tells why none can be made of its parts.
+/// Opens an account, which dials nothing; or tells why none can be made of its parts. What a test asks does not wait at the
+/// account's gate, but the gate hears of throttling.
 fn open(engine: &Engine, trial: Trial<'_>) -> Result<OpenProvider, CheckReport> {
     let Trial {
         connection,
@@ -46,7 +47,11 @@ fn open(engine: &Engine, trial: Trial<'_>) -> Result<OpenProvider, CheckReport> 
         credentials,
         ..
     } = trial;
-    let opened = engine.parts.providers.open(connection, config, credentials);
+    let opened = engine
+        .parts
+        .providers
+        .open(connection, config, credentials)
+        .map(|account| engine.gates.guard(config.provider(), connection, account));
     opened.map_err(|error| CheckReport {
         checks: vec![Check::failed(
             "configuration",

@@ -1,5 +1,6 @@
 //! One attempt at a sync: from the fresh lease to its release, with the lease kept alive meanwhile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,21 +13,21 @@ use wharf_domain::connection::{
 };
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::OrganizationId;
-use wharf_domain::job::{JobEnd, JobStatus};
+use wharf_domain::job::JobStatus;
+use wharf_domain::mapping::{Mapper, SchemaMapping};
+use wharf_domain::run::commit::Standing;
+use wharf_domain::run::ending::{Ending, Pace};
+use wharf_domain::run::machine::RunContext;
+use wharf_domain::run::trouble::Trouble;
 use wharf_domain::sync::{Lease, Sync};
-use wharf_ports::{ProviderError, Retry, RunError};
+use wharf_ports::{FetchWish, OpenProvider, RunError};
 
-use super::pass::{Pass, PassEnd};
-use super::stop::{Stop, concerns_connection};
+use super::copies::Copies;
+use super::drive::Drive;
+use super::fetch::Copier;
+use crate::account::AccountError;
 use crate::caller::audit_row;
-use crate::connections::CredentialsError;
 use crate::{Engine, EngineError};
-
-/// The longest that a provider's wish to be left alone postpones the next run.
-const LONGEST_DELAY: Duration = Duration::from_hours(1);
-
-/// The first wait after a run that failed for a reason that may pass.
-const SOONEST: Duration = Duration::from_mins(1);
 
 /// A worker at work shows that it lives at least this often.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
@@ -35,27 +36,6 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 struct UsedConnection {
     row: Connection,
     started_at: Timestamp,
-}
-
-/// How soon a sync runs again.
-#[derive(Clone, Copy)]
-struct Pace {
-    polling: Duration,
-    failures: u32,
-}
-
-impl Pace {
-    fn of(sync: &Sync) -> Self {
-        Self {
-            polling: Duration::from_secs(u64::from(sync.settings.polling_interval_seconds)),
-            failures: sync.consecutive_failures,
-        }
-    }
-
-    /// After what may pass by itself: soon at first, later with every failure in a row, never later than usual.
-    fn again(self) -> Duration {
-        (SOONEST * 2u32.saturating_pow(self.failures.min(10))).min(self.polling)
-    }
 }
 
 pub(super) struct Attempt<'a> {
@@ -79,13 +59,10 @@ impl<'a> Attempt<'a> {
         let started = Instant::now();
         tokio::select! {
             biased;
-            () = stop.cancelled() => {
-                self.release(JobEnd::interrupted("shutdown"), Duration::ZERO).await;
-            }
             () = self.keep_lease() => {
                 tracing::warn!(sync = %self.lease.sync, job = %self.lease.job, "lost the lease; the run stops");
             }
-            () = self.run() => {}
+            () = Box::pin(self.run(stop)) => {}
         }
         metrics::histogram!("wharf_job_seconds").record(started.elapsed().as_secs_f64());
     }
@@ -121,38 +98,30 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn run(&self) {
-        let sync = match self
-            .engine
-            .repositories()
-            .runs
-            .load(&self.organization, &self.lease)
-            .await
-        {
+    async fn run(&self, stop: &CancellationToken) {
+        let runs = &self.engine.repositories().runs;
+        let sync = match runs.load(&self.organization, &self.lease).await {
             Ok(sync) => sync,
             Err(error) => return self.give_up(&error),
         };
         let pace = Pace::of(&sync);
         let connection = match self.connection(&sync).await {
             Ok(Some(connection)) => connection,
-            Ok(None) => {
-                return self
-                    .release(JobEnd::skipped("connection_inactive"), pace.polling)
-                    .await;
+            Ok(None) => return self.release(&Ending::inactive(pace)).await,
+            Err(error) => {
+                let ending = Ending::ours(&super::logged(&error), pace);
+                return self.release(&ending).await;
             }
-            Err(error) => return self.end_with(&Stop::Ours(error), pace, None).await,
         };
-        match self.pass(sync, &connection.row).await {
-            // The connection hears of it before the lease is released: if the process ends in between, the run is made
-            // again and tells again.
-            Ok(PassEnd { incomplete }) => {
-                self.tell_connection(&connection, AttemptResult::Success { used: true })
-                    .await;
-                let end = incomplete.map_or_else(JobEnd::complete, JobEnd::incomplete);
-                self.release(end, pace.polling).await;
-            }
-            Err(stop) => self.end_with(&stop, pace, Some(&connection)).await,
+        let Some(ending) = self.pass(sync, &connection.row, pace, stop).await else {
+            return self.give_up(&RunError::LeaseLost);
+        };
+        // The connection hears of it before the lease is released: if the process ends in between, the run is made again
+        // and tells again.
+        if let Some(outcome) = &ending.outcome {
+            self.tell_connection(&connection, outcome.clone()).await;
         }
+        self.release(&ending).await;
     }
 
     async fn connection(&self, sync: &Sync) -> Result<Option<UsedConnection>, EngineError> {
@@ -167,82 +136,91 @@ impl<'a> Attempt<'a> {
         Ok(active.map(|row| UsedConnection { row, started_at }))
     }
 
-    async fn pass(&self, sync: Sync, connection: &Connection) -> Result<PassEnd, Stop> {
-        let credentials = self
+    /// The pass over the source, or what kept it from beginning.
+    async fn pass(
+        &self,
+        sync: Sync,
+        connection: &Connection,
+        pace: Pace,
+        stop: &CancellationToken,
+    ) -> Option<Ending> {
+        let provider = match self.open(connection, pace).await {
+            Ok(provider) => provider,
+            Err(ending) => return Some(ending),
+        };
+        let Sync {
+            settings,
+            checkpoint,
+            mode,
+            last_pass,
+            bucket,
+            ..
+        } = sync;
+        let provider_type = connection.provider();
+        let factory = &self.engine.parts.providers;
+        let scope = factory.scope(provider_type, &settings.source_path, settings.pushed_down());
+        let scope = match scope {
+            Ok(scope) => scope,
+            Err(invalid) => {
+                let trouble = Trouble::permanent(ErrorCode::ConfigInvalid, invalid.to_string());
+                return Some(Ending::trouble(&trouble, pace));
+            }
+        };
+        let terms = self
             .engine
-            .open_credentials(connection)
-            .await
-            .map_err(|error| match error {
-                CredentialsError::Engine(error) => Stop::Ours(error),
-                error => Stop::Provider(ProviderError::permanent(error.code(), error.remedy())),
-            })?;
-        let provider = self
-            .engine
-            .parts
-            .providers
-            .open(&connection.id, &connection.config, credentials)
-            .map_err(Stop::Provider)?;
-        Pass::new(
-            self.engine,
-            &self.organization,
-            &self.lease,
-            sync,
-            connection,
+            .terms(&self.lease.sync, &settings, provider_type);
+        let mapping = settings.schema_mapping.as_ref();
+        let wants_tags = mapping.is_some_and(SchemaMapping::needs_tags);
+        let copier = Copier {
+            engine: self.engine.clone(),
+            organization: self.organization.clone(),
+            bucket,
+            provider_type,
+            provider: provider.clone(),
+            scope: scope.clone(),
+            mapper: mapping.map(Mapper::new).map(Arc::new),
+            wish: FetchWish {
+                tags: wants_tags || terms.rules.needs_tags(),
+            },
+            terms: terms.clone(),
+        };
+        let context = RunContext {
+            terms,
+            mode,
+            provider: provider_type,
+            authority: provider.authority(),
+            scope: scope.clone(),
+            credential_version: connection.credential_version,
+            max_objects: settings.max_objects_per_run,
+            threshold: self.engine.parts.settings.delete_threshold,
+            pace,
+            last_pass,
+        };
+        let at_once = usize::try_from(settings.sync_concurrency).unwrap_or(1);
+        let drive = Drive {
+            engine: self.engine,
+            organization: &self.organization,
+            lease: &self.lease,
+            standing: Standing {
+                epoch: connection.epoch,
+                credential_version: connection.credential_version,
+            },
             provider,
-        )
-        .run()
-        .await
+            scope,
+            copies: Copies::new(copier, at_once),
+            shutdown: stop,
+            committed: Instant::now(),
+        };
+        drive.run(context, checkpoint).await
     }
 
-    async fn end_with(&self, stop: &Stop, pace: Pace, connection: Option<&UsedConnection>) {
-        match stop {
-            Stop::LeaseLost => self.give_up(&RunError::LeaseLost),
-            Stop::ConnectionChanged => {
-                self.release(JobEnd::interrupted("connection_changed"), pace.polling)
-                    .await;
-            }
-            Stop::Ours(error) => {
-                tracing::error!(error = error as &dyn std::error::Error, sync = %self.lease.sync, "a run failed by our own fault");
-                self.release(
-                    JobEnd::failed("internal", format!("{error}.")),
-                    pace.again(),
-                )
-                .await;
-            }
-            Stop::Provider(error) => {
-                tracing::info!(code = %error.code, sync = %self.lease.sync, job = %self.lease.job, "a run failed at the provider");
-                let message: String = format!("{}: {}", error.code, error.message)
-                    .chars()
-                    .take(1000)
-                    .collect();
-                let delay = match error.retry {
-                    Retry::Later { after } => pace
-                        .again()
-                        .max(after.unwrap_or_default())
-                        .min(LONGEST_DELAY),
-                    Retry::Never | Retry::Restart => pace.polling,
-                };
-                let end = if error.code == ErrorCode::QuotaRateLimited {
-                    JobEnd {
-                        error: Some(message.clone()),
-                        ..JobEnd::incomplete(error.code.as_str())
-                    }
-                } else {
-                    JobEnd::failed(error.code.as_str(), message.clone())
-                };
-                if let Some(connection) = connection.filter(|_| concerns_connection(error.code)) {
-                    self.tell_connection(
-                        connection,
-                        AttemptResult::Failure {
-                            code: error.code,
-                            message,
-                        },
-                    )
-                    .await;
-                }
-                self.release(end, delay).await;
-            }
-        }
+    /// Opens the connection's account, or tells how the run ends.
+    async fn open(&self, connection: &Connection, pace: Pace) -> Result<OpenProvider, Ending> {
+        let opened = self.engine.open_account(connection).await;
+        opened.map_err(|error| match error {
+            AccountError::Ours(error) => Ending::ours(&super::logged(&error), pace),
+            AccountError::Provider(error) => Ending::trouble(&error.into(), pace),
+        })
     }
 
     fn give_up(&self, error: &RunError) {
@@ -250,7 +228,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// Ends the job and releases the lease.
-    async fn release(&self, end: JobEnd, delay: Duration) {
+    async fn release(&self, ending: &Ending) {
+        let Ending { end, delay, .. } = ending;
+        if let Some(error) = &end.error {
+            tracing::info!(error, sync = %self.lease.sync, job = %self.lease.job, "a run ended early");
+        }
         let label = match end.status {
             JobStatus::Completed if end.incomplete_reason.is_none() => "complete",
             status => status.as_str(),
@@ -273,7 +255,7 @@ impl<'a> Attempt<'a> {
             .engine
             .repositories()
             .runs
-            .finish(&self.organization, &self.lease, end, delay, audit)
+            .finish(&self.organization, &self.lease, end.clone(), *delay, audit)
             .await;
         if let Err(error) = finished {
             self.give_up(&error);

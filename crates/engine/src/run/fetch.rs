@@ -1,4 +1,4 @@
-//! Copying one file: from the provider into a blob, verified on the way.
+//! Copying one file: from the provider into a blob, verified on the way; filtered and mapped by what the file itself tells.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,22 @@ use futures::StreamExt;
 use serde_json::Value;
 use tokio::time::Instant;
 use wharf_domain::error_code::ErrorCode;
-use wharf_domain::ids::{Alphabet, BucketId, OrganizationId};
-use wharf_domain::object::{BlobKey, Content, SourceFacts, SourceId};
-use wharf_domain::plan::{Entry, Known};
+use wharf_domain::filter::{self, Verdict};
+use wharf_domain::ids::{Alphabet, BucketId, ObjectId, OrganizationId};
+use wharf_domain::mapping::{self, Mapped, Mapper};
+use wharf_domain::object::{BlobKey, Content, Object, SourceFacts, SourceId};
+use wharf_domain::plan::Entry;
 use wharf_domain::provider::Provider;
-use wharf_ports::{BlobError, Fetched, OpenProvider, ProviderError, Put};
+use wharf_domain::run::commit::Put;
+use wharf_domain::run::decision::{Extract, Terms};
+use wharf_domain::run::machine::{Cause, Event};
+use wharf_domain::run::page::{CopyOrder, FileOutcome};
+use wharf_domain::run::trouble::Concern;
+use wharf_ports::{
+    BlobError, ByteStream, FetchWish, Fetched, OpenProvider, ProviderError, StoredBlob,
+};
 
 use super::retry::with_retries;
-use super::stop::{Stop, concerns_file_only, is_not_to_be_had};
 use crate::{Engine, EngineError};
 
 /// A file may arrive as slowly as this many bytes a second …
@@ -22,97 +30,188 @@ const SLOWEST: u64 = 1024;
 /// … and more slowly for as long as this: a provider that drips must not hold a worker for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What became of one file.
-pub(super) enum Copied {
-    /// Its bytes are in the blob store, ready to be published.
-    Stored(Box<Put>),
-    /// It was left out: it is gone or changed since it was listed, which the next run sees, or it is not to be had.
-    LeftOut(SourceId, ErrorCode),
-    /// It could not be copied; the rest of the run goes on.
-    Failed(SourceId, ProviderError),
-}
-
-impl Copied {
-    /// Whether the file was not copied as it was listed, although it may be there.
-    pub(super) fn is_unsettled(&self) -> bool {
-        matches!(
-            self,
-            Self::LeftOut(_, ErrorCode::ResourceChanged) | Self::Failed(..)
-        )
-    }
-}
-
 /// Copies files of one source into one bucket.
-#[derive(Clone)]
 pub(super) struct Copier {
     pub(super) engine: Engine,
     pub(super) organization: OrganizationId,
     pub(super) bucket: BucketId,
     pub(super) provider_type: Provider,
     pub(super) provider: OpenProvider,
-    pub(super) source_path: Arc<str>,
+    /// What is listed.
+    pub(super) scope: String,
+    pub(super) terms: Terms,
+    pub(super) mapper: Option<Arc<Mapper>>,
+    pub(super) wish: FetchWish,
+}
+
+/// Why one try did not end in an outcome.
+enum Failure {
+    /// The provider's: trying again may help.
+    Provider(ProviderError),
+    /// The file's own: it lacks what is required.
+    File(ProviderError),
+    Ours(EngineError),
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(error)
+    }
 }
 
 impl Copier {
-    pub(super) fn source_id(&self, object: String) -> SourceId {
-        SourceId {
-            provider: self.provider_type,
-            authority: self.provider.authority(),
-            object,
-        }
-    }
-
-    /// Copies one file, trying again what may pass. Only what concerns the whole run is an error.
-    pub(super) async fn copy(self, entry: Entry, known: Option<Known>) -> Result<Copied, Stop> {
-        let source = self.source_id(entry.object.clone());
-        let copied = with_retries(self.engine.ids(), || self.try_copy(&entry)).await;
-        match copied {
-            Ok(Ok(put)) => Ok(Copied::Stored(Box::new(Put {
-                replaces: known,
-                ..put
-            }))),
-            Ok(Err(error)) => Err(Stop::Ours(error)),
-            Err(error) => match error.code {
-                ErrorCode::ResourceNotFound | ErrorCode::ResourceChanged => {
-                    Ok(Copied::LeftOut(source, error.code))
-                }
-                code if is_not_to_be_had(code) => Ok(Copied::LeftOut(source, code)),
-                code if concerns_file_only(code) => Ok(Copied::Failed(source, error)),
-                // Throttling is nobody's fault and passes by leaving the provider alone.
-                ErrorCode::QuotaRateLimited | ErrorCode::QuotaExhausted => {
-                    Err(Stop::Provider(error))
-                }
-                _ => self.file_or_provider(source, error).await,
+    /// Copies one file, trying again what may pass.
+    pub(super) async fn copy(&self, order: CopyOrder) -> Event {
+        let tried = with_retries(self.engine.ids(), || async {
+            // Our own faults and the file's stand in the inner result, since trying again is for the provider's.
+            match self.attempt(&order).await {
+                Ok(outcome) => Ok(Ok(outcome)),
+                Err(Failure::Provider(error)) => Err(error),
+                Err(failure) => Ok(Err(failure)),
+            }
+        });
+        let error = match tried.await {
+            Ok(Ok(outcome)) => return Event::File(Box::new(order), outcome),
+            Ok(Err(Failure::Ours(error))) => return Event::Stopped(super::ours(&error)),
+            Ok(Err(Failure::File(error) | Failure::Provider(error))) | Err(error) => error,
+        };
+        match Concern::of(error.code) {
+            Concern::Skipped => Event::File(Box::new(order), FileOutcome::Skipped(error.code)),
+            Concern::File => self.failed(order, error),
+            Concern::Run => Event::Stopped(Cause::Provider(error.into())),
+            // Tells a file that the provider cannot deliver from a provider that is away or refuses us.
+            Concern::Unclear => match self.provider.list(&self.scope, None, 1).await {
+                Ok(_) => self.failed(order, error),
+                Err(answer) => Event::Stopped(Cause::Provider(answer.into())),
             },
         }
     }
 
-    /// Tells a file that the provider cannot deliver from a provider that is away or refuses us: one small question about
-    /// the same source decides.
-    async fn file_or_provider(
-        &self,
-        source: SourceId,
-        error: ProviderError,
-    ) -> Result<Copied, Stop> {
-        match self.provider.list(&self.source_path, None, 1).await {
-            Ok(_) => Ok(Copied::Failed(source, error)),
-            Err(answer) => Err(Stop::Provider(answer)),
-        }
+    fn failed(&self, order: CopyOrder, error: ProviderError) -> Event {
+        tracing::warn!(code = %error.code, file = %order.entry.object, "a file could not be copied");
+        let outcome = FileOutcome::Failed {
+            new_id: self.engine.ids().id(),
+            trouble: error.into(),
+        };
+        Event::File(Box::new(order), outcome)
     }
 
-    /// One try. Our own faults stand in the inner result, since trying again is for the provider's.
-    async fn try_copy(&self, entry: &Entry) -> Result<Result<Put, EngineError>, ProviderError> {
+    /// One try.
+    async fn attempt(&self, order: &CopyOrder) -> Result<FileOutcome, Failure> {
+        let entry = &order.entry;
         let Fetched {
             bytes,
             content_type,
+            mut metadata,
+            tags,
+            version_id,
+        } = self.provider.fetch(entry, self.wish).await?;
+        metadata.retain(|_, value| *value != Value::Null);
+        let facts = SourceFacts {
+            path: entry.path.clone(),
+            version: entry.version.clone(),
+            modified_at: entry.modified_at,
+            version_id,
             metadata,
-        } = self.provider.fetch(entry).await?;
-        let ids = self.engine.ids();
-        let blob = BlobKey::new(
-            &self.organization,
-            &self.bucket,
-            &ids.token(Alphabet::Hex, 32),
-        );
+            tags,
+        };
+        if let Some(rule) = self.filtered(&facts, content_type.as_deref()) {
+            return Ok(FileOutcome::Filtered { rule });
+        }
+        let mapped = self
+            .mapped(&order.extract, &facts, content_type.as_deref())
+            .await?;
+        let (blob, stored) = self.store(entry, bytes).await?;
+        Ok(FileOutcome::Stored(Box::new(Put {
+            new_id: self.engine.ids().id(),
+            replaces: order.replaces.clone(),
+            source: SourceId {
+                provider: self.provider_type,
+                authority: self.provider.authority(),
+                object: entry.object.clone(),
+            },
+            facts,
+            content: Content {
+                blob,
+                size_bytes: stored.size_bytes,
+                content_type,
+                sha256: stored.sha256,
+            },
+            mapped,
+        })))
+    }
+
+    /// The rule that keeps it out for what only the file itself tells.
+    fn filtered(&self, facts: &SourceFacts, content_type: Option<&str>) -> Option<String> {
+        let facts = filter::Facts {
+            relative_path: (self.terms.relative_path)(&facts.path),
+            content_type,
+            metadata: &facts.metadata,
+            tags: &facts.tags,
+        };
+        match self.terms.rules.by_facts(&facts) {
+            Verdict::Keep => None,
+            Verdict::Filtered(rule) => Some(rule.as_str().to_owned()),
+        }
+    }
+
+    async fn mapped(
+        &self,
+        extract: &Extract,
+        facts: &SourceFacts,
+        content_type: Option<&str>,
+    ) -> Result<Mapped, Failure> {
+        let Some(mapper) = &self.mapper else {
+            return Ok(Mapped::default());
+        };
+        let kept = match extract {
+            Extract::Anew => None,
+            Extract::Keep(id) => self.object(id).await?,
+            Extract::IfChanged(id) => self
+                .object(id)
+                .await?
+                .filter(|object| !self.terms.must_extract_again(&object.facts, facts)),
+        };
+        if let Some(object) = kept {
+            return Ok(object.mapped);
+        }
+        let factory = &self.engine.parts.providers;
+        let folder_path = factory.folder_path(self.provider_type, &facts.path);
+        let (mapper, folder_path) = (mapper.clone(), folder_path.to_owned());
+        let (facts, content_type) = (facts.clone(), content_type.map(str::to_owned));
+        // A hostile pattern may take seconds, in which the runtime's own threads have leases to extend.
+        let applied = tokio::task::spawn_blocking(move || {
+            mapper.apply(&mapping::Facts {
+                file_name: facts.path.rsplit('/').next().unwrap_or(&facts.path),
+                folder_path: &folder_path,
+                content_type: content_type.as_deref(),
+                metadata: &facts.metadata,
+                tags: &facts.tags,
+            })
+        });
+        let outcome = applied
+            .await
+            .map_err(|panic| Failure::Ours(EngineError::Internal(panic.into())))?;
+        outcome.map_err(|failure| {
+            let message = failure.to_string();
+            Failure::File(ProviderError::permanent(ErrorCode::MappingFailed, message))
+        })
+    }
+
+    async fn object(&self, id: &ObjectId) -> Result<Option<Object>, Failure> {
+        let objects = &self.engine.repositories().objects;
+        let found = objects.find(&self.organization, &self.bucket, id).await;
+        found.map_err(|error| Failure::Ours(error.into()))
+    }
+
+    /// Stores the bytes under a key of their own.
+    async fn store(
+        &self,
+        entry: &Entry,
+        bytes: ByteStream,
+    ) -> Result<(BlobKey, StoredBlob), Failure> {
+        let token = self.engine.ids().token(Alphabet::Hex, 32);
+        let blob = BlobKey::new(&self.organization, &self.bucket, &token);
         // A file that is larger than listed is not the version that was listed.
         let expected = entry.size_bytes;
         let started = Instant::now();
@@ -135,38 +234,15 @@ impl Copier {
         });
         let stored = match self.engine.parts.blobs.put(&blob, bounded.boxed()).await {
             Ok(stored) => stored,
-            Err(BlobError::Source(error)) => return Err(error),
-            Err(error) => return Ok(Err(error.into())),
+            Err(BlobError::Source(error)) => return Err(error.into()),
+            Err(error) => return Err(Failure::Ours(error.into())),
         };
-        if entry
-            .size_bytes
-            .is_some_and(|expected| expected != stored.size_bytes)
-        {
+        if expected.is_some_and(|expected| expected != stored.size_bytes) {
             let message = "the file is shorter than the listing told";
-            return Err(ProviderError::transient(
-                ErrorCode::IntegrityMismatch,
-                message,
-            ));
+            let code = ErrorCode::IntegrityMismatch;
+            return Err(ProviderError::transient(code, message).into());
         }
         metrics::counter!("wharf_bytes_copied_total").increment(stored.size_bytes);
-        let mut metadata = metadata;
-        metadata.retain(|_, value| *value != Value::Null);
-        Ok(Ok(Put {
-            new_id: ids.id(),
-            replaces: None,
-            source: self.source_id(entry.object.clone()),
-            facts: SourceFacts {
-                path: entry.path.clone(),
-                version: entry.version.clone(),
-                modified_at: entry.modified_at,
-                metadata,
-            },
-            content: Content {
-                blob,
-                size_bytes: stored.size_bytes,
-                content_type,
-                sha256: stored.sha256,
-            },
-        }))
+        Ok((blob, stored))
     }
 }

@@ -1,19 +1,21 @@
 //! Runs: a worker leases a due sync and carries it through one job.
 //!
-//! Every await here can be the last thing the process does. What a run did is in the database up to its last commit;
+//! The protocol of a run is a pure state machine in the domain ([`wharf_domain::run`]); this is what drives
+//! it. Every await here can be the last thing the process does. What a run did is in the database up to its last commit;
 //! what it fetched after that is fetched again, under other blob keys.
 
 mod attempt;
+mod copies;
+mod drive;
 mod fetch;
-mod pass;
 mod retry;
-mod stop;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wharf_domain::ids::JobId;
+use wharf_domain::run::machine::Cause;
 use wharf_ports::DueSync;
 
 use crate::{Engine, EngineError};
@@ -78,4 +80,17 @@ impl Worker {
             }
         }
     }
+}
+
+/// What a fault of our own means for a run. The whole of it is in the log.
+fn ours(error: &EngineError) -> Cause {
+    Cause::Ours(logged(error))
+}
+
+fn logged(error: &EngineError) -> String {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "a run failed by our own fault"
+    );
+    error.to_string()
 }

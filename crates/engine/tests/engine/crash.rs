@@ -13,12 +13,12 @@ use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::OrganizationId;
-use wharf_domain::job::{JobEnd, JobStatus, JobTrigger};
-use wharf_domain::object::SourceId;
-use wharf_domain::plan::Known;
+use wharf_domain::job::{Job, JobEnd, JobStatus, JobTrigger};
+use wharf_domain::run::commit::{Commit, Standing};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{Lease, Sync, SyncMode};
 use wharf_engine::Worker;
-use wharf_ports::{Commit, LetGo, RunError, RunRepository};
+use wharf_ports::{RunError, RunRepository};
 
 use crate::world::{LEASE, World};
 
@@ -64,31 +64,57 @@ impl RunRepository for Slow {
         slowly(self.0.extend(organization, lease, ttl)).await
     }
 
-    async fn known(
-        &self,
-        organization: &OrganizationId,
-        lease: &Lease,
-        sources: &[SourceId],
-    ) -> Result<Vec<Known>, RunError> {
-        slowly(self.0.known(organization, lease, sources)).await
-    }
-
     async fn commit(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        commit: Commit,
+        standing: Standing,
+        commit: &Commit,
+        audit: Option<NewAuditRow>,
     ) -> Result<(), RunError> {
-        slowly(self.0.commit(organization, lease, commit)).await
+        slowly(self.0.commit(organization, lease, standing, commit, audit)).await
+    }
+
+    async fn mark_missing(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkMissing,
+    ) -> Result<Option<RowKey>, RunError> {
+        slowly(self.0.mark_missing(organization, lease, standing, step)).await
+    }
+
+    async fn survey(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        denied: &[String],
+    ) -> Result<Survey, RunError> {
+        slowly(self.0.survey(organization, lease, pass, denied)).await
+    }
+
+    async fn hold(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &Hold,
+        audit: NewAuditRow,
+    ) -> Result<u64, RunError> {
+        slowly(self.0.hold(organization, lease, standing, step, audit)).await
     }
 
     async fn let_go(
         &self,
         organization: &OrganizationId,
         lease: &Lease,
-        step: LetGo,
+        standing: Standing,
+        step: &LetGo,
+        audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        slowly(self.0.let_go(organization, lease, step)).await
+        slowly(self.0.let_go(organization, lease, standing, step, audit)).await
     }
 
     async fn finish(
@@ -146,15 +172,7 @@ async fn a_run_stopped_at_any_point_is_finished_by_the_next_with_every_object_ex
             world.source.files(),
             "stopped at poll {point}"
         );
-        let jobs = world.jobs(&sync).await;
-        for job in &jobs {
-            assert!(
-                job.counters.conserved(),
-                "stopped at poll {point}: {:?}",
-                job.counters
-            );
-            assert_ne!(job.status, JobStatus::Running, "stopped at poll {point}");
-        }
+        let jobs = ended_well(&world, &sync, point).await;
         let copied: u64 = jobs.iter().map(|job| job.counters.synced).sum();
         assert_eq!(
             copied, 20,
@@ -191,6 +209,105 @@ async fn a_second_pass_stopped_at_any_point_never_loses_or_revives_an_object() {
             world.source.files(),
             "stopped at poll {point}"
         );
+        if ended {
+            break;
+        }
+    }
+}
+
+/// What is true of every job, whatever became of it; and where it stopped.
+async fn ended_well(world: &World, sync: &Sync, point: usize) -> Vec<Job> {
+    let jobs = world.jobs(sync).await;
+    for job in &jobs {
+        assert_ne!(job.status, JobStatus::Running, "stopped at poll {point}");
+    }
+    jobs
+}
+
+#[tokio::test]
+async fn deletes_stopped_at_any_point_are_made_once_and_nothing_else_goes() {
+    for point in 1.. {
+        let world = world().await;
+        let connection = world.connect("store").await;
+        let sync = world.sync(&connection, SyncMode::Continuous).await;
+        once(&world, "first").await;
+        for n in 0..6 {
+            world.source.remove(&format!("media/{n:02}"));
+        }
+        world.clock.advance(Duration::from_secs(301));
+        let ended = polled(once(&world, "killed"), point).await;
+        world.clock.advance(LEASE + Duration::from_secs(301));
+        once(&world, "second").await;
+        assert_eq!(
+            world.contents().await,
+            world.source.files(),
+            "stopped at poll {point}"
+        );
+        let jobs = ended_well(&world, &sync, point).await;
+        let deleted: u64 = jobs.iter().map(|job| job.counters.deleted).sum();
+        assert_eq!(deleted, 6, "stopped at poll {point}");
+        assert_eq!(world.stored(&sync).await.totals.counters.deleted, 6);
+        if ended {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn held_deletes_stopped_at_any_point_still_need_two_complete_passes() {
+    for point in 1.. {
+        let world = world().await;
+        let connection = world.connect_tigris("store").await;
+        let sync = world.sync(&connection, SyncMode::Continuous).await;
+        once(&world, "first").await;
+        for n in 0..6 {
+            world.source.remove(&format!("media/{n:02}"));
+        }
+        world.clock.advance(Duration::from_secs(301));
+        let ended = polled(once(&world, "killed"), point).await;
+        assert_eq!(
+            world.objects(false).await.len(),
+            20,
+            "stopped at poll {point}: one pass is not enough"
+        );
+        for _ in 0..2 {
+            world.clock.advance(LEASE + Duration::from_secs(301));
+            once(&world, "second").await;
+        }
+        assert_eq!(
+            world.contents().await,
+            world.source.files(),
+            "stopped at poll {point}"
+        );
+        assert_eq!(world.stored(&sync).await.held_deletes, None);
+        ended_well(&world, &sync, point).await;
+        if ended {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unordered_listing_stopped_at_any_point_loses_nothing() {
+    for point in 1.. {
+        let world = world().await;
+        world.source.list_out_of_order();
+        let connection = world.connect("store").await;
+        let sync = world.sync(&connection, SyncMode::Continuous).await;
+        once(&world, "first").await;
+        world.source.remove("media/04");
+        world.source.put("media/11", "second");
+        world.source.put("media/99", "new");
+        world.clock.advance(Duration::from_secs(301));
+        let ended = polled(once(&world, "killed"), point).await;
+        world.clock.advance(LEASE + Duration::from_secs(301));
+        once(&world, "second").await;
+        assert_eq!(
+            world.contents().await,
+            world.source.files(),
+            "stopped at poll {point}"
+        );
+        ended_well(&world, &sync, point).await;
         if ended {
             break;
         }

@@ -18,8 +18,8 @@ use wharf_domain::setup::{SetupKit, SetupRequest};
 use wharf_domain::sync::{Cursor, SyncMode, SyncSettings};
 use wharf_engine::Worker;
 use wharf_ports::{
-    CheckRequest, Fetched, ListingPage, OpenProvider, ProviderError, ProviderFactory,
-    StorageProvider,
+    CheckRequest, FetchWish, Fetched, ListingPage, Located, Looked, OpenProvider, ProviderError,
+    ProviderFactory, StorageProvider,
 };
 use wharf_testkit::build;
 
@@ -82,10 +82,14 @@ impl StorageProvider for Hostile {
                 (vec![entry], None)
             }
         };
-        Ok(ListingPage { entries, next })
+        Ok(ListingPage {
+            entries,
+            next,
+            denied: Vec::new(),
+        })
     }
 
-    async fn fetch(&self, _entry: &Entry) -> Result<Fetched, ProviderError> {
+    async fn fetch(&self, _entry: &Entry, _wish: FetchWish) -> Result<Fetched, ProviderError> {
         let drops = stream::repeat(()).then(|()| async {
             tokio::time::sleep(Duration::from_secs(20)).await;
             Ok(Bytes::from_static(b"."))
@@ -94,7 +98,17 @@ impl StorageProvider for Hostile {
             bytes: drops.boxed(),
             content_type: None,
             metadata: serde_json::Map::new(),
+            tags: serde_json::Map::new(),
+            version_id: None,
         })
+    }
+
+    async fn look(
+        &self,
+        _source_path: &str,
+        _object: &str,
+    ) -> Result<Option<Looked>, ProviderError> {
+        Ok(None)
     }
 }
 
@@ -112,6 +126,32 @@ impl ProviderFactory for Factory {
 
     fn vet_source_path(&self, _provider: Provider, _source_path: &str) -> Result<(), InvalidInput> {
         Ok(())
+    }
+
+    fn scope(
+        &self,
+        _provider: Provider,
+        source_path: &str,
+        _filter_prefix: Option<&str>,
+    ) -> Result<String, InvalidInput> {
+        Ok(source_path.to_owned())
+    }
+
+    fn locate(&self, _provider: Provider, _source_path: &str, _source: &str) -> Option<Located> {
+        None
+    }
+
+    fn relative_path<'a>(
+        &self,
+        _provider: Provider,
+        _source_path: &str,
+        entry_path: &'a str,
+    ) -> &'a str {
+        entry_path
+    }
+
+    fn folder_path<'a>(&self, _provider: Provider, _entry_path: &'a str) -> &'a str {
+        ""
     }
 
     fn open(

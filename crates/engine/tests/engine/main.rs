@@ -2,9 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod connect;
+mod contended;
 mod crash;
+mod dead_letters;
+mod deletes;
+mod explain;
+mod filters;
 mod hostile;
+mod plan;
 mod run;
 mod setup;
+mod sweep;
+mod syncs;
 mod trouble;
 mod world;

@@ -68,7 +68,6 @@ async fn one_bad_file_does_not_stop_the_run() {
         ),
         (18, 1, 1)
     );
-    assert!(job.counters.conserved());
     assert_eq!(
         world.connection(&connection).await.status(),
         PublicStatus::Active

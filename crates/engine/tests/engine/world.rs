@@ -13,13 +13,15 @@ use wharf_domain::access::{Email, Permission, Principal};
 use wharf_domain::audit::{Action, Actor, NewAuditRow, Origin};
 use wharf_domain::bucket::{Bucket, BucketName};
 use wharf_domain::connection::{Connection, ConnectionName};
+use wharf_domain::filter::FileFilters;
 use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter};
 use wharf_domain::page::PageRequest;
 use wharf_domain::provider::{Provider, parse_new};
 use wharf_domain::sync::{Sync, SyncMode, SyncSettings};
+use wharf_domain::sync_edit::SyncEdit;
 use wharf_engine::{
-    ApiKeyGrant, Caller, CreateConnection, CreateSync, Engine, Parts, Settings, Worker,
+    ApiKeyGrant, Caller, CreateConnection, CreateSync, Engine, Parts, Settings, UpdateSync, Worker,
 };
 use wharf_keys::FileKeyRing;
 use wharf_memory::{MemoryBlobs, MemoryStore};
@@ -119,6 +121,29 @@ impl World {
             .unwrap()
     }
 
+    pub(crate) async fn connect_tigris(&self, name: &str) -> Connection {
+        let config = json!({
+            "credentials": {"type": "access_key", "access_key_id": "tid_example", "secret_access_key": "tsec_example"},
+        });
+        let new = CreateConnection {
+            provider_config: parse_new(Provider::Tigris, fields(config), "provider_config")
+                .unwrap(),
+            ..new_connection(name, true)
+        };
+        let created = self.engine.create_connection(&self.caller, new).await;
+        created.unwrap()
+    }
+
+    /// A person changes a sync's settings.
+    pub(crate) async fn edit(&self, sync: &Sync, edits: Vec<SyncEdit>) -> Sync {
+        let update = UpdateSync { edits, wish: None };
+        let updated = self
+            .engine
+            .update_sync(&self.caller, &self.bucket, sync.id.as_str(), update)
+            .await;
+        updated.unwrap()
+    }
+
     pub(crate) async fn sync(&self, connection: &Connection, mode: SyncMode) -> Sync {
         self.sync_with(connection, mode, build::sync_settings())
             .await
@@ -161,7 +186,7 @@ impl World {
             .unwrap()
     }
 
-    /// The sync's jobs, oldest first.
+    /// The sync's jobs, oldest first. In each of them every file is accounted for.
     pub(crate) async fn jobs(&self, sync: &Sync) -> Vec<Job> {
         let mut jobs = self
             .engine
@@ -170,6 +195,9 @@ impl World {
             .unwrap()
             .items;
         jobs.reverse();
+        for job in &jobs {
+            assert!(job.counters.conserved(), "{:?}", job.counters);
+        }
         jobs
     }
 
@@ -301,6 +329,15 @@ pub(crate) fn new_connection(name: &str, test_before_save: bool) -> CreateConnec
         metadata: serde_json::Map::new(),
         write_enabled: false,
         test_before_save,
+    }
+}
+
+/// A sync's settings with these file filters.
+pub(crate) fn settings_with(filters: Value) -> SyncSettings {
+    let filters = FileFilters::parse(fields(filters), "file_filters").unwrap();
+    SyncSettings {
+        file_filters: Some(filters),
+        ..build::sync_settings()
     }
 }
 

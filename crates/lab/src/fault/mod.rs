@@ -369,6 +369,10 @@ pub enum ListingFault {
     MissingSize,
     /// Leaves this key away, though it is there.
     Omits(String),
+    /// Leaves so many of a hundred keys away, always the same ones, though they are there.
+    LosesPercent(u8),
+    /// Lists keys in an order of no meaning, the same every time; tokens are right.
+    OutOfOrder,
     /// Writes control characters of keys as they are, which is no XML, unless asked for `encoding-type=url`.
     RawControlCharacters,
     /// Lists keys as they are though asked for `encoding-type=url`, and does not say that it encodes.

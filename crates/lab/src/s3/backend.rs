@@ -5,23 +5,26 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use http::{HeaderMap, HeaderValue};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint,
-    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CreateBucketInput,
-    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
-    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, Error,
-    GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
-    GetObjectTaggingInput, GetObjectTaggingOutput, HeadBucketInput, HeadBucketOutput,
-    HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, Owner,
+    BucketVersioningStatus, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
+    CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    ETag, Error, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, GetObjectInput, GetObjectOutput, GetObjectTaggingInput,
+    GetObjectTaggingOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
+    ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListPartsInput, ListPartsOutput, Owner, PutBucketVersioningInput, PutBucketVersioningOutput,
     PutObjectInput, PutObjectOutput, PutObjectTaggingInput, PutObjectTaggingOutput, Tag, Timestamp,
     UploadPartInput, UploadPartOutput,
 };
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
-use super::bucket::DEFAULT_REGION;
+use super::bucket::{BucketSettings, DEFAULT_REGION, Versioning};
 use super::read::no_such_key;
 use super::store::Object;
+use super::versions::{Found, NULL};
 use super::{access, conditions, put};
 use crate::operation::Operation;
 use crate::world::World;
@@ -97,6 +100,43 @@ impl S3 for Backend {
         }))
     }
 
+    async fn get_bucket_versioning(
+        &self,
+        request: S3Request<GetBucketVersioningInput>,
+    ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+        let status = match self.settings(&request.input.bucket)?.versioning {
+            Versioning::Off => None,
+            Versioning::Enabled => Some(BucketVersioningStatus::ENABLED),
+            Versioning::Suspended => Some(BucketVersioningStatus::SUSPENDED),
+        };
+        Ok(S3Response::new(GetBucketVersioningOutput {
+            status: status.map(BucketVersioningStatus::from_static),
+            ..GetBucketVersioningOutput::default()
+        }))
+    }
+
+    async fn put_bucket_versioning(
+        &self,
+        request: S3Request<PutBucketVersioningInput>,
+    ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+        let input = request.input;
+        let settings = self.settings(&input.bucket)?;
+        let status = input.versioning_configuration.status;
+        let versioning = match status.as_ref().map(BucketVersioningStatus::as_str) {
+            Some(BucketVersioningStatus::ENABLED) => Versioning::Enabled,
+            Some(BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
+            _ => {
+                return Err(s3_error!(
+                    IllegalVersioningConfigurationException,
+                    "The Versioning element must be specified"
+                ));
+            }
+        };
+        let settings = settings.versioning(versioning);
+        self.0.store.set_bucket(&input.bucket, settings);
+        Ok(S3Response::new(PutBucketVersioningOutput::default()))
+    }
+
     async fn get_object(
         &self,
         request: S3Request<GetObjectInput>,
@@ -134,6 +174,7 @@ impl S3 for Backend {
             checksum_sha256: checksum.checksum_sha256,
             checksum_type: checksum.checksum_type,
             e_tag: Some(etag(&object)),
+            version_id: object.version_id.clone(),
             ..PutObjectOutput::default()
         }))
     }
@@ -144,15 +185,21 @@ impl S3 for Backend {
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = request.input;
         self.bucket(&input.bucket)?;
-        self.0.store.delete(&input.bucket, &input.key);
-        Ok(S3Response::new(DeleteObjectOutput::default()))
+        let version = input.version_id.as_deref();
+        let deletion = self.0.store.delete(&input.bucket, &input.key, version);
+        Ok(S3Response::new(DeleteObjectOutput {
+            delete_marker: deletion.delete_marker.then_some(true),
+            version_id: deletion.version_id,
+            ..DeleteObjectOutput::default()
+        }))
     }
 
     async fn get_object_tagging(
         &self,
         request: S3Request<GetObjectTaggingInput>,
     ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        let object = self.object(&request.input.bucket, &request.input.key)?;
+        let input = request.input;
+        let object = self.object(&input.bucket, &input.key, input.version_id.as_deref())?;
         let tag = |(key, value): (&String, &String)| Tag {
             key: Some(key.clone()),
             value: Some(value.clone()),
@@ -160,7 +207,7 @@ impl S3 for Backend {
         let tag_set = object.tags.iter().map(tag).collect();
         Ok(S3Response::new(GetObjectTaggingOutput {
             tag_set,
-            version_id: object.version_id.clone(),
+            version_id: self.version_id(&input.bucket, &object),
         }))
     }
 
@@ -176,10 +223,12 @@ impl S3 for Backend {
             .into_iter()
             .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
             .collect();
-        if !self.0.store.tag(&input.bucket, &input.key, tags) {
-            return Err(no_such_key());
-        }
-        Ok(S3Response::new(PutObjectTaggingOutput::default()))
+        let version = input.version_id.as_deref();
+        let tagged = self.0.store.tag(&input.bucket, &input.key, version, tags);
+        let object = tagged.ok_or_else(no_such_key)?;
+        Ok(S3Response::new(PutObjectTaggingOutput {
+            version_id: self.version_id(&input.bucket, &object),
+        }))
     }
 
     async fn delete_objects(
@@ -203,10 +252,13 @@ impl S3 for Backend {
                 });
                 continue;
             }
-            self.0.store.delete(&input.bucket, &key);
+            let version = object.version_id;
+            let deletion = self.0.store.delete(&input.bucket, &key, version.as_deref());
             deleted.push(DeletedObject {
                 key: Some(key),
-                ..DeletedObject::default()
+                delete_marker: deletion.delete_marker.then_some(true),
+                delete_marker_version_id: deletion.version_id.filter(|_| deletion.delete_marker),
+                version_id: version,
             });
         }
         if input.delete.quiet == Some(true) {
@@ -268,17 +320,62 @@ impl Backend {
     }
 
     fn region(&self, bucket: &str) -> S3Result<String> {
+        Ok(self.settings(bucket)?.region_name().to_owned())
+    }
+
+    fn settings(&self, bucket: &str) -> S3Result<BucketSettings> {
         self.0
             .store
             .settings(bucket)
-            .map(|settings| settings.region_name().to_owned())
             .ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))
     }
 
-    pub(super) fn object(&self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
+    pub(super) fn object(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> S3Result<Arc<Object>> {
         self.bucket(bucket)?;
-        self.0.store.object(bucket, key).ok_or_else(no_such_key)
+        match (self.0.store.find(bucket, key, version), version) {
+            (Found::Object(object), _) => Ok(object),
+            (Found::DeleteMarker(marker), version) => Err(deleted(&marker, version.is_some())),
+            (Found::Nothing, None) => Err(no_such_key()),
+            (Found::Nothing, Some(_)) => Err(s3_error!(
+                NoSuchVersion,
+                "The specified version does not exist."
+            )),
+        }
     }
+
+    /// What the version of an object is called, in a bucket that has kept versions or if it was given a name.
+    pub(super) fn version_id(&self, bucket: &str, object: &Object) -> Option<String> {
+        let settings = self.0.store.settings(bucket).unwrap_or_default();
+        let unnamed = (settings.versioning != Versioning::Off).then_some(NULL);
+        object
+            .version_id
+            .clone()
+            .or_else(|| unnamed.map(ToOwned::to_owned))
+    }
+}
+
+/// The answer of a delete marker: of a version that is one, or of an object whose present version is.
+fn deleted(marker: &str, by_name: bool) -> S3Error {
+    let mut error = if by_name {
+        s3_error!(
+            MethodNotAllowed,
+            "The specified method is not allowed against this resource."
+        )
+    } else {
+        no_such_key()
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("x-amz-delete-marker", HeaderValue::from_static("true"));
+    if let Ok(version) = HeaderValue::try_from(marker) {
+        headers.insert("x-amz-version-id", version);
+    }
+    error.set_headers(headers);
+    error
 }
 
 pub(super) fn etag(object: &Object) -> ETag {

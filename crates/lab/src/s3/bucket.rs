@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 pub(crate) const DEFAULT_REGION: &str = "us-east-1";
 
-/// What is peculiar about a bucket: where it stands and who pays.
+/// What is peculiar about a bucket: where it stands, who pays and whether it keeps versions.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BucketSettings {
@@ -13,6 +13,20 @@ pub struct BucketSettings {
     pub(crate) region: Option<String>,
     pub(crate) wrong_region: WrongRegion,
     pub(crate) requester_pays: bool,
+    pub(crate) versioning: Versioning,
+}
+
+/// Whether a bucket keeps the versions of its objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Versioning {
+    /// It never did.
+    #[default]
+    Off,
+    /// It does, and names every one.
+    Enabled,
+    /// It did: what comes is called `null` and replaces what is called so.
+    Suspended,
 }
 
 /// How a request signed for another region is refused.
@@ -50,6 +64,13 @@ impl BucketSettings {
     #[must_use]
     pub fn requester_pays(mut self) -> Self {
         self.requester_pays = true;
+        self
+    }
+
+    /// Keeps versions of its objects, or does so no longer.
+    #[must_use]
+    pub fn versioning(mut self, versioning: Versioning) -> Self {
+        self.versioning = versioning;
         self
     }
 

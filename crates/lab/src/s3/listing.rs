@@ -2,6 +2,7 @@
 //! by their UTF-8 bytes, which is how strings compare.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -130,6 +131,40 @@ pub(crate) fn page<'a>(
         entries,
         next: None,
     }
+}
+
+/// The same in an order of no meaning, and without common prefixes.
+pub(crate) fn page_out_of_order<'a>(
+    objects: &'a BTreeMap<String, Arc<Object>>,
+    prefix: &str,
+    after: Option<&Position>,
+    limit: usize,
+) -> Page<'a> {
+    let place = |key: &str| (mixed(key), key.to_owned());
+    let after = after.map(|after| place(after.text()));
+    let mut keys: Vec<_> = objects
+        .iter()
+        .filter(|(key, _)| key.starts_with(prefix))
+        .filter(|(key, _)| after.as_ref().is_none_or(|after| place(key) > *after))
+        .collect();
+    keys.sort_by_cached_key(|(key, _)| place(key));
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    let last = keys.last().filter(|_| more);
+    Page {
+        next: last.map(|(key, _)| Position::Key((*key).clone())),
+        entries: keys
+            .into_iter()
+            .map(|(key, object)| Entry::Object(key, object))
+            .collect(),
+    }
+}
+
+/// A number that says nothing about the key.
+pub(crate) fn mixed(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The key up to the first delimiter after the prefix, if it has one there.

@@ -11,7 +11,7 @@ use s3s::{Body, S3Request, S3Response, S3Result, s3_error};
 use url::form_urlencoded;
 
 use super::access::authorize;
-use super::listing::{Entry, Page, Position, Token, page};
+use super::listing::{Entry, Page, Position, Token, mixed, page, page_out_of_order};
 use super::store::{Bucket, Object, Restore};
 use super::target::Target;
 use crate::fault::ListingFault;
@@ -190,13 +190,17 @@ fn answer(
         Some(ListingFault::ShortPages(keys)) => asked.min((*keys).max(1)),
         _ => asked,
     };
-    let mut page = page(
-        &bucket.objects,
-        &query.prefix,
-        query.delimiter.as_deref(),
-        after.as_ref(),
-        limit,
-    );
+    let mut page = if fault == Some(&ListingFault::OutOfOrder) {
+        page_out_of_order(&bucket.objects, &query.prefix, after.as_ref(), limit)
+    } else {
+        page(
+            &bucket.objects,
+            &query.prefix,
+            query.delimiter.as_deref(),
+            after.as_ref(),
+            limit,
+        )
+    };
     let next = page.next.take();
     let mut answer = Answer {
         page,
@@ -243,6 +247,9 @@ fn spoil(
             };
             answer.next_token = Some(token.encode());
         }
+        (ListingFault::LosesPercent(share), _) => answer.page.entries.retain(
+            |entry| !matches!(entry, Entry::Object(key, _) if mixed(key) % 100 < u64::from(*share)),
+        ),
         (ListingFault::Omits(key), _) => {
             answer
                 .page

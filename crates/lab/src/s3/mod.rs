@@ -12,6 +12,7 @@ mod conditions;
 mod listing;
 mod listing_route;
 mod multipart;
+pub(crate) mod presentation;
 mod put;
 mod read;
 pub(crate) mod refusal;
@@ -21,6 +22,7 @@ pub(crate) mod seed;
 pub(crate) mod store;
 pub(crate) mod target;
 mod uploads;
+mod versions;
 
 use std::sync::Arc;
 

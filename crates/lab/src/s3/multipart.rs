@@ -12,6 +12,7 @@ use s3s::{S3Error, S3Request, S3Result, s3_error};
 
 use super::backend::{Backend, etag, timestamp};
 use super::checksum::{self, Algorithm};
+use super::presentation::presentation_of;
 use super::store::NewObject;
 use super::uploads::{Beginning, Part, Upload};
 use super::{conditions, put};
@@ -35,7 +36,7 @@ impl Backend {
             bucket: input.bucket.clone(),
             key: input.key.clone(),
             content_type: input.content_type,
-            content_encoding: input.content_encoding,
+            presentation: presentation_of!(input),
             metadata: input.metadata.unwrap_or_default(),
             tags: put::tags(input.tagging.as_deref()),
             storage_class: input
@@ -125,7 +126,7 @@ impl Backend {
         let beginning = upload.beginning;
         let mut new = NewObject {
             content_type: beginning.content_type,
-            content_encoding: beginning.content_encoding,
+            presentation: beginning.presentation,
             metadata: beginning.metadata,
             tags: beginning.tags,
             storage_class: beginning.storage_class,
@@ -157,6 +158,7 @@ impl Backend {
             checksum_sha256: checksum.checksum_sha256,
             checksum_type: checksum.checksum_type,
             e_tag: Some(etag(&object)),
+            version_id: object.version_id.clone(),
             ..CompleteMultipartUploadOutput::default()
         })
     }

@@ -13,6 +13,7 @@ use s3s::{S3Request, S3Result, s3_error};
 use url::form_urlencoded;
 
 use super::checksum;
+use super::presentation::presentation_of;
 use super::store::NewObject;
 
 pub(crate) async fn read(request: &mut S3Request<PutObjectInput>) -> S3Result<NewObject> {
@@ -23,7 +24,7 @@ pub(crate) async fn read(request: &mut S3Request<PutObjectInput>) -> S3Result<Ne
     let claimed = checksum::claimed(&request.headers, &trailers);
     Ok(NewObject {
         checksum: checksum::verified(&bytes, &claimed)?,
-        content_encoding: input.content_encoding.clone(),
+        presentation: presentation_of!(input),
         content_type: input.content_type.clone(),
         metadata: input.metadata.clone().unwrap_or_default(),
         tags: tags(input.tagging.as_deref()),

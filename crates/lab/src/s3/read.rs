@@ -1,8 +1,11 @@
 //! `GetObject` and `HeadObject`.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::Duration;
 use s3s::dto::{
     Checksum, ChecksumMode, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
@@ -49,11 +52,14 @@ impl Backend {
         }
         let mut output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
-            content_encoding: object.content_encoding.clone(),
+            cache_control: object.presentation.cache_control.clone(),
+            content_disposition: object.presentation.content_disposition.clone(),
+            content_encoding: object.presentation.content_encoding.clone(),
+            content_language: object.presentation.content_language.clone(),
             content_type: Some(object.content_type.clone()),
             e_tag: Some(etag(&object)),
             last_modified: Some(timestamp(object.modified)),
-            metadata: Some(object.metadata.clone()),
+            metadata: Some(sendable(&object.metadata)),
             restore: restore(&object),
             server_side_encryption: kms(&object),
             ssekms_key_id: kms(&object).map(|_| KMS_KEY.to_owned()),
@@ -61,7 +67,7 @@ impl Backend {
             tag_count: i32::try_from(object.tags.len())
                 .ok()
                 .filter(|count| *count > 0),
-            version_id: object.version_id.clone(),
+            version_id: self.version_id(&input.bucket, &object),
             ..GetObjectOutput::default()
         };
         let range = input
@@ -110,16 +116,19 @@ impl Backend {
         .check(&object)?;
         let mut output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
-            content_encoding: object.content_encoding.clone(),
+            cache_control: object.presentation.cache_control.clone(),
+            content_disposition: object.presentation.content_disposition.clone(),
+            content_encoding: object.presentation.content_encoding.clone(),
+            content_language: object.presentation.content_language.clone(),
             content_length: i64::try_from(object.bytes.len()).ok(),
             content_type: Some(object.content_type.clone()),
             e_tag: Some(etag(&object)),
             last_modified: Some(timestamp(object.modified)),
-            metadata: Some(object.metadata.clone()),
+            metadata: Some(sendable(&object.metadata)),
             restore: restore(&object),
             server_side_encryption: kms(&object),
             storage_class: storage_class(&object).map(Into::into),
-            version_id: object.version_id.clone(),
+            version_id: self.version_id(&input.bucket, &object),
             ..HeadObjectOutput::default()
         };
         if wants_checksum(input.checksum_mode.as_ref()) {
@@ -141,17 +150,11 @@ impl Backend {
         version: Option<&str>,
         fault: Option<ObjectFault>,
     ) -> S3Result<Arc<Object>> {
-        let object = self.object(bucket, key)?;
+        let object = self.object(bucket, key, version)?;
         if let Some(ObjectFault::LagMs(lag)) = fault
             && clock::now() - object.put < Duration::milliseconds(i64::from(lag))
         {
             return Err(no_such_key());
-        }
-        if version.is_some_and(|version| object.version_id.as_deref() != Some(version)) {
-            return Err(s3_error!(
-                NoSuchVersion,
-                "The specified version does not exist."
-            ));
         }
         Ok(object)
     }
@@ -170,6 +173,21 @@ impl Backend {
 
 pub(super) fn no_such_key() -> S3Error {
     s3_error!(NoSuchKey, "The specified key does not exist.")
+}
+
+/// User metadata as headers carry it: what is not ASCII in the encoding of mail headers, as S3 sends it.
+fn sendable(metadata: &HashMap<String, String>) -> HashMap<String, String> {
+    let value = |value: &String| {
+        if value.is_ascii() {
+            value.clone()
+        } else {
+            format!("=?UTF-8?B?{}?=", STANDARD.encode(value))
+        }
+    };
+    metadata
+        .iter()
+        .map(|(name, text)| (name.clone(), value(text)))
+        .collect()
 }
 
 fn demand_key(object: &Object, offered: bool) -> S3Result<()> {

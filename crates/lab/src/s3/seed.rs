@@ -9,6 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::checksum::Algorithm;
+use super::presentation::Presentation;
 use super::store::{Encryption, NewObject, Restore, Store};
 
 const LONGEST_KEY: usize = 1024;
@@ -69,9 +70,9 @@ pub struct SeedObject {
     /// Its tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// Its `Content-Encoding` header; the bytes are as given.
-    #[serde(default)]
-    pub content_encoding: Option<String>,
+    /// Its headers for those who read it.
+    #[serde(flatten)]
+    pub presentation: Presentation,
     /// Its storage class, `STANDARD` when not said; those in `GLACIER` and `DEEP_ARCHIVE` cannot be read
     /// unless restored.
     #[serde(default)]
@@ -82,7 +83,7 @@ pub struct SeedObject {
     /// How it is encrypted.
     #[serde(default)]
     pub encryption: Encryption,
-    /// The id of its version.
+    /// The id of its version, in place of one that a bucket with versions gives out.
     #[serde(default)]
     pub version_id: Option<String>,
     /// The checksums kept with it; `crc64nvme` when not said.
@@ -141,7 +142,7 @@ impl Store {
             let parts = object.part_size.map(|size| part_lengths(bytes.len(), size));
             let new = NewObject {
                 content_type: object.content_type,
-                content_encoding: object.content_encoding,
+                presentation: object.presentation,
                 metadata: object.metadata,
                 tags: object.tags,
                 storage_class: object.storage_class,
@@ -195,7 +196,7 @@ impl SeedObject {
             content_type: None,
             metadata: HashMap::new(),
             tags: BTreeMap::new(),
-            content_encoding: None,
+            presentation: Presentation::default(),
             storage_class: None,
             restore: None,
             encryption: Encryption::default(),

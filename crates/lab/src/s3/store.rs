@@ -12,7 +12,9 @@ use sha2::Sha256;
 
 use super::bucket::BucketSettings;
 use super::checksum::{self, Algorithm};
+use super::presentation::Presentation;
 use super::uploads::Uploads;
+use super::versions::{Deletion, Found, Version};
 use crate::clock;
 use crate::world::lock;
 
@@ -63,7 +65,7 @@ pub enum Restore {
 pub(crate) struct NewObject {
     pub(crate) bytes: Bytes,
     pub(crate) content_type: Option<String>,
-    pub(crate) content_encoding: Option<String>,
+    pub(crate) presentation: Presentation,
     pub(crate) metadata: HashMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) storage_class: Option<String>,
@@ -140,7 +142,7 @@ pub(crate) struct Object {
     /// When it came.
     pub(crate) put: DateTime<Utc>,
     pub(crate) content_type: String,
-    pub(crate) content_encoding: Option<String>,
+    pub(crate) presentation: Presentation,
     pub(crate) metadata: HashMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) storage_class: String,
@@ -160,7 +162,7 @@ impl Object {
             content_type: new
                 .content_type
                 .unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned()),
-            content_encoding: new.content_encoding,
+            presentation: new.presentation,
             metadata: new.metadata,
             tags: new.tags,
             storage_class: new
@@ -194,7 +196,12 @@ impl Object {
 pub(crate) struct Bucket {
     pub(crate) created: DateTime<Utc>,
     pub(crate) settings: BucketSettings,
+    /// What is there, each object in its present version.
     pub(crate) objects: BTreeMap<String, Arc<Object>>,
+    /// Earlier versions by key, the oldest first; the last one hides that there is nothing, if it is a delete marker.
+    pub(super) earlier: BTreeMap<String, Vec<Version>>,
+    /// How many versions were named here.
+    pub(super) named: u64,
 }
 
 impl Bucket {
@@ -203,6 +210,8 @@ impl Bucket {
             created: now(),
             settings: BucketSettings::default(),
             objects: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            named: 0,
         }
     }
 }
@@ -256,13 +265,12 @@ impl Store {
 
     /// Puts an object, making its bucket if need be.
     pub(crate) fn put(&self, bucket: &str, key: &str, new: NewObject) -> Arc<Object> {
-        let object = Arc::new(Object::store(new));
+        let object = Object::store(new);
         let mut buckets = lock(&self.buckets);
         let bucket = buckets
             .entry(bucket.to_owned())
             .or_insert_with(Bucket::empty);
-        bucket.objects.insert(key.to_owned(), Arc::clone(&object));
-        object
+        bucket.put(key, object)
     }
 
     pub(crate) fn object(&self, bucket: &str, key: &str) -> Option<Arc<Object>> {
@@ -270,25 +278,32 @@ impl Store {
             .flatten()
     }
 
-    /// Gives an object these tags; whether it is there.
-    pub(crate) fn tag(&self, bucket: &str, key: &str, tags: BTreeMap<String, String>) -> bool {
-        let mut buckets = lock(&self.buckets);
-        let object = buckets
-            .get_mut(bucket)
-            .and_then(|bucket| bucket.objects.get_mut(key));
-        if let Some(object) = object {
-            Arc::make_mut(object).tags = tags;
-            true
-        } else {
-            false
-        }
+    /// An object in a version, its present one if none is named.
+    pub(crate) fn find(&self, bucket: &str, key: &str, version: Option<&str>) -> Found {
+        self.in_bucket(bucket, |bucket| bucket.find(key, version))
+            .unwrap_or(Found::Nothing)
     }
 
-    /// Whether the object was there.
-    pub(crate) fn delete(&self, bucket: &str, key: &str) -> bool {
+    /// Gives a version of an object these tags; the object, if it is there.
+    pub(crate) fn tag(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        tags: BTreeMap<String, String>,
+    ) -> Option<Arc<Object>> {
+        let mut buckets = lock(&self.buckets);
+        let object = buckets.get_mut(bucket)?.find_mut(key, version)?;
+        Arc::make_mut(object).tags = tags;
+        Some(Arc::clone(object))
+    }
+
+    /// Deletes an object, or a version of it for good.
+    pub(crate) fn delete(&self, bucket: &str, key: &str, version: Option<&str>) -> Deletion {
         lock(&self.buckets)
             .get_mut(bucket)
-            .is_some_and(|bucket| bucket.objects.remove(key).is_some())
+            .map(|bucket| bucket.delete(key, version))
+            .unwrap_or_default()
     }
 
     pub(crate) fn summaries(&self, bucket: &str) -> Option<Vec<ObjectSummary>> {

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use s3s::dto::Checksum;
 
 use super::checksum::Algorithm;
+use super::presentation::Presentation;
 use crate::clock;
 use crate::world::lock;
 
@@ -18,7 +19,7 @@ pub(crate) struct Beginning {
     pub(crate) bucket: String,
     pub(crate) key: String,
     pub(crate) content_type: Option<String>,
-    pub(crate) content_encoding: Option<String>,
+    pub(crate) presentation: Presentation,
     pub(crate) metadata: HashMap<String, String>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) storage_class: Option<String>,

@@ -16,3 +16,4 @@ mod peculiar;
 mod process;
 mod sts;
 mod uploads;
+mod versions;

@@ -367,3 +367,52 @@ async fn object_faults_leave_other_requests_alone() {
     );
     assert!(sdk.get_object().bucket("bkt").key("k").send().await.is_ok());
 }
+
+/// The keys of all pages, in the order in which they came.
+async fn keys(lab: &Lab, size: i32) -> Vec<String> {
+    let sdk = client(lab);
+    let (mut keys, mut token) = (Vec::new(), None);
+    loop {
+        let call = sdk.list_objects_v2().bucket("bkt").max_keys(size);
+        let page = call.set_continuation_token(token).send().await.unwrap();
+        keys.extend(
+            page.contents()
+                .iter()
+                .map(|object| object.key().unwrap().to_owned()),
+        );
+        token = page.next_continuation_token().map(ToOwned::to_owned);
+        if token.is_none() {
+            return keys;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_can_be_whole_and_out_of_order() {
+    let lab = lab_with(json!([{"action": {"listing": "out_of_order"}}])).await;
+    lab.seed(serde_json::from_value(json!({"bucket": "bkt", "count": 50})).unwrap())
+        .unwrap();
+    let in_order: Vec<String> = lab
+        .objects("bkt")
+        .into_iter()
+        .map(|object| object.key)
+        .collect();
+    let listed = keys(&lab, 7).await;
+    assert_ne!(listed, in_order);
+    assert_eq!(keys(&lab, 1000).await, listed, "the same order every time");
+    let mut sorted = listed;
+    sorted.sort();
+    assert_eq!(sorted, in_order);
+}
+
+#[tokio::test]
+async fn a_listing_can_lose_a_share_of_its_keys() {
+    let lab = lab_with(json!([{"action": {"listing": {"loses_percent": 60}}}])).await;
+    lab.seed(serde_json::from_value(json!({"bucket": "bkt", "count": 400})).unwrap())
+        .unwrap();
+    let left = keys(&lab, 50).await;
+    assert_eq!(keys(&lab, 1000).await, left, "always the same ones");
+    assert!((120..200).contains(&left.len()), "{}", left.len());
+    lab.set_faults([rule(json!({"action": {"listing": {"loses_percent": 100}}}))]);
+    assert!(keys(&lab, 1000).await.is_empty());
+}

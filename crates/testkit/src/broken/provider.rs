@@ -8,7 +8,8 @@ use wharf_domain::check::CheckReport;
 use wharf_domain::plan::Entry;
 use wharf_domain::sync::Cursor;
 use wharf_ports::{
-    CheckRequest, Fetched, ListingPage, OpenProvider, ProviderError, StorageProvider,
+    CheckRequest, FetchWish, Fetched, ListingPage, Looked, OpenProvider, ProviderError,
+    StorageProvider,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ enum Fault {
     LastEntryLost,
     TroubleIsAnEnd,
     ShortFilesPass,
+    TroubleIsAbsence,
+    TagsForgotten,
 }
 
 /// The same provider, but the last entry of every page that another page follows is lost.
@@ -31,6 +34,16 @@ pub fn ending_listings_early(provider: OpenProvider) -> OpenProvider {
 /// The same provider, but bytes that break off, or turn out to be wrong, have ended.
 pub fn passing_short_files(provider: OpenProvider) -> OpenProvider {
     Arc::new(Broken(provider, Fault::ShortFilesPass))
+}
+
+/// The same provider, but a file that may not be looked at is not there.
+pub fn taking_trouble_for_absence(provider: OpenProvider) -> OpenProvider {
+    Arc::new(Broken(provider, Fault::TroubleIsAbsence))
+}
+
+/// The same provider, but no file has tags.
+pub fn forgetting_tags(provider: OpenProvider) -> OpenProvider {
+    Arc::new(Broken(provider, Fault::TagsForgotten))
 }
 
 struct Broken(OpenProvider, Fault);
@@ -55,6 +68,7 @@ impl StorageProvider for Broken {
             Err(_) if self.1 == Fault::TroubleIsAnEnd => ListingPage {
                 entries: Vec::new(),
                 next: None,
+                denied: Vec::new(),
             },
             page => page?,
         };
@@ -64,12 +78,22 @@ impl StorageProvider for Broken {
         Ok(page)
     }
 
-    async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError> {
-        let mut fetched = self.0.fetch(entry).await?;
+    async fn fetch(&self, entry: &Entry, wish: FetchWish) -> Result<Fetched, ProviderError> {
+        let mut fetched = self.0.fetch(entry, wish).await?;
         if self.1 == Fault::ShortFilesPass {
             let whole = fetched.bytes.take_while(|part| future::ready(part.is_ok()));
             fetched.bytes = whole.boxed();
         }
+        if self.1 == Fault::TagsForgotten {
+            fetched.tags.clear();
+        }
         Ok(fetched)
+    }
+
+    async fn look(&self, source_path: &str, object: &str) -> Result<Option<Looked>, ProviderError> {
+        match self.0.look(source_path, object).await {
+            Err(_) if self.1 == Fault::TroubleIsAbsence => Ok(None),
+            looked => looked,
+        }
     }
 }

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
-use wharf_domain::provider::{Credentials, Provider, ProviderConfig};
+use wharf_domain::provider::{BucketPath, Credentials, Provider, ProviderConfig};
 use wharf_domain::setup::{Grant, SetupDocument, SetupFormat, SetupKit, SetupRequest};
-use wharf_ports::{OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{Located, OpenProvider, ProviderError, ProviderFactory};
 
 use super::{Failure, FakeProvider, FakeSource};
 
@@ -74,6 +74,43 @@ impl ProviderFactory for FakeProviderFactory {
             ));
         }
         Ok(())
+    }
+
+    fn scope(
+        &self,
+        _provider: Provider,
+        source_path: &str,
+        filter_prefix: Option<&str>,
+    ) -> Result<String, InvalidInput> {
+        let Some(prefix) = filter_prefix else {
+            return Ok(source_path.to_owned());
+        };
+        let path = BucketPath::parse(source_path, "source_path")?;
+        let narrowed = path.narrowed(prefix, "provider_filters.prefix")?;
+        Ok(narrowed.to_string())
+    }
+
+    fn locate(&self, _provider: Provider, source_path: &str, source: &str) -> Option<Located> {
+        let path = BucketPath::parse(source_path, "source_path").ok()?;
+        let object = path.locate(source)?;
+        Some(Located {
+            in_scope: path.covers(&object),
+            object,
+        })
+    }
+
+    fn relative_path<'a>(
+        &self,
+        _provider: Provider,
+        source_path: &str,
+        entry_path: &'a str,
+    ) -> &'a str {
+        BucketPath::parse(source_path, "source_path")
+            .map_or(entry_path, |path| path.relative(entry_path))
+    }
+
+    fn folder_path<'a>(&self, _provider: Provider, entry_path: &'a str) -> &'a str {
+        BucketPath::folders_of(entry_path)
     }
 
     fn open(

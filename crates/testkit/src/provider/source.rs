@@ -1,14 +1,16 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use wharf_domain::Timestamp;
+use serde_json::{Map, json};
 use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
+use wharf_domain::{Metadata, Timestamp};
 use wharf_ports::{ProviderError, Retry};
 
 use crate::build;
@@ -34,6 +36,14 @@ impl Failure {
         Self {
             code,
             retry: Retry::Later { after: None },
+        }
+    }
+
+    /// One that passes not before that time.
+    pub fn after(code: ErrorCode, after: Duration) -> Self {
+        Self {
+            code,
+            retry: Retry::Later { after: Some(after) },
         }
     }
 
@@ -85,6 +95,8 @@ pub struct Calls {
     pub lists: u64,
     /// Files fetched, failed ones included.
     pub fetches: u64,
+    /// Files looked at, failed ones included.
+    pub looks: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -93,6 +105,10 @@ pub(super) struct File {
     pub(super) version: String,
     modified_at: Timestamp,
     unreadable: Option<&'static str>,
+    pub(super) content_type: String,
+    pub(super) metadata: Metadata,
+    pub(super) tags: Metadata,
+    pub(super) version_id: Option<String>,
 }
 
 impl File {
@@ -108,6 +124,14 @@ impl File {
     }
 }
 
+/// What is wrong with the listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vice {
+    OutOfOrder,
+    RepeatsToken,
+    CutShort,
+}
+
 type Hook = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 pub(super) struct Inner {
@@ -120,6 +144,9 @@ pub(super) struct Inner {
     versions: u64,
     pages: HashMap<usize, (Failure, Times)>,
     mishaps: HashMap<String, (Mishap, Times)>,
+    looks: HashMap<String, (Failure, Times)>,
+    pub(super) denied: Vec<String>,
+    pub(super) vice: Option<Vice>,
     report: CheckReport,
     next_reports: VecDeque<CheckReport>,
     before_list: Option<Hook>,
@@ -133,6 +160,15 @@ impl Inner {
 
     pub(super) fn mishap(&mut self, object: &str) -> Option<Mishap> {
         happening(&mut self.mishaps, object)
+    }
+
+    pub(super) fn look_failure(&mut self, object: &str) -> Option<Failure> {
+        happening(&mut self.looks, object)
+    }
+
+    /// Whether the identity may not look there.
+    pub(super) fn denies(&self, object: &str) -> bool {
+        self.denied.iter().any(|scope| object.starts_with(scope))
     }
 
     pub(super) fn report(&mut self) -> CheckReport {
@@ -176,6 +212,9 @@ impl FakeSource {
             versions: 0,
             pages: HashMap::new(),
             mishaps: HashMap::new(),
+            looks: HashMap::new(),
+            denied: Vec::new(),
+            vice: None,
             report: CheckReport { checks },
             next_reports: VecDeque::new(),
             before_list: None,
@@ -193,26 +232,71 @@ impl FakeSource {
         inner.versions += 1;
         let version = format!("v{}", inner.versions);
         let modified_at =
-            build::instant(1_700_000_000_000_000) + std::time::Duration::from_secs(inner.versions);
+            build::instant(1_700_000_000_000_000) + Duration::from_secs(inner.versions);
         let file = File {
             bytes: bytes.into(),
-            version,
             modified_at,
             unreadable: None,
+            content_type: "application/octet-stream".to_owned(),
+            metadata: Map::from_iter([("etag".to_owned(), json!(version))]),
+            tags: Map::new(),
+            version_id: None,
+            version,
         };
         inner.files.insert(object.to_owned(), file);
     }
 
     /// Marks a file as one that cannot be copied, such as `resource.archived`.
     pub fn make_unreadable(&self, object: &str, reason: &'static str) {
-        if let Some(file) = self.lock().files.get_mut(object) {
-            file.unreadable = Some(reason);
-        }
+        self.change(object, |file| file.unreadable = Some(reason));
+    }
+
+    /// Gives a file these tags, in the version that it has.
+    pub fn set_tags(&self, object: &str, tags: &[(&str, &str)]) {
+        self.change(object, |file| file.tags = texts(tags));
+    }
+
+    /// Adds these to what a file has of metadata, in the version that it has.
+    pub fn set_metadata(&self, object: &str, metadata: &[(&str, &str)]) {
+        self.change(object, |file| file.metadata.extend(texts(metadata)));
+    }
+
+    /// Says of what type a file is; else it is `application/octet-stream`.
+    pub fn set_content_type(&self, object: &str, content_type: &str) {
+        self.change(object, |file| {
+            content_type.clone_into(&mut file.content_type);
+        });
+    }
+
+    /// Names the version that a file has.
+    pub fn set_version_id(&self, object: &str, version_id: &str) {
+        self.change(object, |file| file.version_id = Some(version_id.to_owned()));
+    }
+
+    fn change(&self, object: &str, change: impl FnOnce(&mut File)) {
+        let mut inner = self.lock();
+        let file = inner.files.get_mut(object);
+        change(file.unwrap_or_else(|| panic!("there is no file {object:?}")));
     }
 
     /// Removes a file.
     pub fn remove(&self, object: &str) {
         self.lock().files.remove(object);
+    }
+
+    /// Removes such a share of the files, spread over all of them, and answers their names.
+    pub fn lose(&self, share: f64) -> Vec<String> {
+        let files = &mut self.lock().files;
+        let due = |of: u32| (f64::from(of) * share + 1e-6).floor();
+        let lost: Vec<String> = (0..)
+            .zip(files.keys())
+            .filter(|(before, _)| due(before + 1) > due(*before))
+            .map(|(_, object)| object.clone())
+            .collect();
+        for object in &lost {
+            files.remove(object);
+        }
+        lost
     }
 
     /// The files, by name.
@@ -265,9 +349,39 @@ impl FakeSource {
             .insert(object.to_owned(), (mishap, times));
     }
 
+    /// Looking at that file fails.
+    pub fn fail_look(&self, object: &str, failure: Failure, times: Times) {
+        let looks = &mut self.lock().looks;
+        looks.insert(object.to_owned(), (failure, times));
+    }
+
+    /// The identity may not look at files whose names begin so: the first page of a listing says that, no page shows any of
+    /// them, and to ask for one is denied.
+    pub fn deny_scope(&self, prefix: &str) {
+        self.lock().denied.push(prefix.to_owned());
+    }
+
+    /// Listings come in an order of no meaning from now on, the same every time.
+    pub fn list_out_of_order(&self) {
+        self.lock().vice = Some(Vice::OutOfOrder);
+    }
+
+    /// The second page of a listing names itself as the next one from now on, and nobody notices.
+    pub fn repeat_token(&self) {
+        self.lock().vice = Some(Vice::RepeatsToken);
+    }
+
+    /// A page that others follow does not say how to go on from now on, which is noticed: listing it is an error.
+    pub fn truncate_without_token(&self) {
+        self.lock().vice = Some(Vice::CutShort);
+    }
+
     /// Nothing goes wrong any more.
     pub fn heal(&self) {
         let mut inner = self.lock();
+        inner.looks.clear();
+        inner.denied.clear();
+        inner.vice = None;
         inner.pages.clear();
         inner.mishaps.clear();
     }
@@ -321,6 +435,13 @@ impl FakeSource {
     pub fn forget_calls(&self) {
         self.lock().calls = Calls::default();
     }
+}
+
+fn texts(pairs: &[(&str, &str)]) -> Metadata {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), json!(value)))
+        .collect()
 }
 
 impl Default for FakeSource {

@@ -1,18 +1,22 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use serde_json::json;
 use wharf_domain::Metadata;
 use wharf_domain::check::CheckReport;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
+use wharf_domain::provider::BucketPath;
 use wharf_domain::sync::Cursor;
-use wharf_ports::{ByteStream, CheckRequest, Fetched, ListingPage, ProviderError, StorageProvider};
+use wharf_ports::{
+    ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Looked, ProviderError,
+    StorageProvider,
+};
 
 use super::FakeSource;
-use super::source::{Failure, Mishap};
+use super::source::{Failure, Inner, Mishap, Vice};
 
 /// How many bytes one item of a file's stream holds.
 const CHUNK: usize = 64 * 1024;
@@ -85,38 +89,50 @@ impl StorageProvider for FakeProvider {
         if let Some(failure) = inner.page_failure(page) {
             return Err(failure.error());
         }
-        let from = place.as_ref().map_or(Bound::Unbounded, |place| {
-            Bound::Excluded(place.after.as_str())
-        });
-        let rest = inner.files.range::<str, _>((from, Bound::Unbounded));
-        let mut rest = rest.filter(|(object, _)| object.starts_with(source_path));
         let size = inner
             .page_size
             .min(usize::try_from(limit.clamp(1, 1000)).unwrap_or(1000));
-        let entries: Vec<Entry> = rest
-            .by_ref()
-            .take(size)
-            .map(|(object, file)| file.entry(object))
-            .collect();
-        let next = rest.next().and(entries.last()).map(|last| {
+        let after = place.as_ref().map(|place| place.after.as_str());
+        let mut names = names_after(&inner, source_path, after, size + 1);
+        let more = names.len() > size;
+        names.truncate(size);
+        let next = more.then(|| {
             Place {
                 epoch,
                 page: page + 1,
-                after: last.object.clone(),
+                after: names.last().cloned().unwrap_or_default(),
             }
             .cursor()
         });
-        drop(rest);
-        Ok(ListingPage { entries, next })
+        let next = match (inner.vice, cursor) {
+            (Some(Vice::CutShort), _) if more => {
+                return Err(ProviderError::transient(
+                    ErrorCode::ProtocolUnexpectedResponse,
+                    "the listing is cut short: more follows, but no token to ask for it",
+                ));
+            }
+            (Some(Vice::RepeatsToken), Some(cursor)) => Some(cursor.clone()),
+            _ => next,
+        };
+        let entries = names.iter().map(|name| inner.files[name].entry(name));
+        let denied = inner.denied.iter().filter(|_| page == 1);
+        Ok(ListingPage {
+            entries: entries.collect(),
+            next,
+            denied: denied.cloned().collect(),
+        })
     }
 
-    async fn fetch(&self, entry: &Entry) -> Result<Fetched, ProviderError> {
+    async fn fetch(&self, entry: &Entry, wish: FetchWish) -> Result<Fetched, ProviderError> {
         self.0.about_to_fetch(&entry.object).await;
         let mut inner = self.0.lock();
         inner.calls.fetches += 1;
         let mishap = inner.mishap(&entry.object);
         if let Some(Mishap::Refused(failure)) = &mishap {
             return Err(failure.error());
+        }
+        if inner.denies(&entry.object) {
+            return Err(denied());
         }
         let file = inner.files.get(&entry.object).ok_or_else(|| {
             ProviderError::permanent(ErrorCode::ResourceNotFound, "the file is gone")
@@ -127,15 +143,72 @@ impl StorageProvider for FakeProvider {
                 "the file has changed",
             ));
         }
-        let mut metadata = Metadata::new();
-        metadata.insert("etag".to_owned(), json!(file.version));
-        let bytes = stream_of(file.bytes.clone(), mishap.as_ref());
         Ok(Fetched {
-            bytes,
-            content_type: Some("application/octet-stream".to_owned()),
-            metadata,
+            bytes: stream_of(file.bytes.clone(), mishap.as_ref()),
+            content_type: Some(file.content_type.clone()),
+            metadata: file.metadata.clone(),
+            tags: if wish.tags {
+                file.tags.clone()
+            } else {
+                Metadata::new()
+            },
+            version_id: file.version_id.clone(),
         })
     }
+
+    async fn look(&self, _: &str, object: &str) -> Result<Option<Looked>, ProviderError> {
+        let mut inner = self.0.lock();
+        inner.calls.looks += 1;
+        if let Some(failure) = inner.look_failure(object) {
+            return Err(failure.error());
+        }
+        if inner.denies(object) {
+            return Err(denied());
+        }
+        Ok(inner.files.get(object).map(|file| Looked {
+            entry: file.entry(object),
+            content_type: Some(file.content_type.clone()),
+            metadata: file.metadata.clone(),
+            version_id: file.version_id.clone(),
+        }))
+    }
+}
+
+fn denied() -> ProviderError {
+    ProviderError::permanent(ErrorCode::PermDenied, "the identity may not look there")
+}
+
+/// The next names of the files that are listed, in the listing's order.
+fn names_after(inner: &Inner, source_path: &str, after: Option<&str>, most: usize) -> Vec<String> {
+    let path = BucketPath::parse_scope(source_path, "source_path");
+    let listed = |name: &&String| {
+        let covered = match &path {
+            Ok(path) => path.covers(name),
+            Err(_) => name.starts_with(source_path),
+        };
+        covered && !inner.denies(name)
+    };
+    if inner.vice != Some(Vice::OutOfOrder) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = inner.files.range::<str, _>((from, Bound::Unbounded));
+        let names = rest.map(|(name, _)| name).filter(listed);
+        return names.take(most).cloned().collect();
+    }
+    let mut names: Vec<&String> = inner
+        .files
+        .keys()
+        .filter(listed)
+        .filter(|name| after.is_none_or(|after| mixed(name) > mixed(after)))
+        .collect();
+    names.sort_by_key(|name| mixed(name));
+    names.into_iter().take(most).cloned().collect()
+}
+
+/// A place in an order of no meaning.
+fn mixed(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The bytes in chunks, with what goes wrong at their end.
@@ -189,7 +262,12 @@ mod tests {
     }
 
     async fn read(provider: &FakeProvider, entry: &Entry) -> Result<Vec<u8>, ProviderError> {
-        let parts: Vec<Bytes> = provider.fetch(entry).await?.bytes.try_collect().await?;
+        let parts: Vec<Bytes> = provider
+            .fetch(entry, FetchWish::default())
+            .await?
+            .bytes
+            .try_collect()
+            .await?;
         Ok(parts.concat())
     }
 
@@ -280,5 +358,107 @@ mod tests {
             ErrorCode::ResourceNotFound
         );
         assert_eq!(source.calls().fetches, 5);
+    }
+
+    fn five() -> (FakeSource, FakeProvider) {
+        let source = FakeSource::new();
+        for object in ["media/a", "media/b", "media/c/1", "media/c/2", "media/d"] {
+            source.put(object, object.to_owned());
+        }
+        source.set_page_size(2);
+        (source.clone(), FakeProvider::new(source))
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_a_file_comes_with_it_and_with_a_look() {
+        let (source, provider) = five();
+        source.set_tags("media/a", &[("berth", "north")]);
+        source.set_metadata("media/a", &[("tide", "high")]);
+        source.set_content_type("media/a", "text/plain");
+        source.set_version_id("media/a", "x1");
+        let looked = provider.look("media", "media/a").await.unwrap().unwrap();
+        let page = provider.list("media", None, 1000).await.unwrap();
+        assert_eq!(looked.entry, page.entries[0]);
+        for (tags, told) in [(true, 1), (false, 0)] {
+            let wish = FetchWish { tags };
+            let fetched = provider.fetch(&looked.entry, wish).await.unwrap();
+            assert_eq!(fetched.tags.len(), told);
+            assert_eq!(fetched.metadata, looked.metadata);
+            assert_eq!(fetched.metadata["tide"], "high");
+            assert_eq!(fetched.content_type.as_deref(), Some("text/plain"));
+            assert_eq!(fetched.version_id.as_deref(), Some("x1"));
+        }
+        assert_eq!(provider.look("media", "media/z").await.unwrap(), None);
+        assert_eq!(source.calls().looks, 2);
+        let outage = Failure::transient(ErrorCode::ProviderUnavailable);
+        source.fail_look("media/a", outage, Times::Once);
+        assert!(provider.look("media", "media/a").await.is_err());
+        assert!(provider.look("media", "media/a").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_denied_is_named_and_not_shown() {
+        let (source, provider) = five();
+        let hidden = provider.look("media", "media/c/1").await.unwrap().unwrap();
+        source.deny_scope("media/c/");
+        let first = provider.list("media", None, 1000).await.unwrap();
+        assert_eq!(first.denied, ["media/c/"]);
+        let second = provider.list("media", first.next.as_ref(), 1000).await;
+        assert!(second.unwrap().denied.is_empty());
+        assert_eq!(
+            names(&provider, "media").await.unwrap(),
+            ["media/a", "media/b", "media/d"]
+        );
+        let looked = provider.look("media", "media/c/1").await.unwrap_err();
+        let fetched = read(&provider, &hidden.entry).await.unwrap_err();
+        for error in [looked, fetched] {
+            assert_eq!(error.code, ErrorCode::PermDenied);
+        }
+        source.heal();
+        assert_eq!(names(&provider, "media").await.unwrap().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn listings_are_out_of_order_repeat_themselves_and_are_cut_short_when_told_to() {
+        let (source, provider) = five();
+        let in_order = names(&provider, "media").await.unwrap();
+        source.list_out_of_order();
+        let mut listed = names(&provider, "media").await.unwrap();
+        assert_ne!(listed, in_order);
+        assert_eq!(names(&provider, "media").await.unwrap(), listed);
+        listed.sort();
+        assert_eq!(listed, in_order);
+
+        source.repeat_token();
+        let first = provider.list("media", None, 1000).await.unwrap();
+        let second = provider.list("media", first.next.as_ref(), 1000).await;
+        assert_eq!(second.unwrap().next, first.next);
+
+        source.truncate_without_token();
+        let error = names(&provider, "media").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ProtocolUnexpectedResponse);
+        source.set_page_size(5);
+        assert_eq!(names(&provider, "media").await.unwrap(), in_order);
+    }
+
+    #[tokio::test]
+    async fn a_scope_narrows_by_the_beginning_of_names() {
+        let (_, provider) = five();
+        assert_eq!(
+            names(&provider, "media:c").await.unwrap(),
+            ["media/c/1", "media/c/2"]
+        );
+    }
+
+    #[test]
+    fn a_share_of_the_files_is_lost_evenly() {
+        for (share, lost) in [(0.0, 0), (0.2, 20), (0.6, 60), (1.0, 100)] {
+            let source = FakeSource::new();
+            for number in 0..100 {
+                source.put(&format!("media/{number:02}"), "x");
+            }
+            assert_eq!(source.lose(share).len(), lost, "{share}");
+            assert_eq!(source.files().len(), 100 - lost, "{share}");
+        }
     }
 }

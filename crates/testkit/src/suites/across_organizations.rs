@@ -6,13 +6,18 @@ use std::time::Duration;
 use wharf_domain::access::{Permission, Principal};
 use wharf_domain::audit::Action;
 use wharf_domain::connection::{AttemptResult, Event};
+use wharf_domain::dead_letter::DISPOSAL;
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{JobEnd, JobPhase, JobStatus, JobTrigger};
 use wharf_domain::namespace::NamespaceIdentifier;
-use wharf_domain::sync::{Checkpoint, Cursor, Lease};
-use wharf_ports::{Commit, InsertError, NewApiKey, RunError, TriggerOutcome};
+use wharf_domain::run::commit::Commit;
+use wharf_domain::sync::{Lease, SyncMode};
+use wharf_ports::{InsertError, NewApiKey, RunError, TriggerOutcome};
 
 use crate::{Harness, LONG, Run, SHORT, SOON, build};
+
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn finish(h: &Harness, run: &Run<'_>, delay: Duration) {
     let (end, audit) = (JobEnd::complete(), h.audit(Action::JobFinished));
@@ -446,26 +451,13 @@ pub async fn a_released_lease_does_not_keep_others_from_theirs(h: Harness) {
 
 pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
     let acme = h.tenant("acme").await;
-    let (bucket, connection) = (acme.bucket("media").await, acme.connection("store").await);
-    let sync = acme.sync(&bucket, &connection).await;
-    let lease = h.lease(SHORT).await;
-    let checkpoint = Checkpoint {
-        pass: 1,
-        cursor: Some(Cursor("page 2".to_owned())),
-        objects_processed: 7,
-        unsettled: 2,
-        extra_passes: 1,
-        credential_version: 1,
-    };
-    let step = Commit {
+    let run = acme.run_for(SHORT).await;
+    let checkpoint = build::checkpoint(1);
+    run.commit(Commit {
         checkpoint: Some(checkpoint.clone()),
-        ..build::commit(&connection, 1)
-    };
-    h.repositories
-        .runs
-        .commit(&acme.organization, &lease, step)
-        .await
-        .unwrap();
+        ..build::commit(1)
+    })
+    .await;
     h.outlive(SHORT).await;
     let taken = h.lease(LONG).await;
     let loaded = h
@@ -476,7 +468,7 @@ pub async fn a_take_over_keeps_the_progress_of_the_pass(h: Harness) {
         .unwrap();
     assert_eq!(
         (loaded.id, loaded.checkpoint, loaded.last_pass),
-        (sync.id, Some(checkpoint), 1)
+        (run.sync.id, Some(checkpoint), 1)
     );
 }
 
@@ -600,4 +592,274 @@ pub async fn the_clock_goes_on_in_microseconds(h: Harness) {
         "{before} {after}"
     );
     assert_eq!(after.timestamp_subsec_nanos() % 1000, 0);
+}
+
+/// The organizations of all that is due, in the order in which it is leased.
+async fn lease_all(h: &Harness) -> Vec<OrganizationId> {
+    let mut turns = Vec::new();
+    let across = &h.repositories.across;
+    while let Some(due) = across
+        .lease_due_sync("worker", LONG, &h.ids.id())
+        .await
+        .unwrap()
+    {
+        turns.push(due.organization);
+    }
+    turns
+}
+
+pub async fn many_syncs_of_one_organization_keep_nobody_waiting(h: Harness) {
+    let (many, few) = (h.tenant("many").await, h.tenant("few").await);
+    for (tenant, syncs) in [(&many, 4), (&few, 2)] {
+        let (bucket, connection) = (
+            tenant.bucket("media").await,
+            tenant.connection("store").await,
+        );
+        for _ in 0..syncs {
+            h.moment().await;
+            tenant.sync(&bucket, &connection).await;
+        }
+    }
+    let (many, few) = (&many.organization, &few.organization);
+    let turns = lease_all(&h).await;
+    let turns: Vec<_> = turns.iter().collect();
+    assert_eq!(
+        turns,
+        [many, few, many, few, many, many],
+        "whoever has the fewest runs at work comes first, and among equals what is due longest"
+    );
+}
+
+pub async fn an_expired_lease_counts_as_no_run_at_work(h: Harness) {
+    let (first, second) = (h.tenant("first").await, h.tenant("second").await);
+    let lost = first.run_for(SHORT).await;
+    h.outlive(SHORT).await;
+    h.moment().await;
+    let held = second
+        .sync(
+            &second.bucket("media").await,
+            &second.connection("store").await,
+        )
+        .await;
+    let taken = h.lease(LONG).await;
+    assert_eq!(taken.sync, lost.sync.id, "it has been due for longer");
+    assert_eq!(h.lease(LONG).await.sync, held.id);
+}
+
+async fn pause(h: &Harness, run: &Run<'_>) {
+    let (tenant, audit) = (run.tenant, h.audit(Action::SyncPaused));
+    let syncs = &h.repositories.syncs;
+    let (organization, by) = (&tenant.organization, &tenant.admin);
+    let paused = syncs.pause(organization, &run.bucket.id, &run.sync.id, by, None, audit);
+    assert!(paused.await.unwrap().unwrap().paused.is_some());
+}
+
+pub async fn an_expired_lease_of_a_paused_sync_is_released(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run_for(SHORT).await;
+    pause(&h, &run).await;
+    h.outlive(SHORT).await;
+    assert_eq!(h.try_lease(LONG).await, None, "it is not leased");
+    let job = run.job().await;
+    assert_eq!(
+        (job.status, job.incomplete_reason.as_deref()),
+        (JobStatus::Interrupted, Some("lease_expired"))
+    );
+    assert_eq!(
+        acme.audited_ends(&run.lease.job).await,
+        [("interrupted".to_owned(), "lease_expired".to_owned())]
+    );
+    let refused = h
+        .repositories
+        .runs
+        .load(&acme.organization, &run.lease)
+        .await;
+    assert!(matches!(refused, Err(RunError::LeaseLost)), "{refused:?}");
+    assert_eq!(h.try_lease(LONG).await, None);
+    assert_eq!(acme.audited_ends(&run.lease.job).await.len(), 1);
+
+    let audit = h.audit(Action::SyncResumed);
+    let syncs = &h.repositories.syncs;
+    let resumed = syncs.resume(&acme.organization, &run.bucket.id, &run.sync.id, audit);
+    resumed.await.unwrap();
+    let next = h.lease(LONG).await;
+    let jobs = acme.jobs(&run.sync.id).await;
+    let resume = jobs.iter().find(|job| job.id == next.job).unwrap();
+    assert_eq!(
+        (resume.trigger, &resume.resumed_from),
+        (JobTrigger::Resume, &Some(run.lease.job.clone()))
+    );
+}
+
+pub async fn tombstones_are_purged_when_their_undo_window_has_passed(h: Harness) {
+    let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
+    let (run, theirs) = (acme.run().await, other.run().await);
+    let second = acme.second_run(&run).await;
+    run.publish(1, &["media/deleted", "media/live", "media/vanished"], "1")
+        .await;
+    theirs.publish(1, &["media/vanished"], "1").await;
+    run.delete("media/deleted").await;
+    run.commit(Commit {
+        seen: vec!["media/deleted".to_owned(), "media/live".to_owned()],
+        ..build::commit(2)
+    })
+    .await;
+    run.let_unseen_go(2, 10).await;
+    theirs.let_unseen_go(2, 10).await;
+    let before = run.objects().await;
+    let purge = async |undo| {
+        let across = &h.repositories.across;
+        across.purge_tombstones(undo, 10).await.unwrap()
+    };
+    assert_eq!(purge(LONG).await, 0, "they may still be wanted back");
+    assert_eq!(run.objects().await, before);
+    second
+        .commit(Commit {
+            adopted: vec!["media/vanished".to_owned()],
+            ..build::commit(1)
+        })
+        .await;
+    h.outlive(SHORT).await;
+    assert_eq!(purge(SHORT).await, 3);
+    assert_eq!(purge(SHORT).await, 0, "once");
+
+    let after = run.objects().await;
+    assert_eq!(after.len(), 2, "what vanished at the source is gone");
+    let deleted = &after[0];
+    assert!(deleted.purged && deleted.deleted == before[0].deleted);
+    assert_eq!(
+        (&deleted.id, &deleted.facts),
+        (&before[0].id, &before[0].facts),
+        "what a person deleted is remembered"
+    );
+    assert_eq!(after[1], before[1]);
+    assert!(run.known_one("media/deleted").await.held);
+    assert_eq!(theirs.objects().await, []);
+    assert_eq!(run.known(&["media/vanished"]).await, []);
+    assert_eq!(
+        (
+            second.known(&["media/vanished"]).await,
+            second.rows(9).await
+        ),
+        (vec![], 0),
+        "with the rows that pointed at it"
+    );
+    let asked: Vec<_> = before
+        .iter()
+        .map(|object| object.content.blob.clone())
+        .collect();
+    let across = &h.repositories.across;
+    assert_eq!(
+        across.referenced_blobs(&asked).await.unwrap(),
+        [after[1].content.blob.clone()],
+        "only what is not purged points at a blob"
+    );
+}
+
+pub async fn tombstones_are_purged_in_portions_the_oldest_first(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let names = ["media/c", "media/a", "media/b"];
+    run.publish(1, &names, "1").await;
+    for name in names {
+        h.moment().await;
+        run.delete(name).await;
+    }
+    h.moment().await;
+    let across = &h.repositories.across;
+    let portion = async || across.purge_tombstones(Duration::ZERO, 2).await.unwrap();
+    assert_eq!(portion().await, 2);
+    let purged = run.objects().await.into_iter();
+    let purged: Vec<_> = purged
+        .filter(|object| object.purged)
+        .map(|object| object.source.object)
+        .collect();
+    assert_eq!(purged, ["media/a", "media/c"]);
+    assert_eq!((portion().await, portion().await), (1, 0));
+}
+
+pub async fn a_purged_tombstone_comes_back_to_life_with_its_new_bytes(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a"], "1").await;
+    run.delete("media/a").await;
+    h.moment().await;
+    let across = &h.repositories.across;
+    assert_eq!(
+        across.purge_tombstones(Duration::ZERO, 10).await.unwrap(),
+        1
+    );
+    let planned = run.put_over("media/a", "2").await;
+    run.commit(Commit {
+        puts: vec![planned.clone()],
+        ..build::commit(2)
+    })
+    .await;
+    let object = run.object("media/a").await;
+    assert_eq!(
+        (object.deleted, object.purged, &object.content),
+        (None, false, &planned.content)
+    );
+    let blobs = [planned.content.blob];
+    assert_eq!(across.referenced_blobs(&blobs).await.unwrap(), blobs);
+}
+
+pub async fn exhausted_dead_letters_of_syncs_that_rest_are_disposed_of(h: Harness) {
+    let (running, paused) = (h.tenant("running").await, h.tenant("paused").await);
+    let (once, archived) = (h.tenant("once").await, h.tenant("archived").await);
+    let (running, paused, archived) = (
+        running.run().await,
+        paused.run().await,
+        archived.run().await,
+    );
+    let once = once.run_in_mode(SyncMode::InitialOnly).await;
+    let runs = [&running, &paused, &once, &archived];
+    for run in runs {
+        for _ in 0..3 {
+            run.fail("media/a", "1", "net.timeout").await;
+        }
+        run.fail("media/young", "1", "net.timeout").await;
+    }
+    finish(&h, &once, Duration::ZERO).await;
+    pause(&h, &paused).await;
+    let gone = &archived.connection;
+    archived.tenant.apply(gone, vec![Event::Archive]).await;
+    let dispose = async |limit| {
+        let across = &h.repositories.across;
+        across.dispose_dead_letters(limit).await.unwrap()
+    };
+    assert_eq!(dispose(10).await, 0, "they are young");
+    h.age_dead_letters(DISPOSAL.saturating_sub(HOUR)).await;
+    assert_eq!(dispose(10).await, 0);
+    h.age_dead_letters(HOUR).await;
+    let portions = [dispose(2).await, dispose(2).await, dispose(2).await];
+    assert_eq!(portions, [2, 1, 0]);
+    for run in runs {
+        let open = run.dead_letter("media/a").await.is_some();
+        assert_eq!(open, run.sync.id == running.sync.id);
+        let young = run.dead_letter("media/young").await;
+        assert!(young.is_some(), "it has tries left");
+    }
+}
+
+pub async fn a_dead_letter_is_disposed_of_long_after_its_last_try(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    pause(&h, &run).await;
+    for _ in 0..3 {
+        run.fail("media/a", "1", "net.timeout").await;
+    }
+    h.age_dead_letters(DISPOSAL).await;
+    run.fail("media/a", "1", "net.timeout").await;
+    let dispose = async || {
+        let across = &h.repositories.across;
+        across.dispose_dead_letters(10).await.unwrap()
+    };
+    assert_eq!(dispose().await, 0, "it was tried just now");
+    h.age_dead_letters(DISPOSAL).await;
+    assert_eq!(dispose().await, 1);
+    assert_eq!(run.dead_letter("media/a").await, None);
+    run.fail("media/a", "1", "net.timeout").await;
+    let anew = run.dead_letter("media/a").await.unwrap();
+    assert_eq!(anew.tries, 1, "the next failure is another matter");
 }

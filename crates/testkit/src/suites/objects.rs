@@ -1,11 +1,16 @@
 //! What [`ObjectRepository`](wharf_ports::ObjectRepository) promises.
 
-use wharf_domain::audit::Action;
-use wharf_domain::ids::ObjectId;
-use wharf_domain::object::{DeletedBy, ObjectFilter};
-use wharf_domain::page::PageRequest;
+use std::time::Duration;
 
-use crate::{Harness, Run, paging};
+use wharf_domain::audit::Action;
+use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
+use wharf_domain::object::{DeletedBy, Object, ObjectFilter, SourceId};
+use wharf_domain::page::PageRequest;
+use wharf_domain::provider::Provider;
+use wharf_domain::run::commit::Commit;
+use wharf_ports::RestoreOutcome;
+
+use crate::{Harness, Run, build, paging};
 
 async fn paths(
     h: &Harness,
@@ -205,15 +210,153 @@ pub async fn what_a_person_removed_is_known_as_removed_by_a_person(h: Harness) {
     run.publish(1, &["media/a"], "1").await;
     let object = run.objects().await.remove(0);
     remove(&h, &run, &object.id).await;
-    let sources = [object.source.clone()];
-    let known = h
-        .repositories
-        .runs
-        .known(&acme.organization, &run.lease, &sources)
-        .await
-        .unwrap();
+    let known = run.known_one("media/a").await;
+    let copy = known.copy.unwrap();
     assert_eq!(
-        (known[0].deleted, &known[0].id),
-        (Some(DeletedBy::Person), &object.id)
+        (copy.deleted, copy.id, known.held),
+        (Some(DeletedBy::Person), object.id, true),
+        "and the sync holds on to it"
+    );
+}
+
+async fn find_by_source(
+    h: &Harness,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+    source: &SourceId,
+) -> Option<Object> {
+    let objects = &h.repositories.objects;
+    let found = objects.find_by_source(organization, bucket, source);
+    found.await.unwrap()
+}
+
+pub async fn an_object_is_found_by_its_source_tombstones_included(h: Harness) {
+    let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
+    let run = acme.run().await;
+    run.publish(1, &["media/a", "media/A", "media/caf\u{e9}"], "1")
+        .await;
+    run.delete("media/a").await;
+    let (organization, bucket) = (&acme.organization, &run.bucket.id);
+    for object in run.objects().await {
+        let found = find_by_source(&h, organization, bucket, &object.source).await;
+        assert_eq!(found, Some(object));
+    }
+    let source = build::source("media/a");
+    let strangers = [
+        build::source("media/cafe\u{301}"),
+        build::source("media/"),
+        SourceId {
+            authority: "elsewhere.example.test".to_owned(),
+            ..source.clone()
+        },
+        SourceId {
+            provider: Provider::Tigris,
+            ..source.clone()
+        },
+    ];
+    for stranger in &strangers {
+        let found = find_by_source(&h, organization, bucket, stranger).await;
+        assert_eq!(found, None, "{stranger:?}");
+    }
+    let elsewhere = acme.bucket("elsewhere").await.id;
+    assert_eq!(
+        find_by_source(&h, organization, &elsewhere, &source).await,
+        None
+    );
+    assert_eq!(
+        find_by_source(&h, &other.organization, bucket, &source).await,
+        None
+    );
+}
+
+async fn restore(
+    h: &Harness,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+    object: &ObjectId,
+) -> Option<RestoreOutcome> {
+    let audit = h.audit(Action::ObjectRestored);
+    let objects = &h.repositories.objects;
+    let restored = objects.restore(organization, bucket, object, audit);
+    restored.await.unwrap()
+}
+
+pub async fn a_tombstone_is_restored_whoever_deleted_it(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a", "media/b"], "1").await;
+    let before = run.objects().await;
+    run.delete("media/a").await;
+    run.commit(Commit {
+        seen: vec!["media/a".to_owned()],
+        ..build::commit(2)
+    })
+    .await;
+    run.let_unseen_go(2, 10).await;
+    assert_eq!(run.bucket().await.object_count, 0);
+    h.moment().await;
+    for object in &before {
+        let outcome = restore(&h, &acme.organization, &run.bucket.id, &object.id).await;
+        let Some(RestoreOutcome::Restored(restored)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(restored.updated_at > object.updated_at);
+        let expected = Object {
+            updated_at: restored.updated_at,
+            ..object.clone()
+        };
+        assert_eq!(*restored, expected, "all else is as it was");
+    }
+    assert_eq!(run.tombstones().await, [""; 0]);
+    assert_eq!(run.bucket().await.object_count, 2);
+    assert_eq!(acme.audited(Action::ObjectRestored).await, 2);
+    let known = run.known(&["media/a", "media/b"]).await;
+    let held: Vec<_> = known.iter().map(|known| known.held).collect();
+    assert_eq!(held, [true, false], "restoring makes no sync hold on to it");
+}
+
+pub async fn a_live_or_purged_object_is_not_restored(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a"], "1").await;
+    let object = run.object("media/a").await;
+    let (organization, bucket) = (&acme.organization, &run.bucket.id);
+    let live = restore(&h, organization, bucket, &object.id).await;
+    assert_eq!(live, Some(RestoreOutcome::NotDeleted));
+    run.delete("media/a").await;
+    h.moment().await;
+    let across = &h.repositories.across;
+    assert_eq!(
+        across.purge_tombstones(Duration::ZERO, 10).await.unwrap(),
+        1
+    );
+    let purged = run.object("media/a").await;
+    assert!(purged.purged && purged.deleted.is_some());
+    let outcome = restore(&h, organization, bucket, &object.id).await;
+    assert_eq!(outcome, Some(RestoreOutcome::Purged));
+    assert_eq!(run.object("media/a").await, purged);
+    assert_eq!(acme.audited(Action::ObjectRestored).await, 0);
+}
+
+pub async fn another_organization_or_bucket_restores_nothing(h: Harness) {
+    let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
+    let run = acme.run().await;
+    run.publish(1, &["media/a"], "1").await;
+    run.delete("media/a").await;
+    let object = run.object("media/a").await;
+    let elsewhere = acme.bucket("elsewhere").await.id;
+    let unknown = h.ids.id();
+    let strangers = [
+        (&other.organization, &run.bucket.id, &object.id),
+        (&acme.organization, &elsewhere, &object.id),
+        (&acme.organization, &run.bucket.id, &unknown),
+    ];
+    for (organization, bucket, id) in strangers {
+        assert_eq!(restore(&h, organization, bucket, id).await, None);
+    }
+    assert_eq!(run.object("media/a").await, object);
+    assert_eq!(
+        acme.audited(Action::ObjectRestored).await + other.audited(Action::ObjectRestored).await,
+        0
     );
 }

@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::view::JobView;
+use super::view::{JobView, views};
 use crate::ApiState;
 use crate::error::ApiError;
 use crate::path::Segments;
@@ -29,5 +29,6 @@ pub(super) async fn get(
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
     let sync = state.engine().sync(&caller, &bucket, &sync).await?;
     let job = state.engine().job(&caller, &sync, &job).await?;
-    Ok(Json(JobView::new(job, caller.organization())))
+    let mut view = views(&state, &caller, &sync, vec![job]).await?;
+    Ok(Json(view.remove(0)))
 }

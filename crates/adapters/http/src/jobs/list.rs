@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use wharf_domain::input::Reader;
 use wharf_domain::job::JobStatus;
 
-use super::view::JobView;
+use super::view::{JobView, views};
 use crate::ApiState;
 use crate::body::Body;
 use crate::error::ApiError;
@@ -79,13 +79,8 @@ pub(super) async fn list(
         .await?;
     let pagination = paging.describe(&page);
     let total = page.total;
-    let results = page
-        .items
-        .into_iter()
-        .map(|job| JobView::new(job, caller.organization()))
-        .collect();
     Ok(Json(JobList {
-        results,
+        results: views(&state, &caller, &sync, page.items).await?,
         pagination,
         total,
     }))

@@ -1,5 +1,6 @@
 //! Jobs of a sync.
 
+mod events;
 mod get;
 mod list;
 mod view;
@@ -13,7 +14,9 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
         .routes(routes!(get::get))
+        .routes(routes!(events::events))
 }
 
+pub(crate) use events::EventStreams;
 #[cfg(test)]
 pub(crate) use list::ListJobsRequest;

@@ -1,10 +1,15 @@
-use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wharf_domain::ids::OrganizationId;
-use wharf_domain::job::{Counters, Job, JobStatus};
+use wharf_domain::job::{Counters, Job};
+use wharf_domain::job_progress::JobProgress;
+use wharf_domain::sync::Sync;
+use wharf_engine::{Caller, EngineError};
+
+use crate::ApiState;
 
 /// One run of a sync.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,19 +27,24 @@ pub(crate) struct JobView {
     /// `scheduled`, `manual` or `resume`.
     #[schema(value_type = String)]
     trigger: &'static str,
-    /// `queued`, `discovering`, `downloading`, `verifying` or `idle`.
+    /// `queued`, `discovering`, `downloading`, `verifying`, `re-verifying` or `idle`.
     #[schema(value_type = String)]
     phase: &'static str,
-    /// Files that the listing told of so far.
-    total_files: u64,
+    /// Files that it deals with; while it runs, those of the last complete run unless it has found more, and null where
+    /// nobody knows.
+    total_files: Option<u64>,
     files_synced: u64,
     files_failed: u64,
     files_verified: u64,
     bytes_synced: u64,
-    progress: JobProgress,
-    /// 100 once the whole source was seen; null before.
-    progress_percent: Option<u32>,
+    progress: JobCounts,
+    /// Files with an outcome of all, 0 to 100; null where the total is not known. 100 is kept for jobs that have ended.
+    progress_percent: Option<f64>,
     throughput_files_per_min: Option<f64>,
+    /// Seconds since it last told of progress; null once it has ended.
+    lag_seconds: Option<u64>,
+    /// Always null: cursors are the provider's and may hold tokens.
+    current_cursor: Option<String>,
     metadata: JobMetadata,
     /// What ended it.
     error: Option<String>,
@@ -52,7 +62,7 @@ pub(crate) struct JobView {
 
 /// `discovered` is the sum of `synced` to `not_reached`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct JobProgress {
+pub(crate) struct JobCounts {
     discovered: u64,
     synced: u64,
     verified: u64,
@@ -78,7 +88,7 @@ pub(crate) struct JobMetadata {
     incomplete_reason: Option<String>,
 }
 
-impl From<&Counters> for JobProgress {
+impl From<&Counters> for JobCounts {
     fn from(counters: &Counters) -> Self {
         Self {
             discovered: counters.discovered,
@@ -94,35 +104,42 @@ impl From<&Counters> for JobProgress {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a rate for people needs no more digits"
-)]
-fn files_per_minute(job: &Job) -> Option<f64> {
-    let until = job.completed_at.unwrap_or(job.updated_at);
-    let elapsed = (until - job.started_at?)
-        .num_microseconds()
-        .filter(|micros| *micros > 0)?;
-    let rate = job.counters.synced as f64 / (elapsed as f64 / 60_000_000.0);
-    Some((rate * 100.0).round() / 100.0)
+/// With two digits after the point.
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}
+
+/// The views of jobs of one sync.
+pub(super) async fn views(
+    state: &ApiState,
+    caller: &Caller,
+    sync: &Sync,
+    jobs: Vec<Job>,
+) -> Result<Vec<JobView>, EngineError> {
+    let progress = state.engine().job_progress(caller, sync, &jobs).await?;
+    let told = jobs.into_iter().zip(progress);
+    Ok(told
+        .map(|(job, progress)| JobView::new(job, progress, caller.organization()))
+        .collect())
 }
 
 impl JobView {
-    pub(super) fn new(job: Job, organization: &OrganizationId) -> Self {
-        let seen_whole = job.status == JobStatus::Completed && job.complete == Some(true);
+    fn new(job: Job, progress: JobProgress, organization: &OrganizationId) -> Self {
         Self {
             internal_id: organization.to_string(),
             status: job.status.as_str(),
             trigger: job.trigger.as_str(),
             phase: job.phase.as_str(),
-            total_files: job.counters.discovered,
+            total_files: progress.total_files,
             files_synced: job.counters.synced,
             files_failed: job.counters.failed,
             files_verified: job.counters.verified,
             bytes_synced: job.counters.bytes,
-            progress: JobProgress::from(&job.counters),
-            progress_percent: seen_whole.then_some(100),
-            throughput_files_per_min: files_per_minute(&job),
+            progress: JobCounts::from(&job.counters),
+            progress_percent: progress.percent.map(rounded),
+            throughput_files_per_min: progress.files_per_minute.map(rounded),
+            lag_seconds: progress.lag_seconds,
+            current_cursor: None,
             sync_job_id: job.id.to_string(),
             sync_config_id: job.sync.to_string(),
             bucket_id: job.bucket.to_string(),

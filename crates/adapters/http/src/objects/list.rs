@@ -68,7 +68,7 @@ pub(crate) struct ObjectList {
 pub(crate) struct ObjectListStats {
     /// On all pages.
     total_objects: u64,
-    /// On all pages; every object has one.
+    /// On all pages; the bytes of an object count once, whatever names a mapping gives them.
     total_blobs: u64,
     avg_blobs_per_object: f64,
     /// Status → objects on this page.

@@ -5,6 +5,7 @@ mod delete;
 mod get;
 mod list;
 mod range;
+mod restore;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +19,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list::list_get))
         .routes(routes!(get::get, delete::delete))
         .routes(routes!(content::content))
+        .routes(routes!(restore::restore))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use wharf_domain::Metadata;
+use wharf_domain::mapping::BlobKind;
 use wharf_domain::object::Object;
 
 /// An object, live or a tombstone.
@@ -14,7 +15,7 @@ pub(crate) struct ObjectView {
     bucket_id: String,
     /// Where it lies at the source.
     key_prefix: String,
-    /// Always one: its bytes.
+    /// Its bytes under the names that the sync's schema mapping gives them; `content` without one.
     blobs: Vec<BlobView>,
     /// Always the bucket.
     source_details: Vec<SourceView>,
@@ -25,17 +26,29 @@ pub(crate) struct ObjectView {
     source_object_id: String,
     /// Where it lies at the source.
     source_path: String,
-    /// The version that was copied.
+    /// The version that was copied: what decides whether the file has changed.
     source_version: String,
+    /// The source's own name of that version, where it keeps versions.
+    source_version_id: Option<String>,
     #[serde(serialize_with = "crate::time::rfc3339_or_null")]
     source_modified_at: Option<DateTime<Utc>>,
     size_bytes: u64,
     content_type: Option<String>,
     /// In lower-case hex.
     content_sha256: String,
+    /// What the sync's schema mapping made of the file: target → value.
+    #[schema(value_type = Object)]
+    fields: Metadata,
     /// The source's metadata of the file.
     #[schema(value_type = Object)]
     metadata: Metadata,
+    /// The source's tags of the file, where the sync asked for them: for its schema mapping or its metadata filters.
+    #[schema(value_type = Object)]
+    tags: Metadata,
+    /// The sync that copied it; it may be gone.
+    sync_config_id: Option<String>,
+    /// The job that copied it; it may be gone.
+    sync_job_id: Option<String>,
     /// When it became a tombstone.
     #[serde(serialize_with = "crate::time::rfc3339_or_null")]
     deleted_at: Option<DateTime<Utc>>,
@@ -49,10 +62,8 @@ pub(crate) struct ObjectView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BlobModel)]
 pub(crate) struct BlobView {
-    /// Always `content`.
-    #[schema(value_type = String)]
-    property: &'static str,
-    /// What kind of content it is, from its content type.
+    property: String,
+    /// What kind of content it is: what the mapping says, else what its content type stands for.
     #[serde(rename = "type")]
     #[schema(value_type = String)]
     kind: &'static str,
@@ -96,24 +107,18 @@ pub(super) fn file_name(path: &str) -> &str {
         .unwrap_or("object")
 }
 
+/// What kind of content a content type stands for.
 fn kind(content_type: Option<&str>) -> &'static str {
-    let essence = content_type
-        .and_then(|text| text.split(';').next())
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    match essence.split_once('/') {
-        Some(("image", _)) => "image",
-        Some(("audio", _)) => "audio",
-        Some(("video", _)) => "video",
-        Some(("text", _) | ("application", "json" | "xml" | "yaml")) => "text",
-        Some(("application", "pdf")) => "pdf",
-        Some(("application", subtype))
-            if subtype.contains("excel") || subtype.contains("spreadsheetml") =>
-        {
-            "excel"
-        }
-        _ => "object",
+    let text = content_type.unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    word(BlobKind::of(essence))
+}
+
+/// The published API's word for a kind of content.
+fn word(kind: BlobKind) -> &'static str {
+    match kind {
+        BlobKind::Auto => "object",
+        kind => kind.as_str(),
     }
 }
 
@@ -127,21 +132,32 @@ impl From<Object> for ObjectView {
             Value::Object(properties) if object.deleted.is_none() => properties,
             _ => Map::new(),
         };
-        let blob = BlobView {
-            property: "content",
-            kind: kind(object.content.content_type.as_deref()),
-            properties,
+        let content_type = &object.content.content_type;
+        let view = |property: String, kind: &'static str, mime_type: Option<String>| BlobView {
+            property,
+            kind,
+            properties: properties.clone(),
             details: BlobDetails {
                 filename: file_name(&object.facts.path).to_owned(),
                 size_bytes: object.content.size_bytes,
-                mime_type: object.content.content_type.clone(),
+                mime_type,
                 hash: object.content.sha256.clone(),
             },
         };
+        let blobs = if object.mapped.blobs.is_empty() {
+            let kind = kind(content_type.as_deref());
+            vec![view("content".to_owned(), kind, content_type.clone())]
+        } else {
+            let mapped = object.mapped.blobs.into_iter();
+            mapped
+                .map(|blob| view(blob.property, word(blob.kind), blob.mime_type))
+                .collect()
+        };
+        let (sync, job) = object.copied_by.unzip();
         Self {
             object_id: object.id.to_string(),
             key_prefix: object.facts.path.clone(),
-            blobs: vec![blob],
+            blobs,
             source_details: vec![SourceView {
                 kind: "bucket",
                 source_id: object.bucket.to_string(),
@@ -155,11 +171,16 @@ impl From<Object> for ObjectView {
             source_object_id: object.source.object,
             source_path: object.facts.path,
             source_version: object.facts.version,
+            source_version_id: object.facts.version_id,
             source_modified_at: object.facts.modified_at,
             size_bytes: object.content.size_bytes,
             content_type: object.content.content_type,
             content_sha256: object.content.sha256,
+            fields: object.mapped.fields,
             metadata: object.facts.metadata,
+            tags: object.facts.tags,
+            sync_config_id: sync.map(|sync| sync.to_string()),
+            sync_job_id: job.map(|job| job.to_string()),
             deleted_at: object.deleted.map(|(at, _)| at),
             created_at: object.created_at,
             updated_at: object.updated_at,

@@ -1,31 +1,22 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::{Length, Reader};
-use wharf_domain::sync::{Pipeline, Reconcile, SyncMode, SyncSettings};
+use wharf_domain::sync::{SyncMode, SyncSettings};
 use wharf_engine::CreateSync;
 
+use super::settings::{self, ReconcileRequest};
 use super::view::{SyncView, view};
 use crate::ApiState;
 use crate::body::Body;
 use crate::check_report::TestDetails;
 use crate::error::ApiError;
-use crate::fields::{self, Bounds};
+use crate::fields;
 use crate::path::Segments;
 use crate::scope::{Authorized, InNamespace};
-
-/// Seconds between two passes unless the request says otherwise.
-const POLLING: u64 = 300;
-/// Most seconds between two passes: a day.
-const POLLING_MOST: u64 = 86_400;
-const INGEST_FILTER: Bounds = Bounds {
-    keys: 50,
-    bytes: 16 * 1024,
-    depth: 8,
-};
 
 /// A new sync.
 #[derive(ToSchema)]
@@ -67,36 +58,28 @@ pub(crate) struct CreateSyncRequest {
     /// Kept and returned, not acted upon.
     #[schema(value_type = Option<Object>)]
     ingest_filter: Option<Map<String, Value>>,
-    /// `true` or nothing: equal source objects are copied once.
+    /// Whether a file that another sync has brought into the bucket is shared with it instead of copied again.
     #[schema(default = true)]
     skip_duplicates: Option<bool>,
-    /// Not supported: every file under `source_path` is copied.
+    /// Which files are copied: those that pass every one of `include_patterns`, `exclude_patterns` (globs: without `/` of the
+    /// name in any folder, with `/` of the path below `source_path`), `extensions`, `min_size_bytes`, `max_size_bytes`,
+    /// `modified_after`, `modified_before`, `mime_types` and `metadata_filters` (each `{field, operator, value}` with the operator
+    /// `equals`, `not_equals`, `contains`, `not_contains`, `gt`, `lt`, `gte`, `lte` or `exists`).
     #[schema(value_type = Option<Object>)]
-    file_filters: Option<Value>,
-    /// Not supported.
+    file_filters: Option<Map<String, Value>>,
+    /// How fields and blobs of the bucket's schema are made of a file: `mappings`, target → `{target_type, source}` and, for a
+    /// `field`, `transform` (`lowercase`, `uppercase`, `trim` or `json_parse`) and `required`, for a `blob`, `blob_type`,
+    /// `blob_property` and `mime_type_override`. A source has a `type` and what that needs: `tag` and `metadata` a `key`,
+    /// `filename_regex` a `pattern` and perhaps a `default`, `folder_path` a `segment` or `full_path`, `constant` a `value`, and
+    /// `file` nothing.
     #[schema(value_type = Option<Object>)]
-    schema_mapping: Option<Value>,
-    /// Not supported.
+    schema_mapping: Option<Map<String, Value>>,
+    /// What of `source_path` the provider is asked for at all; on S3 and Tigris `prefix`, the beginning of the path below it.
     #[schema(value_type = Option<Object>)]
-    provider_filters: Option<Value>,
-    /// Not supported.
+    provider_filters: Option<Map<String, Value>>,
+    /// Only files modified after this time, in RFC 3339.
+    #[schema(format = DateTime)]
     sync_from: Option<String>,
-}
-
-/// What a run does about changes at the source; everything is on unless turned off.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "documents the body that `parse_reconcile` reads")]
-pub(crate) struct ReconcileRequest {
-    /// Vanished files become tombstones.
-    on_delete: Option<bool>,
-    /// Changed files are copied again.
-    on_update: Option<bool>,
-    /// Kept and returned, not acted upon.
-    on_filter_drift: Option<bool>,
-    /// Kept and returned, not acted upon.
-    re_extract_on_update: Option<bool>,
-    /// Kept and returned, not acted upon.
-    re_extract_fields: Option<Vec<String>>,
 }
 
 impl CreateSyncRequest {
@@ -112,76 +95,20 @@ impl CreateSyncRequest {
             SyncMode::parse,
             "initial_only, continuous",
         );
-        let min_polling = min_polling.clamp(1, POLLING_MOST);
-        let polling = reader.integer("polling_interval_seconds", min_polling, POLLING_MOST);
-        let max_objects_per_run = reader
-            .integer("max_objects_per_run", 1, i64::MAX.unsigned_abs())
-            .unwrap_or(100_000);
-        let sync_concurrency = small(reader.integer("sync_concurrency", 1, 100), 8);
-        let reconcile = reader
-            .object("reconcile")
-            .map(|given| parse_reconcile(given, reader))
-            .unwrap_or_default();
-        let description = fields::description(reader).filter(|text| !text.is_empty());
-        let metadata = fields::metadata(reader).unwrap_or_default();
-        let pipeline = Pipeline {
-            batch_size: small(reader.integer("batch_size", 1, 100), 50),
-            skip_batch_submission: reader.boolean("skip_batch_submission").unwrap_or(false),
-            batch_collection_ids: reader.strings("batch_collection_ids", Length::new(1, 100), 100),
-            ingest_filter: fields::free_object(reader, "ingest_filter", INGEST_FILTER)
-                .map(Value::Object),
-            skip_duplicates: true,
-        };
-        let why = "equal source objects are copied once, always";
-        fields::not_supported(reader, "skip_duplicates", &[json!(true)], why);
-        let why = "this version of Wharf copies every file under source_path";
-        fields::not_supported(reader, "file_filters", &[], why);
-        fields::not_supported(reader, "provider_filters", &[], why);
-        fields::not_supported(reader, "sync_from", &[], why);
-        fields::not_supported(
-            reader,
-            "schema_mapping",
-            &[],
-            "this version of Wharf keeps files as they are",
-        );
+        let edits = settings::read(reader, min_polling);
+        let mut settings = SyncSettings::of(source_path?);
+        let polling = settings.polling_interval_seconds;
+        let min_polling = u32::try_from(min_polling).unwrap_or(u32::MAX);
+        settings.polling_interval_seconds = polling.max(min_polling);
+        for edit in edits {
+            settings.edit(edit);
+        }
         Some(CreateSync {
             connection: connection?,
             mode: mode.unwrap_or(SyncMode::Continuous),
-            settings: SyncSettings {
-                source_path: source_path?,
-                polling_interval_seconds: small(
-                    Some(polling.unwrap_or(POLLING.max(min_polling))),
-                    0,
-                ),
-                max_objects_per_run,
-                sync_concurrency,
-                reconcile,
-                description,
-                metadata,
-                pipeline,
-            },
+            settings,
         })
     }
-}
-
-/// A number that its bounds have made small already.
-fn small(number: Option<u64>, otherwise: u32) -> u32 {
-    number.map_or(otherwise, |number| {
-        u32::try_from(number).unwrap_or(u32::MAX)
-    })
-}
-
-fn parse_reconcile(given: Map<String, Value>, reader: &mut Reader) -> Reconcile {
-    let mut inner = Reader::new("reconcile", given);
-    let reconcile = Reconcile {
-        on_delete: inner.boolean("on_delete").unwrap_or(true),
-        on_update: inner.boolean("on_update").unwrap_or(true),
-        on_filter_drift: inner.boolean("on_filter_drift").unwrap_or(true),
-        re_extract_on_update: inner.boolean("re_extract_on_update").unwrap_or(true),
-        re_extract_fields: inner.strings("re_extract_fields", Length::new(1, 200), 100),
-    };
-    fields::noted(reader, inner.finish());
-    reconcile
 }
 
 /// A new sync and what the test of its source path found.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wharf_domain::input::Reader;
 use wharf_domain::page::Page;
-use wharf_domain::sync::{SyncFilter, SyncState};
+use wharf_domain::sync::{SyncFilter, SyncStatus};
 
 use super::view::{SyncView, views};
 use crate::ApiState;
@@ -23,8 +23,8 @@ use crate::scope::{Authorized, InNamespace};
 pub(crate) struct ListSyncsRequest {
     /// Through this connection.
     connection_id: Option<String>,
-    /// `ACTIVE`, `COMPLETED`, `ARCHIVED`, `SUSPENDED` or `FAILED`, in any letter case. No sync of this version is ever in
-    /// the last two.
+    /// `ACTIVE`, `SUSPENDED` (paused), `COMPLETED`, `ARCHIVED` or `FAILED`, in any letter case. No sync is ever in the last
+    /// one: what went wrong is told by `last_error` and `consecutive_failures`.
     status: Option<String>,
     /// Running or not.
     is_active: Option<bool>,
@@ -33,18 +33,18 @@ pub(crate) struct ListSyncsRequest {
 impl ListSyncsRequest {
     /// The filter; `None` when no sync can be like that.
     pub(crate) fn parse(reader: &mut Reader) -> Option<SyncFilter> {
-        let words = "ACTIVE, COMPLETED, ARCHIVED, SUSPENDED, FAILED";
+        let words = "ACTIVE, SUSPENDED, COMPLETED, ARCHIVED, FAILED";
         let status = fields::word(reader, "status", Status::parse, words);
         let connection = fields::identifier(reader, "connection_id");
         let is_active = reader.boolean("is_active");
-        let state = match status {
+        let status = match status {
             None => None,
-            Some(Status::Of(state)) => Some(state),
+            Some(Status::Of(status)) => Some(status),
             Some(Status::Nobodys) => return None,
         };
         Some(SyncFilter {
             connection,
-            state,
+            status,
             is_active,
         })
     }
@@ -53,29 +53,16 @@ impl ListSyncsRequest {
 /// A status that may be asked for.
 #[derive(Clone, Copy)]
 enum Status {
-    Of(SyncState),
-    /// One that no sync of this version has.
+    Of(SyncStatus),
+    /// One that no sync has.
     Nobodys,
 }
 
 impl Status {
     fn parse(text: &str) -> Option<Self> {
-        let nobodys = ["SUSPENDED", "FAILED"];
-        let other = nobodys.iter().any(|word| word.eq_ignore_ascii_case(text));
-        state_of(text)
-            .map(Self::Of)
-            .or(other.then_some(Self::Nobodys))
+        let nobodys = || "FAILED".eq_ignore_ascii_case(text).then_some(Self::Nobodys);
+        SyncStatus::parse(text).map(Self::Of).or_else(nobodys)
     }
-}
-
-fn state_of(status: &str) -> Option<SyncState> {
-    [
-        SyncState::Active,
-        SyncState::Completed,
-        SyncState::ConnectionArchived,
-    ]
-    .into_iter()
-    .find(|state| state.public_status().eq_ignore_ascii_case(status))
 }
 
 /// A page of syncs.

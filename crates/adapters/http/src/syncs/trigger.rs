@@ -18,12 +18,15 @@ pub(crate) struct TriggeredSync {
     /// `triggered`, or `skipped_already_running` when the job was there before.
     #[schema(value_type = String)]
     status: &'static str,
+    /// Whether a run over the whole source was asked for while one was queued or at work.
+    pending_full_sync: bool,
     message: String,
 }
 
 /// Run a sync now
 ///
-/// Unless a run is at work or queued already. Takes no body.
+/// Unless a run is at work or queued already. With `full_sync`, a queued run goes over the whole source, and behind one at work such a run follows. A paused
+/// sync is not run: 409 `sync_paused`. Takes no body.
 #[utoipa::path(
     post,
     path = "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/trigger",
@@ -50,18 +53,22 @@ pub(super) async fn trigger(
         .engine()
         .trigger_sync(&caller, &bucket, &sync, full)
         .await?;
-    let (status, message) = if triggered.already_running {
-        (
+    let (status, message) = match (triggered.already_running, triggered.pending_full) {
+        (false, _) => ("triggered", "The run starts as soon as a worker is free."),
+        (true, false) => (
             "skipped_already_running",
             "A run of this sync is at work or queued already.",
-        )
-    } else {
-        ("triggered", "The run starts as soon as a worker is free.")
+        ),
+        (true, true) => (
+            "skipped_already_running",
+            "A run of this sync is queued or at work. If it has not begun, it goes over the whole source; else such a run follows.",
+        ),
     };
     Ok(Json(TriggeredSync {
         sync_job_id: triggered.job.to_string(),
         sync_config_id: sync,
         status,
+        pending_full_sync: triggered.pending_full,
         message: message.to_owned(),
     }))
 }

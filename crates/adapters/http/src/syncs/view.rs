@@ -1,15 +1,23 @@
-use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wharf_domain::Metadata;
+use wharf_domain::filter::{FileFilters, ProviderFilters};
 use wharf_domain::ids::{ConnectionId, OrganizationId};
-use wharf_domain::sync::{Reconcile, Sync, SyncState, SyncTotals};
+use wharf_domain::mapping::SchemaMapping;
+use wharf_domain::sync::{HeldDeletes, Reconcile, Sync, SyncStatus};
 use wharf_engine::{Caller, EngineError};
 
+use super::pipeline::PipelineView;
+use super::place::PlaceView;
+use super::stats::SyncStats;
 use crate::{ApiState, time};
+
+/// The only shard that a sync has.
+pub(super) const SHARD: &str = "__default__";
 
 /// A sync. Cursors are never shown: they are the provider's and may hold tokens.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,6 +35,18 @@ pub(crate) struct SyncView {
     internal_id: String,
     namespace_id: String,
     source_path: String,
+    /// Which files are copied; null for every one.
+    #[schema(value_type = Option<Object>)]
+    file_filters: Option<FileFilters>,
+    /// What of the source path the provider is asked for; null for all.
+    #[schema(value_type = Option<Object>)]
+    provider_filters: Option<ProviderFilters>,
+    /// How fields and blobs are made; null for files as they are.
+    #[schema(value_type = Option<Object>)]
+    schema_mapping: Option<SchemaMapping>,
+    /// Only files modified after this time.
+    #[serde(serialize_with = "crate::time::rfc3339_or_null")]
+    sync_from: Option<DateTime<Utc>>,
     /// The connection's provider.
     #[schema(value_type = Option<String>)]
     source_type: Option<&'static str>,
@@ -38,22 +58,16 @@ pub(crate) struct SyncView {
     sync_concurrency: u32,
     /// Always true: an object exists as soon as its bytes are verified.
     create_object_on_confirm: bool,
-    /// Always true: equal source objects are copied once.
+    /// Whether a file that another sync has brought into the bucket is shared with it.
     skip_duplicates: bool,
-    /// Kept, not acted upon.
-    batch_size: u32,
-    /// Kept, not acted upon.
-    skip_batch_submission: bool,
-    /// Kept, not acted upon.
-    batch_collection_ids: Option<Vec<String>>,
-    /// Kept, not acted upon.
-    #[schema(value_type = Option<Object>)]
-    ingest_filter: Option<Value>,
+    #[serde(flatten)]
+    pipeline: PipelineView,
     reconcile: ReconcileView,
-    /// `ACTIVE`, `COMPLETED` or `ARCHIVED`.
+    /// `ACTIVE`, `SUSPENDED` (paused), `COMPLETED` (an `initial_only` sync has had its complete pass) or `ARCHIVED` (its
+    /// connection is).
     #[schema(value_type = String)]
     status: &'static str,
-    /// Why it does not run any more.
+    /// Why it does not run: `paused` or `connection_archived`.
     #[schema(value_type = Option<String>)]
     status_reason: Option<&'static str>,
     is_active: bool,
@@ -61,9 +75,13 @@ pub(crate) struct SyncView {
     total_files_synced: u64,
     total_files_failed: u64,
     total_bytes_synced: u64,
-    stats: SyncStats,
+    /// Null before the first run has ended.
+    stats: Option<SyncStats>,
     #[serde(serialize_with = "crate::time::rfc3339_or_null")]
     last_sync_at: Option<DateTime<Utc>>,
+    /// `last_sync_at` under the key `__default__`: a sync has one shard.
+    #[schema(value_type = Object)]
+    per_shard_last_sync_at: BTreeMap<&'static str, String>,
     #[serde(serialize_with = "crate::time::rfc3339_or_null")]
     next_sync_at: Option<DateTime<Utc>>,
     last_error: Option<String>,
@@ -75,22 +93,19 @@ pub(crate) struct SyncView {
     locked_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "crate::time::rfc3339_or_null")]
     lock_expires_at: Option<DateTime<Utc>>,
-    /// Always false in this version.
+    /// Whether a run over the whole source follows the one at work.
+    pending_full_sync: bool,
     paused: bool,
-    /// Deletes that wait for a person; none in this version.
-    #[schema(value_type = Option<Object>)]
-    held_deletes: Option<Value>,
-    /// The job at work or queued.
-    current_sync_run_id: Option<String>,
+    pause_reason: Option<String>,
+    #[serde(serialize_with = "crate::time::rfc3339_or_null")]
+    paused_at: Option<DateTime<Utc>>,
+    paused_by_user_id: Option<String>,
+    /// Deletes that wait for the next complete pass to agree, or for a person.
+    held_deletes: Option<HeldDeletesView>,
     /// Jobs that ended.
     sync_run_counter: u64,
-    /// Always true: a run that was interrupted goes on where it stopped.
-    resume_enabled: bool,
-    /// Files dealt with in a pass that is not complete.
-    resume_objects_processed: u64,
-    /// The place of a pass that is not complete, under the key `default`.
-    #[schema(value_type = Object)]
-    sync_checkpoints: BTreeMap<&'static str, Value>,
+    #[serde(flatten)]
+    place: PlaceView,
     /// `mode`, `interval_seconds`, `next_run_at` and `last_run_at`.
     #[schema(value_type = Object)]
     schedule: Value,
@@ -121,19 +136,26 @@ pub(crate) struct ReconcileView {
     re_extract_fields: Option<Vec<String>>,
 }
 
-/// Sums over all runs.
+/// Deletes that wait.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SyncStatsModel)]
-#[expect(clippy::struct_field_names, reason = "the contract's names")]
-pub(crate) struct SyncStats {
-    total_objects_discovered: u64,
-    total_objects_synced: u64,
-    total_objects_verified: u64,
-    total_objects_skipped: u64,
-    total_objects_failed: u64,
-    total_bytes_synced: u64,
-    total_runs_completed: u64,
-    total_runs_failed: u64,
+#[schema(as = HeldDeletes)]
+pub(crate) struct HeldDeletesView {
+    /// How many objects.
+    count: u64,
+    #[serde(serialize_with = "crate::time::rfc3339")]
+    since: DateTime<Utc>,
+    /// Why they wait, for a person.
+    reason: String,
+}
+
+impl From<HeldDeletes> for HeldDeletesView {
+    fn from(held: HeldDeletes) -> Self {
+        Self {
+            count: held.count,
+            since: held.since,
+            reason: held.reason,
+        }
+    }
 }
 
 impl From<Reconcile> for ReconcileView {
@@ -148,84 +170,73 @@ impl From<Reconcile> for ReconcileView {
     }
 }
 
-impl From<&SyncTotals> for SyncStats {
-    fn from(totals: &SyncTotals) -> Self {
-        Self {
-            total_objects_discovered: totals.counters.discovered,
-            total_objects_synced: totals.counters.synced,
-            total_objects_verified: totals.counters.verified,
-            total_objects_skipped: totals.counters.skipped,
-            total_objects_failed: totals.counters.failed,
-            total_bytes_synced: totals.counters.bytes,
-            total_runs_completed: totals.runs_completed,
-            total_runs_failed: totals.runs_failed,
-        }
-    }
-}
-
 impl SyncView {
     fn new(sync: Sync, organization: &OrganizationId, source_type: Option<&'static str>) -> Self {
-        let checkpoint = sync.checkpoint.as_ref();
-        let sync_checkpoints = checkpoint.map(|checkpoint| {
-            let shown = json!({
-                "pass_id": checkpoint.pass.to_string(),
-                "cursor": null,
-                "objects_processed": checkpoint.objects_processed,
-            });
-            ("default", shown)
-        });
-        let resume_objects_processed =
-            checkpoint.map_or(0, |checkpoint| checkpoint.objects_processed);
+        let place = PlaceView::from(&sync);
+        let next_sync_at = sync.runs_next_at();
         let schedule = json!({
             "mode": sync.mode.as_str(),
             "interval_seconds": sync.settings.polling_interval_seconds,
-            "next_run_at": sync.next_run_at.as_ref().map(time::text),
+            "next_run_at": next_sync_at.as_ref().map(time::text),
             "last_run_at": sync.last_sync_at.as_ref().map(time::text),
         });
-        let running = sync.lease.as_ref().map(|lease| lease.job.to_string());
-        let archived = sync.state == SyncState::ConnectionArchived;
+        let status = sync.status();
+        let (pause_reason, paused_at, paused_by) = match sync.paused {
+            None => (None, None, None),
+            Some(pause) => (pause.reason, Some(pause.at), Some(pause.by.to_string())),
+        };
         Self {
             internal_id: organization.to_string(),
             source_type,
             sync_mode: sync.mode.as_str(),
-            status: sync.state.public_status(),
-            status_reason: archived.then_some("connection_archived"),
-            is_active: sync.state == SyncState::Active,
+            status: status.as_str(),
+            status_reason: match status {
+                SyncStatus::Suspended => Some("paused"),
+                SyncStatus::Archived => Some("connection_archived"),
+                SyncStatus::Active | SyncStatus::Completed => None,
+            },
+            is_active: status == SyncStatus::Active,
             total_files_discovered: sync.totals.counters.discovered,
             total_files_synced: sync.totals.counters.synced,
             total_files_failed: sync.totals.counters.failed,
             total_bytes_synced: sync.totals.counters.bytes,
-            stats: SyncStats::from(&sync.totals),
+            stats: SyncStats::of(&sync.totals),
             locked: sync.lease.is_some(),
             locked_by_worker_id: sync.lease.as_ref().map(|lease| lease.worker.clone()),
             locked_at: sync.lease.as_ref().map(|lease| lease.acquired_at),
             lock_expires_at: sync.lease.as_ref().map(|lease| lease.expires_at),
-            paused: false,
-            held_deletes: None,
-            current_sync_run_id: running
-                .or_else(|| sync.queued_job.as_ref().map(ToString::to_string)),
+            pending_full_sync: sync.pending_full,
+            paused: paused_at.is_some(),
+            pause_reason,
+            paused_at,
+            paused_by_user_id: paused_by,
+            held_deletes: sync.held_deletes.map(Into::into),
             sync_run_counter: sync.totals.runs_completed + sync.totals.runs_failed,
-            resume_enabled: true,
-            resume_objects_processed,
-            sync_checkpoints: sync_checkpoints.into_iter().collect(),
+            place,
             schedule,
             sync_config_id: sync.id.to_string(),
             bucket_id: sync.bucket.to_string(),
             connection_id: sync.connection.to_string(),
             namespace_id: sync.namespace.to_string(),
             source_path: sync.settings.source_path,
+            file_filters: sync.settings.file_filters,
+            provider_filters: sync.settings.provider_filters,
+            schema_mapping: sync.settings.schema_mapping,
+            sync_from: sync.settings.sync_from,
             polling_interval_seconds: sync.settings.polling_interval_seconds,
             max_objects_per_run: sync.settings.max_objects_per_run,
             sync_concurrency: sync.settings.sync_concurrency,
             create_object_on_confirm: true,
-            skip_duplicates: sync.settings.pipeline.skip_duplicates,
-            batch_size: sync.settings.pipeline.batch_size,
-            skip_batch_submission: sync.settings.pipeline.skip_batch_submission,
-            batch_collection_ids: sync.settings.pipeline.batch_collection_ids,
-            ingest_filter: sync.settings.pipeline.ingest_filter,
+            skip_duplicates: sync.settings.skip_duplicates,
+            pipeline: sync.settings.pipeline.into(),
             reconcile: sync.settings.reconcile.into(),
+            per_shard_last_sync_at: sync
+                .last_sync_at
+                .iter()
+                .map(|at| (SHARD, time::text(at)))
+                .collect(),
             last_sync_at: sync.last_sync_at,
-            next_sync_at: sync.next_run_at,
+            next_sync_at,
             last_error: sync
                 .last_error
                 .map(|error| error.chars().take(1000).collect()),

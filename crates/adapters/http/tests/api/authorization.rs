@@ -99,11 +99,27 @@ fn permissions_are_what_the_product_promises() {
         ("POST", "/syncs", Permission::Write),
         ("POST", "/trigger", Permission::Write),
         ("DELETE", "/sync_0123456789abcdef", Permission::Delete),
+        ("PATCH", "/sync_0123456789abcdef", Permission::Write),
+        ("POST", "/pause", Permission::Write),
+        ("POST", "/resume", Permission::Write),
+        ("POST", "/unlock", Permission::Write),
+        ("GET", "/sync_0123456789abcdef/metrics", Permission::Read),
+        ("POST", "/deletes/approve", Permission::Delete),
+        ("POST", "/deletes/discard", Permission::Write),
+        ("POST", "/restore", Permission::Write),
+        ("POST", "/dlq", Permission::Read),
+        ("POST", "/dlq/requeue", Permission::Write),
+        ("POST", "/dlq/bulk-mark-failed", Permission::Write),
         ("POST", "/jobs", Permission::Read),
-        ("GET", "/metrics", Permission::Admin),
+        ("GET", "/events", Permission::Read),
+        ("GET", "/explain", Permission::Read),
+        ("POST", "/syncs/plan", Permission::Write),
+        ("POST", "/sync_0123456789abcdef/plan", Permission::Write),
     ] {
         assert_eq!(asks(method, end), Some(permission), "{method} {end}");
     }
+    let operator = all.iter().find(|(_, path, _)| path == "/metrics");
+    assert_eq!(operator.unwrap().2, Some(Permission::Admin));
     let public: Vec<&str> = all
         .iter()
         .filter(|op| op.2.is_none())
@@ -182,8 +198,14 @@ async fn another_organizations_things_are_as_unknown_as_what_never_was() {
         if permission.is_none() || !random.iter().any(|id| path.contains(id)) {
             continue;
         }
+        let new_sync = path.ends_with("/syncs") || path.ends_with("/syncs/plan");
+        let path = match path.strip_suffix("/explain") {
+            Some(sync) => format!("{sync}/explain?source=a"),
+            None => path,
+        };
         let body = match (method.as_str(), path.rsplit('/').next()) {
-            ("POST", Some("syncs")) => json!({"connection_id": random[0], "source_path": "media/"}),
+            ("POST", _) if new_sync => json!({"connection_id": random[0], "source_path": "media/"}),
+            ("POST", Some("bulk-mark-failed")) => json!({"error_types": ["perm.denied"]}),
             ("PATCH", _) => json!({"description": "x"}),
             _ => Value::Null,
         };

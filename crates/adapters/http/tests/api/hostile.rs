@@ -129,6 +129,7 @@ async fn no_part_of_a_path_makes_the_server_fail() {
             format!("/v1/buckets/{bucket}/objects/{part}/content"),
             format!("/v1/buckets/{bucket}/syncs/{part}"),
             format!("/v1/buckets/{bucket}/syncs/{part}/jobs/{part}"),
+            format!("/v1/buckets/{bucket}/syncs/{part}/metrics"),
         ] {
             let answer = world.get(&path).await;
             let status = answer.status.as_u16();

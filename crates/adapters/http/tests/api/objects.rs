@@ -278,3 +278,80 @@ async fn an_empty_object_has_content_and_no_ranges() {
         "empty"
     );
 }
+
+#[tokio::test]
+async fn a_tombstone_is_restored_while_its_undo_window_lasts() {
+    let world = World::new().await;
+    let (_, object) = world.object("a", BYTES).await;
+    let restore = format!("{object}/restore");
+    let live = world.get(&object).await.ok();
+    assert_eq!(
+        world.call("POST", &restore, Value::Null).await.ok(),
+        live,
+        "what is live stays as it is"
+    );
+    let deleted = world.call("DELETE", &object, Value::Null).await;
+    assert_eq!(deleted.status, 204);
+    let restored = world.call("POST", &restore, Value::Null).await.ok();
+    assert_eq!(
+        (&restored["status"], &restored["deleted_at"]),
+        (&json!("COMPLETED"), &Value::Null)
+    );
+    assert_eq!(fetch(&world, "GET", &object, &[]).await.body, BYTES);
+    world.call("DELETE", &object, Value::Null).await;
+    world.clock.advance(Duration::from_hours(8 * 24));
+    let swept = world.engine.sweep().await.unwrap();
+    assert_eq!((swept.tombstones, swept.blobs), (1, 1));
+    let error = world.call("POST", &restore, Value::Null).await.error(409);
+    assert_eq!(error["code"], "object_purged");
+    let unknown = "/v1/buckets/files/objects/obj_0123456789abcdef/restore";
+    world.call("POST", unknown, Value::Null).await.error(404);
+}
+
+#[tokio::test]
+async fn an_object_carries_what_its_sync_s_mapping_made_of_the_file() {
+    let world = World::new().await;
+    world.source.put("media/2026/harbour.bin", BYTES);
+    world
+        .source
+        .set_tags("media/2026/harbour.bin", &[("team", "Pilots")]);
+    world.source.set_version_id("media/2026/harbour.bin", "v7");
+    let connection = world.connection("store").await;
+    world.bucket("files").await;
+    let mapping = json!({"mappings": {
+        "team": {"target_type": "field", "source": {"type": "tag", "key": "team"}, "transform": "lowercase"},
+        "year": {"target_type": "field", "source": {"type": "folder_path", "segment": -1}},
+        "clip": {
+            "target_type": "blob", "source": {"type": "file"}, "blob_type": "video", "blob_property": "clip",
+            "mime_type_override": "video/mp4",
+        },
+    }});
+    let body = json!({
+        "connection_id": connection["connection_id"], "source_path": "media/", "schema_mapping": mapping,
+    });
+    let sync = world
+        .call("POST", "/v1/buckets/files/syncs", body)
+        .await
+        .ok();
+    world.work().await;
+    let objects = world.get("/v1/buckets/files/objects").await.ok();
+    let object = &objects["results"][0];
+    assert_eq!(object["fields"], json!({"team": "pilots", "year": "2026"}));
+    assert_eq!(object["tags"], json!({"team": "Pilots"}));
+    assert_eq!(object["source_version_id"], "v7");
+    assert_eq!(
+        (&object["sync_config_id"], &object["sync_job_id"]),
+        (&sync["sync_config_id"], &sync["current_sync_run_id"])
+    );
+    assert_eq!(object["blobs"].as_array().unwrap().len(), 1);
+    let blob = &object["blobs"][0];
+    assert_eq!(
+        (
+            &blob["property"],
+            &blob["type"],
+            &blob["details"]["mime_type"]
+        ),
+        (&json!("clip"), &json!("video"), &json!("video/mp4"))
+    );
+    assert_eq!(object["content_type"], "application/octet-stream");
+}

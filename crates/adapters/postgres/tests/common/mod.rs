@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use wharf_postgres::PostgresDatabase;
 
 const SERVER: &str = "WHARF_TEST_POSTGRES_URL";
@@ -41,11 +41,15 @@ fn url_of(database: &str) -> String {
     )
 }
 
-async fn execute(url: &str, statement: String) {
+/// A database as somebody with Postgres alone sees it.
+pub(crate) async fn bare(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().expect("a URL of a Postgres server");
-    let mut connection = options.connect().await.expect("the server answers");
+    options.connect().await.expect("the server answers")
+}
+
+async fn execute(url: &str, statement: String) {
     sqlx::query(AssertSqlSafe(statement))
-        .execute(&mut connection)
+        .execute(&mut bare(url).await)
         .await
         .expect("the statement succeeds");
 }

@@ -9,7 +9,7 @@ use wharf_ports::ListingPage;
 use super::patience::{Patience, Timed};
 use crate::error::{Call, Fault};
 use crate::listing;
-use crate::wire::{Hint, Wire};
+use crate::wire::{Hint, Tagged, Wire};
 
 const LIST: &str = "list";
 const READ: &str = "read";
@@ -221,11 +221,11 @@ fn decrypt(object: &str, read: &Timed<()>, refused: Option<&Denial>) -> Check {
     }
 }
 
-fn tags(patience: &Patience, path: &BucketPath, looked_up: Timed<()>) -> Check {
+fn tags(patience: &Patience, path: &BucketPath, looked_up: Timed<Tagged>) -> Check {
     let action = Some(Call::tags_under(path).to_string());
     let ms = looked_up.ms;
     match looked_up.answer {
-        Ok(()) => Check::passed(TAGS, ms),
+        Ok(_) => Check::passed(TAGS, ms),
         Err(fault) if patience.ended(&fault) => {
             Check::failed(TAGS, fault.code, action, fault.advice(), ms)
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use wharf_domain::error_code::ErrorCode;
 
 use crate::error::Fault;
-use crate::listing::bare_tag;
+use crate::listing::{bare_tag, whole_seconds};
 use crate::wire::{Condition, Opened};
 
 /// What to ask for, given the part of an entry's version before the size.
@@ -26,8 +26,12 @@ fn is_matchable(tag: &str) -> bool {
 
 /// Not every store heeds conditions, so the first answer is looked at, too.
 pub(super) fn is_listed(opened: &Opened, tag: &str, size: Option<u64>) -> bool {
-    let same_tag = match (&opened.etag, condition(tag)) {
-        (Some(etag), Condition::Tag(tag)) => bare_tag(etag).trim_start_matches("W/") == tag,
+    let about = &opened.about;
+    let same_tag = match (&about.etag, about.modified, condition(tag)) {
+        (Some(etag), _, Condition::Tag(tag)) => bare_tag(etag).trim_start_matches("W/") == tag,
+        (_, Some(modified), Condition::UnmodifiedSince(time)) => {
+            whole_seconds(modified) == whole_seconds(time)
+        }
         _ => true,
     };
     let total = total(opened);
@@ -40,7 +44,7 @@ pub(super) fn total(opened: &Opened) -> Option<u64> {
     if opened.partial {
         range(opened)?.total
     } else {
-        opened.length
+        opened.about.length
     }
 }
 
@@ -112,11 +116,7 @@ impl Version {
         Self {
             etag,
             condition,
-            // Objects from before their bucket kept versions are all called `null`.
-            id: first
-                .version_id
-                .clone()
-                .filter(|id| !id.is_empty() && id != "null"),
+            id: first.about.named_version().map(ToOwned::to_owned),
         }
     }
 
@@ -132,7 +132,7 @@ impl Version {
 }
 
 fn bare(opened: &Opened) -> Option<String> {
-    let etag = opened.etag.as_deref().map(bare_tag)?;
+    let etag = opened.about.etag.as_deref().map(bare_tag)?;
     Some(etag.into_owned()).filter(|etag| !etag.is_empty())
 }
 

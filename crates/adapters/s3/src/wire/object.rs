@@ -1,6 +1,4 @@
-//! `GetObject`: the whole of an object, or the rest of it.
-
-use std::collections::HashMap;
+//! `GetObject`: the whole of an object, or the rest of it; and `HeadObject`: what there is to know about it.
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime as SdkTime};
@@ -12,8 +10,9 @@ use futures::stream::{self, BoxStream, StreamExt};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use wharf_domain::Timestamp;
 
+use super::about::about;
 use super::head::{Head, KeepHead};
-use super::{Checksum, Failure, Wire, failure, timestamp};
+use super::{About, Checksum, Failure, Wire, failure};
 
 /// A key that no object has to have.
 const STAND_IN: &str = "-";
@@ -41,44 +40,33 @@ pub(crate) enum Condition {
     Any,
 }
 
+/// An object without its bytes.
+pub(crate) struct Headed {
+    pub(crate) about: About,
+    /// Whether it has moved into an archive tier of its storage class.
+    pub(crate) archived: bool,
+}
+
 /// An object whose bytes are on their way.
 pub(crate) struct Opened {
     pub(crate) bytes: BoxStream<'static, Result<Bytes, Failure>>,
-    /// How many bytes this answer has.
-    pub(crate) length: Option<u64>,
+    pub(crate) about: About,
     /// Whether the answer is a part of the object.
     pub(crate) partial: bool,
     /// Which part, as the store puts it.
     pub(crate) content_range: Option<String>,
-    pub(crate) etag: Option<String>,
     /// A checksum of the whole object, if the store sent one.
     pub(crate) checksum: Option<Checksum>,
     /// Whether the `ETag` says nothing about the bytes, because of how they are encrypted.
     pub(crate) opaque_etag: bool,
     /// What the server calls itself.
     pub(crate) server: Option<String>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) content_encoding: Option<String>,
-    pub(crate) modified: Option<Timestamp>,
-    pub(crate) storage_class: Option<String>,
-    pub(crate) version_id: Option<String>,
-    pub(crate) user_metadata: HashMap<String, String>,
 }
 
 impl Wire {
     /// `GetObject`, in one piece to the end.
     pub(crate) async fn get(&self, request: &ObjectRequest<'_>) -> Result<Opened, Failure> {
-        // The SDK takes a key of nothing but white space for none at all, so another one stands in for it.
-        let blank = request
-            .key
-            .trim()
-            .is_empty()
-            .then(|| percent_encode(request.key.as_bytes(), NON_ALPHANUMERIC).to_string());
-        let sent = if blank.is_some() {
-            STAND_IN
-        } else {
-            request.key
-        };
+        let (sent, blank) = sendable(request.key);
         let whole = request.from == 0;
         let call = self
             .client(request.bucket)
@@ -90,9 +78,8 @@ impl Wire {
         let call = match request.condition {
             Condition::Tag(tag) => call.if_match(format!("\"{tag}\"")),
             Condition::UnmodifiedSince(time) => {
-                // The header knows whole seconds: the next one, or the listed version itself would be too young.
-                let begun = i64::from(time.timestamp_subsec_nanos() > 0);
-                call.if_unmodified_since(SdkTime::from_secs(time.timestamp() + begun))
+                // Some stores know more than whole seconds: the next one, or the listed version itself would be too young.
+                call.if_unmodified_since(SdkTime::from_secs(time.timestamp() + 1))
             }
             Condition::Any => call,
         };
@@ -115,12 +102,43 @@ impl Wire {
         let output = call.send().await.map_err(|error| failure::of(&error))?;
         Ok(opened(output, head.kept()))
     }
+
+    /// `HeadObject`, of which a refusal gives no reason but its status.
+    pub(crate) async fn head(&self, bucket: &str, key: &str) -> Result<Headed, Failure> {
+        let (sent, blank) = sendable(key);
+        let call = self.client(bucket).head_object().bucket(bucket).key(sent);
+        let call = call.customize().map_request(move |mut request| {
+            if let Some(key) = &blank {
+                name_key(&mut request, key)?;
+            }
+            Ok::<_, HttpError>(request)
+        });
+        let output = call.send().await.map_err(|error| failure::of(&error))?;
+        Ok(Headed {
+            archived: output.archive_status.is_some(),
+            about: about!(output),
+        })
+    }
+}
+
+/// An object's key as the SDK takes it, and what then has to be written in its place: the SDK takes a key of nothing but
+/// white space for none at all, so another one stands in for it.
+fn sendable(key: &str) -> (&str, Option<String>) {
+    if key.trim().is_empty() {
+        let written = percent_encode(key.as_bytes(), NON_ALPHANUMERIC);
+        (STAND_IN, Some(written.to_string()))
+    } else {
+        (key, None)
+    }
 }
 
 fn name_key(request: &mut HttpRequest, key: &str) -> Result<(), HttpError> {
-    let uri = request
-        .uri()
-        .replacen(&format!("/{STAND_IN}?"), &format!("/{key}?"), 1);
+    let (path, query) = request.uri().split_once('?').unwrap_or((request.uri(), ""));
+    let place = path.strip_suffix(STAND_IN).unwrap_or(path);
+    let uri = match query {
+        "" => format!("{place}{key}"),
+        query => format!("{place}{key}?{query}"),
+    };
     request.set_uri(uri)
 }
 
@@ -130,21 +148,12 @@ fn opened(output: GetObjectOutput, head: Head) -> Opened {
         None | Some(ServerSideEncryption::Aes256)
     );
     Opened {
-        length: output
-            .content_length
-            .and_then(|length| u64::try_from(length).ok()),
         partial: head.partial,
         checksum: Checksum::of(&output),
         opaque_etag: encrypted_by_others || output.sse_customer_algorithm.is_some(),
         server: head.server,
         content_range: output.content_range,
-        etag: output.e_tag,
-        content_type: output.content_type,
-        content_encoding: output.content_encoding,
-        modified: output.last_modified.as_ref().and_then(timestamp),
-        storage_class: output.storage_class.map(|class| class.as_str().to_owned()),
-        version_id: output.version_id,
-        user_metadata: output.metadata.unwrap_or_default(),
+        about: about!(output),
         bytes: stream::unfold(output.body, next_chunk).boxed(),
     }
 }

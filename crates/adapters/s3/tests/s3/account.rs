@@ -15,7 +15,7 @@ use wharf_domain::provider::{NewProviderConfig, Provider, parse_new};
 use wharf_domain::sync::Cursor;
 use wharf_egress::{Guard, Policy, Resolver, TcpDialer};
 use wharf_lab::{Lab, LabConfig};
-use wharf_ports::{CheckRequest, OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{CheckRequest, FetchWish, OpenProvider, ProviderError, ProviderFactory};
 use wharf_s3::S3;
 
 /// How an account is reached: by the path, or with the bucket in the host's name.
@@ -176,7 +176,7 @@ pub(crate) async fn only_entry(provider: &OpenProvider, path: &str) -> Entry {
 }
 
 pub(crate) async fn read(provider: &OpenProvider, entry: &Entry) -> Result<Bytes, ProviderError> {
-    let fetched = provider.fetch(entry).await?;
+    let fetched = provider.fetch(entry, FetchWish::default()).await?;
     let chunks: Vec<Bytes> = fetched.bytes.try_collect().await?;
     Ok(chunks.concat().into())
 }

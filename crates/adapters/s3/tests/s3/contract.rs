@@ -2,14 +2,28 @@
 //! wrote.
 
 use async_trait::async_trait;
-use wharf_lab::{Action, FaultRule, Lab, ListingFault, Match, Operation};
+use wharf_lab::{
+    Action, BucketSettings, Content, FaultRule, Lab, ListingFault, Match, Operation, Seed,
+    SeedObject, Versioning,
+};
 use wharf_ports::OpenProvider;
-use wharf_testkit::{Mishap, Place, UnrulyPlace, broken, provider_promises};
+use wharf_testkit::{Attached, Mishap, Place, UnrulyPlace, broken, provider_promises};
 
 use crate::account::{Profile, lab, open_as, open_with_secret};
-use crate::independent::Server;
+use crate::independent::{Has, Server};
 
 const BUCKET: &str = "media";
+
+const ALL: Has = Has {
+    tags: true,
+    versions: true,
+};
+
+/// A bucket is a folder there.
+const NEITHER: Has = Has {
+    tags: false,
+    versions: false,
+};
 
 mod as_s3 {
     wharf_testkit::provider_suite!(super::InLab::as_s3);
@@ -20,15 +34,15 @@ mod as_tigris {
 }
 
 mod on_seaweedfs {
-    wharf_testkit::provider_suite!(honest async || super::Server::place("SEAWEEDFS").await);
+    wharf_testkit::provider_suite!(honest async || super::Server::place("SEAWEEDFS", super::ALL).await);
 }
 
 mod on_moto {
-    wharf_testkit::provider_suite!(honest async || super::Server::place("MOTO").await);
+    wharf_testkit::provider_suite!(honest async || super::Server::place("MOTO", super::ALL).await);
 }
 
 mod on_rclone {
-    wharf_testkit::provider_suite!(honest async || super::Server::place("RCLONE").await);
+    wharf_testkit::provider_suite!(honest async || super::Server::place("RCLONE", super::NEITHER).await);
 }
 
 /// A bucket of a lab of its own.
@@ -82,6 +96,36 @@ impl Place for InLab {
         true
     }
 
+    async fn put_with(&self, name: &str, bytes: &[u8], attached: &Attached<'_>) -> bool {
+        let texts = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+            pairs.iter().map(owned).collect()
+        };
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let object = SeedObject {
+            content_type: attached.content_type.map(ToOwned::to_owned),
+            metadata: texts(attached.metadata).into_iter().collect(),
+            tags: texts(attached.tags).into_iter().collect(),
+            ..SeedObject::new(name, Content::Text(text))
+        };
+        let seed = Seed {
+            bucket: BUCKET.to_owned(),
+            objects: vec![object],
+            ..Seed::default()
+        };
+        self.lab.seed(seed).is_ok()
+    }
+
+    fn metadata_key(&self, name: &str) -> String {
+        format!("x-amz-meta-{name}")
+    }
+
+    async fn name_versions(&self) -> bool {
+        let settings = BucketSettings::new().versioning(Versioning::Enabled);
+        self.lab.set_bucket(BUCKET, settings);
+        true
+    }
+
     async fn remove(&self, name: &str) {
         assert!(
             self.lab.delete_object(BUCKET, name),
@@ -95,6 +139,7 @@ impl UnrulyPlace for InLab {
     async fn misbehave(&self, mishap: Mishap) {
         let listings = || Match::operation(Operation::ListObjects);
         let bytes_of = |name: &str| Match::operation(Operation::GetObject).path_contains(name);
+        let all_of = |name: &str| Match::any().path_contains(name);
         let spoilt = |fault| (listings(), Action::listing(fault));
         let (matching, action) = match &mishap {
             Mishap::Throttled(after) => {
@@ -114,7 +159,7 @@ impl UnrulyPlace for InLab {
                 let later_pages = listings().query_contains("continuation-token");
                 (later_pages, Action::s3_error("InvalidArgument"))
             }
-            Mishap::FileDenied(name) => (bytes_of(name), Action::s3_error("AccessDenied")),
+            Mishap::FileDenied(name) => (all_of(name), Action::s3_error("AccessDenied")),
             Mishap::ByteChanged { name, at } => (bytes_of(name), Action::corrupt_byte_at(*at)),
             Mishap::CutOnce { name, after } => {
                 (bytes_of(name).times(1), Action::truncate_at(*after))
@@ -173,6 +218,29 @@ fn a_listing_that_takes_trouble_for_its_end_is_caught_by_name() {
             "misbehaving::a_listing_that_leads_to_itself_never_ends_well",
             "misbehaving::an_expired_cursor_asks_for_a_new_start"
         ]
+    );
+}
+
+#[test]
+fn a_look_that_takes_trouble_for_absence_is_caught_by_name() {
+    assert_eq!(
+        broken_promises(broken::provider::taking_trouble_for_absence),
+        [
+            "honest::wrong_credentials_are_told_by_every_call",
+            "misbehaving::throttling_is_told_with_the_time_to_wait",
+            "misbehaving::an_outage_is_told_and_may_pass",
+            "misbehaving::broken_connections_may_pass",
+            "misbehaving::credentials_that_expire_between_pages_are_told",
+            "misbehaving::a_file_that_is_denied_spoils_no_other"
+        ]
+    );
+}
+
+#[test]
+fn tags_that_are_forgotten_are_caught_by_name() {
+    assert_eq!(
+        broken_promises(broken::provider::forgetting_tags),
+        ["honest::tags_come_with_a_file_when_they_are_wished"]
     );
 }
 

@@ -5,7 +5,7 @@ use wharf_domain::error_code::ErrorCode;
 use wharf_lab::{
     Action, Content, FaultRule, Lab, Match, Operation, Seed, SeedObject, generated_content,
 };
-use wharf_ports::Retry;
+use wharf_ports::{FetchWish, Retry};
 
 use crate::account::{PROFILES, Profile, lab, list_all, only_entry, open, open_as, read};
 
@@ -28,7 +28,7 @@ async fn seeded() -> Lab {
 async fn failure(lab: &Lab) -> (ErrorCode, Option<usize>) {
     let provider = open(lab);
     let entry = only_entry(&provider, "media").await;
-    let mut bytes = match provider.fetch(&entry).await {
+    let mut bytes = match provider.fetch(&entry, FetchWish::default()).await {
         Ok(fetched) => fetched.bytes,
         Err(error) => return (error.code, None),
     };
@@ -82,7 +82,7 @@ async fn type_and_metadata_come_with_the_bytes() {
     );
     let provider = open(&lab);
     let entry = only_entry(&provider, "media").await;
-    let fetched = provider.fetch(&entry).await.unwrap();
+    let fetched = provider.fetch(&entry, FetchWish::default()).await.unwrap();
     assert_eq!(fetched.content_type.as_deref(), Some("image/png"));
     let metadata = fetched.metadata;
     assert_eq!(metadata["x-amz-meta-author"], "Ada");
@@ -98,7 +98,10 @@ async fn a_changed_object_is_not_mistaken_for_the_listed_one() {
     let provider = open(&lab);
     let entry = only_entry(&provider, "media").await;
     lab.put_object("media", "film", generated_content("other", SIZE));
-    let error = provider.fetch(&entry).await.unwrap_err();
+    let error = provider
+        .fetch(&entry, FetchWish::default())
+        .await
+        .unwrap_err();
     assert_eq!(
         (error.code, error.retry),
         (ErrorCode::ResourceChanged, Retry::Never)
@@ -120,7 +123,10 @@ async fn a_vanished_object_is_not_found_and_tigris_is_given_time() {
         let provider = open_as(&lab, profile);
         let entry = only_entry(&provider, "media").await;
         lab.delete_object("media", "film");
-        let error = provider.fetch(&entry).await.unwrap_err();
+        let error = provider
+            .fetch(&entry, FetchWish::default())
+            .await
+            .unwrap_err();
         assert_eq!(error.code, ErrorCode::ResourceNotFound, "{profile:?}");
         assert_eq!(error.retry, Retry::Never, "{profile:?}");
         let asked = lab.journal().len() - 1;
@@ -232,7 +238,7 @@ async fn encoded_content_is_left_as_it_is_stored() {
     spoil(&lab, Action::default().header("content-encoding", "gzip"));
     let provider = open(&lab);
     let entry = only_entry(&provider, "media").await;
-    let fetched = provider.fetch(&entry).await.unwrap();
+    let fetched = provider.fetch(&entry, FetchWish::default()).await.unwrap();
     assert_eq!(fetched.metadata["content_encoding"], "gzip");
     assert_eq!(
         Some(read(&provider, &entry).await.unwrap()),

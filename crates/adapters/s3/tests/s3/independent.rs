@@ -8,11 +8,12 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation,
 };
-use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::types::{BucketVersioningStatus, EncodingType, VersioningConfiguration};
 use percent_encoding::percent_decode_str;
+use url::form_urlencoded;
 use wharf_egress::{Guard, TcpDialer, TlsMode};
 use wharf_ports::OpenProvider;
-use wharf_testkit::Place;
+use wharf_testkit::{Attached, Place};
 
 use crate::account::{Here, open_with, policy, s3_at};
 
@@ -34,8 +35,16 @@ fn variable(server: &str, what: &str) -> String {
     }
 }
 
+/// What a server has beside buckets of bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Has {
+    pub(crate) tags: bool,
+    pub(crate) versions: bool,
+}
+
 /// A bucket of its own at a server.
 pub(crate) struct Server {
+    has: Has,
     client: Client,
     bucket: String,
     url: String,
@@ -44,7 +53,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn place(server: &str) -> Box<dyn Place> {
+    pub(crate) async fn place(server: &str, has: Has) -> Box<dyn Place> {
         static BUCKETS: AtomicU32 = AtomicU32::new(0);
         let (url, id, secret) = (
             variable(server, "URL"),
@@ -67,6 +76,7 @@ impl Server {
         let bucket = format!("contract-{}-{number}", std::process::id());
         client.create_bucket().bucket(&bucket).send().await.unwrap();
         Box::new(Self {
+            has,
             client,
             bucket,
             url,
@@ -129,6 +139,43 @@ impl Place for Server {
                 .await;
         }
         taken
+    }
+
+    async fn put_with(&self, name: &str, bytes: &[u8], attached: &Attached<'_>) -> bool {
+        if !attached.tags.is_empty() && !self.has.tags {
+            return false;
+        }
+        let tags = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(attached.tags)
+            .finish();
+        let mut object = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(name)
+            .body(bytes.to_vec().into())
+            .set_content_type(attached.content_type.map(ToOwned::to_owned))
+            .set_tagging((!tags.is_empty()).then_some(tags));
+        for (name, text) in attached.metadata {
+            object = object.metadata(*name, *text);
+        }
+        object.send().await.unwrap();
+        true
+    }
+
+    fn metadata_key(&self, name: &str) -> String {
+        format!("x-amz-meta-{name}")
+    }
+
+    async fn name_versions(&self) -> bool {
+        if self.has.versions {
+            let status = BucketVersioningStatus::Enabled;
+            let enabled = VersioningConfiguration::builder().status(status).build();
+            let call = self.client.put_bucket_versioning().bucket(&self.bucket);
+            let answer = call.versioning_configuration(enabled).send().await;
+            answer.unwrap();
+        }
+        self.has.versions
     }
 
     async fn remove(&self, name: &str) {

@@ -16,7 +16,7 @@ use wharf_domain::input::InvalidInput;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{Provider, parse_new};
 use wharf_egress::{Dialer, Guard, Policy, Resolver};
-use wharf_ports::ProviderFactory;
+use wharf_ports::{FetchWish, ProviderFactory};
 use wharf_s3::S3;
 
 use crate::account::{WHOLE, connection};
@@ -250,7 +250,11 @@ async fn outcome(attempt: &Attempt) -> Outcome {
             account.check(WHOLE).await;
             let path = &attempt.source_path;
             account.list(path, None, 10).await.unwrap_err();
-            account.fetch(&entry_at(path)).await.err().unwrap();
+            account
+                .fetch(&entry_at(path), FetchWish::default())
+                .await
+                .err()
+                .unwrap();
         }
     }
     let resolved = watched.resolved.lock().unwrap().clone();

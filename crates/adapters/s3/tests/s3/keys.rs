@@ -3,6 +3,7 @@
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
 use wharf_lab::{Action, FaultRule, Match, Operation};
+use wharf_ports::FetchWish;
 
 use crate::account::{PROFILES, lab, list_all, open, open_as, read};
 
@@ -210,7 +211,10 @@ async fn a_key_longer_than_any_key_is_not_asked_for() {
             modified_at: None,
             unreadable: None,
         };
-        let error = provider.fetch(&entry).await.unwrap_err();
+        let error = provider
+            .fetch(&entry, FetchWish::default())
+            .await
+            .unwrap_err();
         assert_eq!(error.code, ErrorCode::ResourceNotFound, "{key:?}");
     }
     assert!(lab.journal().is_empty());

@@ -1,11 +1,12 @@
 //! Listings are complete, or an error.
 
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::provider::Provider;
 use wharf_domain::sync::Cursor;
 use wharf_lab::{Action, FaultRule, Lab, ListingFault, Match, Operation, Seed};
-use wharf_ports::Retry;
+use wharf_ports::{Located, ProviderFactory, Retry};
 
-use crate::account::{PROFILES, lab, list_all, only_entry, open, open_as};
+use crate::account::{PROFILES, factory, lab, list_all, only_entry, open, open_as, policy};
 
 const TOTAL: usize = 23;
 
@@ -328,4 +329,85 @@ async fn archived_objects_are_told_apart_from_restored_ones() {
         // Of the first nothing is told, so reading it will.
         [None, archived, None]
     );
+}
+
+#[tokio::test]
+async fn a_scope_is_what_of_the_source_path_begins_with_the_prefix() {
+    let lab = lab().await;
+    for key in [
+        "in/2024-05/a",
+        "in/2024-06",
+        "in/2023/a",
+        "in2024-x",
+        "in",
+        "2024-x",
+    ] {
+        lab.put_object("media", key, "x");
+    }
+    let (factory, provider) = (factory(policy()), open(&lab));
+    for (source_path, prefix, expected) in [
+        (
+            "media/in",
+            Some("2024-"),
+            &["in/2024-05/a", "in/2024-06"][..],
+        ),
+        ("media/in/", Some("2024-05/"), &["in/2024-05/a"]),
+        (
+            "media",
+            Some("in"),
+            &["in", "in/2023/a", "in/2024-05/a", "in/2024-06", "in2024-x"],
+        ),
+        ("media", Some("2024-"), &["2024-x"]),
+        (
+            "media/in",
+            Some(""),
+            &["in", "in/2023/a", "in/2024-05/a", "in/2024-06"],
+        ),
+        (
+            "media/in",
+            None,
+            &["in", "in/2023/a", "in/2024-05/a", "in/2024-06"],
+        ),
+    ] {
+        let scope = factory.scope(Provider::S3, source_path, prefix).unwrap();
+        for limit in [1, 1000] {
+            let (entries, _) = list_all(&provider, &scope, limit).await.unwrap();
+            let keys = entries.iter().map(|entry| &entry.object["media/".len()..]);
+            assert_eq!(keys.collect::<Vec<_>>(), expected, "{scope}");
+        }
+        for key in expected
+            .iter()
+            .filter(|_| prefix.is_some_and(|prefix| !prefix.is_empty()))
+        {
+            let object = format!("media/{key}");
+            let relative = factory.relative_path(Provider::S3, source_path, &object);
+            assert!(relative.starts_with(prefix.unwrap()), "{relative}");
+        }
+    }
+    let error = factory.scope(Provider::Tigris, "media/in", Some("../out"));
+    assert_eq!(error.unwrap_err().0[0].path(), "provider_filters.prefix");
+    assert!(factory.scope(Provider::Snowflake, "media", None).is_err());
+}
+
+#[test]
+fn what_a_person_typed_is_located_without_asking_anyone() {
+    let factory = factory(policy());
+    let locate = |source_path, typed| factory.locate(Provider::S3, source_path, typed);
+    for (typed, object, in_scope) in [
+        ("2024/a.jpg", "media/in/2024/a.jpg", true),
+        ("media/in/a.jpg", "media/in/a.jpg", true),
+        ("s3://media/in/a.jpg", "media/in/a.jpg", true),
+        ("media/out/a.jpg", "media/out/a.jpg", false),
+        ("s3://other/in/a.jpg", "other/in/a.jpg", false),
+    ] {
+        let expected = Located {
+            object: object.to_owned(),
+            in_scope,
+        };
+        assert_eq!(locate("media/in", typed), Some(expected), "{typed}");
+    }
+    assert_eq!(locate("media/in", ""), None);
+    assert_eq!(locate("no", "a"), None);
+    let folders = factory.folder_path(Provider::S3, "media/in/2024/a.jpg");
+    assert_eq!(folders, "in/2024");
 }

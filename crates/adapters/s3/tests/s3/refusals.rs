@@ -8,7 +8,7 @@ use wharf_domain::error_code::ErrorCode;
 use wharf_domain::provider::Provider;
 use wharf_egress::Policy;
 use wharf_lab::{Action, FaultRule, KeyPair, Lab, LabConfig, Match};
-use wharf_ports::{ProviderError, ProviderFactory, Retry};
+use wharf_ports::{FetchWish, ProviderError, ProviderFactory, Retry};
 
 use crate::account::{config, factory, lab, open, open_with, policy, s3_at};
 
@@ -156,7 +156,10 @@ async fn objects_that_cannot_be_had_carry_the_reason_they_are_skipped_with() {
         let provider = open(&lab);
         let entry = crate::account::only_entry(&provider, "media").await;
         lab.add_fault(FaultRule::new(Match::any(), action));
-        let error = provider.fetch(&entry).await.unwrap_err();
+        let error = provider
+            .fetch(&entry, FetchWish::default())
+            .await
+            .unwrap_err();
         assert_eq!((error.code, error.retry), (code, Retry::Never));
         let remedy = code.remedy();
         assert!(error.message.ends_with(remedy), "{}", error.message);

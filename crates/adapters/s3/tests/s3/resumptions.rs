@@ -245,6 +245,8 @@ async fn a_named_version_is_named_again_unless_that_is_not_allowed() {
 #[tokio::test]
 async fn without_a_strong_tag_only_the_beginning_is_asked_for_again() {
     const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
+    // Whole seconds are all that is known: the version itself may be a little younger.
+    const NEXT_SECOND: &str = "Tue, 14 Nov 2023 22:13:21 GMT";
     let listed = entry("2023-11-14T22:13:20Z", Some(SIZE));
     for tag in [None, Some("W/\"film\"")] {
         for (cut, code, requests) in [(0, None, 2), (1000, Some(ErrorCode::NetworkConnect), 1)] {
@@ -262,7 +264,7 @@ async fn without_a_strong_tag_only_the_beginning_is_asked_for_again() {
             assert_eq!(result.err().map(|error| error.code), code, "{tag:?}");
             let asked = server.requests();
             assert_eq!(asked.len(), requests, "{tag:?}");
-            assert_eq!(asked[0].header("if-unmodified-since"), Some(DATE));
+            assert_eq!(asked[0].header("if-unmodified-since"), Some(NEXT_SECOND));
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{NewProviderConfig, Provider};
-use wharf_ports::Retry;
+use wharf_ports::{FetchWish, Retry};
 
 use crate::account::{config, list_all, read, s3_at};
 use crate::server::{Answer, Request, Server, entry};
@@ -238,7 +238,10 @@ async fn what_aws_tells_as_archived_is_not_asked_for_elsewhere_reading_decides()
         let provider = server.account_as(parts);
         let (entries, _) = list_all(&provider, "media", 10).await.unwrap();
         assert_eq!(entries[0].unreadable, told);
-        let error = provider.fetch(&entries[0]).await.unwrap_err();
+        let error = provider
+            .fetch(&entries[0], FetchWish::default())
+            .await
+            .unwrap_err();
         assert_eq!(error.code, ErrorCode::ResourceArchived);
     }
 }
@@ -258,7 +261,10 @@ async fn an_archive_tier_that_only_reading_tells_of_has_its_code() {
     let provider = server.account_as(aws("eu-west-1"));
     let (entries, _) = list_all(&provider, "media", 10).await.unwrap();
     assert_eq!(entries[0].unreadable, None);
-    let error = provider.fetch(&entries[0]).await.unwrap_err();
+    let error = provider
+        .fetch(&entries[0], FetchWish::default())
+        .await
+        .unwrap_err();
     assert_eq!(
         (error.code, error.retry),
         (ErrorCode::ResourceArchived, Retry::Never)

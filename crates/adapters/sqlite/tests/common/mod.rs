@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 use wharf_sqlite::SqliteDatabase;
 
@@ -26,4 +28,14 @@ pub(crate) fn url(folder: &TempDir) -> String {
 pub(crate) async fn empty_database() -> (SqliteDatabase, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     (open(&folder).await, folder)
+}
+
+/// The file as somebody with the database library alone sees it; it is created if it is not there.
+pub(crate) async fn bare(folder: &TempDir) -> SqliteConnection {
+    SqliteConnectOptions::new()
+        .filename(file(folder))
+        .create_if_missing(true)
+        .connect()
+        .await
+        .expect("a connection")
 }

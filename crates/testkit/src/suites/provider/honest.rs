@@ -1,10 +1,11 @@
 //! What any provider shows that behaves.
 
+use wharf_domain::Metadata;
 use wharf_domain::error_code::ErrorCode;
-use wharf_ports::{CheckRequest, Retry};
+use wharf_ports::{CheckRequest, FetchWish, Retry};
 
-use super::{content, entry_of, list_all, listed, paths, paths_in, put, put_many, read};
-use crate::Place;
+use super::{content, entry_of, list_all, listed, look, paths, paths_in, put, put_many, read};
+use crate::{Attached, Place};
 
 /// Names that some layer between a provider and its user takes for something else.
 const HOSTILE: [&str; 26] = [
@@ -247,6 +248,124 @@ pub async fn a_removed_file_is_not_to_be_had(place: Box<dyn Place>) {
     assert_eq!(error.code, ErrorCode::ResourceNotFound, "{error}");
 }
 
+pub async fn a_look_tells_of_a_file_what_the_listing_does(place: Box<dyn Place>) {
+    put(&*place, "empty", b"").await;
+    for name in HOSTILE {
+        place.put(name, name.as_bytes()).await;
+    }
+    let provider = place.open();
+    for (path, entry) in listed(&*place).await {
+        let looked = look(&*place, &provider, &entry.object).await;
+        let looked = looked.unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        assert_eq!(looked.map(|looked| looked.entry), Some(entry));
+    }
+}
+
+pub async fn a_look_at_what_is_not_there_finds_nothing(place: Box<dyn Place>) {
+    put(&*place, "going", b"one").await;
+    put(&*place, "staying", b"two").await;
+    let (going, staying) = (
+        entry_of(&*place, "going").await,
+        entry_of(&*place, "staying").await,
+    );
+    place.remove("going").await;
+    let provider = place.open();
+    let never = format!("{}-never", staying.object);
+    for object in [going.object, never] {
+        let looked = look(&*place, &provider, &object).await.unwrap();
+        assert_eq!(looked, None, "{object}");
+    }
+    let looked = look(&*place, &provider, &staying.object).await.unwrap();
+    assert_eq!(looked.map(|looked| looked.entry), Some(staying));
+}
+
+pub async fn a_look_sees_the_present_version(place: Box<dyn Place>) {
+    put(&*place, "changing", b"one").await;
+    let before = entry_of(&*place, "changing").await;
+    put(&*place, "changing", b"two").await;
+    let looked = look(&*place, &place.open(), &before.object).await.unwrap();
+    let entry = looked.expect("it is there").entry;
+    assert_ne!(entry.version, before.version);
+    assert_eq!(entry, entry_of(&*place, "changing").await);
+}
+
+pub async fn tags_come_with_a_file_when_they_are_wished(place: Box<dyn Place>) {
+    let tags = [("berth", "north"), ("a key", "1 + 1 = 2"), ("mood", "")];
+    let attached = Attached {
+        tags: &tags,
+        ..Attached::default()
+    };
+    let has_tags = place.put_with("tagged", b"one", &attached).await;
+    if !has_tags {
+        put(&*place, "tagged", b"one").await;
+    }
+    put(&*place, "plain", b"two").await;
+    let told: Metadata = tags
+        .iter()
+        .filter(|_| has_tags)
+        .map(|(key, value)| ((*key).to_owned(), (*value).into()))
+        .collect();
+    let provider = place.open();
+    for (name, wished, expected) in [
+        ("tagged", true, &told),
+        ("tagged", false, &Metadata::new()),
+        ("plain", true, &Metadata::new()),
+    ] {
+        let entry = entry_of(&*place, name).await;
+        let fetched = provider.fetch(&entry, FetchWish { tags: wished }).await;
+        assert_eq!(&fetched.unwrap().tags, expected, "{name} {wished}");
+    }
+}
+
+pub async fn what_was_attached_to_a_file_comes_with_it_and_with_a_look(place: Box<dyn Place>) {
+    let attached = Attached {
+        content_type: Some("application/x-crate"),
+        metadata: &[("tide", "high"), ("berth-number", "7 b")],
+        ..Attached::default()
+    };
+    let kept = place.put_with("crate", b"one", &attached).await;
+    if !kept {
+        put(&*place, "crate", b"one").await;
+    }
+    let (provider, entry) = (place.open(), entry_of(&*place, "crate").await);
+    let fetched = provider.fetch(&entry, FetchWish::default()).await.unwrap();
+    let looked = look(&*place, &provider, &entry.object).await.unwrap();
+    let looked = looked.expect("it is there");
+    assert_eq!(fetched.metadata, looked.metadata);
+    assert_eq!(fetched.content_type, looked.content_type);
+    for (name, value) in attached.metadata {
+        let told = fetched.metadata.get(&place.metadata_key(name));
+        let expected = kept.then(|| (*value).into());
+        assert_eq!(told, expected.as_ref(), "{name}");
+    }
+    if kept {
+        assert_eq!(fetched.content_type.as_deref(), attached.content_type);
+    }
+}
+
+pub async fn the_name_of_a_version_comes_with_its_bytes_and_with_a_look(place: Box<dyn Place>) {
+    let kept = place.name_versions().await;
+    let provider = place.open();
+    let mut names = Vec::new();
+    for text in ["one", "two", "one"] {
+        put(&*place, "changing", text.as_bytes()).await;
+        let entry = entry_of(&*place, "changing").await;
+        let fetched = provider.fetch(&entry, FetchWish::default()).await.unwrap();
+        let looked = look(&*place, &provider, &entry.object).await.unwrap();
+        assert_eq!(looked.expect("it is there").version_id, fetched.version_id);
+        assert_eq!(fetched.version_id.is_some(), kept);
+        names.extend(fetched.version_id);
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), if kept { 3 } else { 0 });
+    let entry = entry_of(&*place, "changing").await;
+    place.remove("changing").await;
+    assert!(listed(&*place).await.is_empty());
+    let looked = look(&*place, &provider, &entry.object).await.unwrap();
+    assert_eq!(looked, None);
+}
+
 pub async fn wrong_credentials_are_told_by_every_call(place: Box<dyn Place>) {
     put(&*place, "file", b"one").await;
     let entry = entry_of(&*place, "file").await;
@@ -254,6 +373,7 @@ pub async fn wrong_credentials_are_told_by_every_call(place: Box<dyn Place>) {
     let errors = [
         provider.list(&place.scope(), None, 10).await.unwrap_err(),
         read(&provider, &entry).await.unwrap_err(),
+        look(&*place, &provider, &entry.object).await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(

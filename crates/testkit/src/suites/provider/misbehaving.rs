@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use wharf_domain::error_code::ErrorCode;
-use wharf_ports::{CheckRequest, ProviderError, Retry};
+use wharf_ports::{CheckRequest, FetchWish, ProviderError, Retry};
 
-use super::{content, entry_of, list_all, listed, paths, paths_in, put, put_many, read};
+use super::{content, entry_of, list_all, listed, look, paths, paths_in, put, put_many, read};
 use crate::{Mishap, UnrulyPlace};
 
 const LARGE: usize = 6 * 1024 * 1024;
@@ -15,8 +15,8 @@ fn assert_told(error: &ProviderError, code: ErrorCode, retry: Retry) {
     assert_eq!((error.code, error.retry), (code, retry), "{error}");
 }
 
-/// The errors of a listing and of a fetch while that goes wrong.
-async fn errors_under(place: &dyn UnrulyPlace, mishap: Mishap) -> [ProviderError; 2] {
+/// The errors of a listing, of a fetch and of a look while that goes wrong.
+async fn errors_under(place: &dyn UnrulyPlace, mishap: Mishap) -> [ProviderError; 3] {
     put(place, "file", b"one").await;
     let entry = entry_of(place, "file").await;
     let provider = place.open();
@@ -25,15 +25,19 @@ async fn errors_under(place: &dyn UnrulyPlace, mishap: Mishap) -> [ProviderError
     [
         provider.list(&scope, None, 10).await.unwrap_err(),
         read(&provider, &entry).await.unwrap_err(),
+        look(place, &provider, &entry.object).await.unwrap_err(),
     ]
 }
 
 pub async fn throttling_is_told_with_the_time_to_wait(place: Box<dyn UnrulyPlace>) {
     let after = Duration::from_secs(7);
-    for error in errors_under(&*place, Mishap::Throttled(after)).await {
-        let retry = Retry::Later { after: Some(after) };
+    let retry = Retry::Later { after: Some(after) };
+    let [list, fetch, look] = errors_under(&*place, Mishap::Throttled(after)).await;
+    for error in [list, fetch] {
         assert_told(&error, ErrorCode::QuotaRateLimited, retry);
     }
+    // The answer to so small a question may be too short to tell this from an outage.
+    assert_eq!(look.retry, retry, "{look}");
 }
 
 pub async fn an_outage_is_told_and_may_pass(place: Box<dyn UnrulyPlace>) {
@@ -61,6 +65,8 @@ pub async fn credentials_that_expire_between_pages_are_told(place: Box<dyn Unrul
     assert_told(&second.unwrap_err(), ErrorCode::AuthExpired, Retry::Never);
     let fetched = read(&provider, &first.entries[0]).await;
     assert_told(&fetched.unwrap_err(), ErrorCode::AuthExpired, Retry::Never);
+    let looked = look(&*place, &provider, &first.entries[0].object).await;
+    assert_told(&looked.unwrap_err(), ErrorCode::AuthExpired, Retry::Never);
     let request = CheckRequest {
         source_path: None,
         budget: Duration::from_secs(30),
@@ -159,7 +165,11 @@ pub async fn bytes_of_two_versions_are_never_mixed(place: Box<dyn UnrulyPlace>) 
         let (name, after) = ("film".to_owned(), LARGE / 2);
         place.misbehave(Mishap::CutOnce { name, after }).await;
         let provider = place.open();
-        let mut stream = provider.fetch(&entry).await.unwrap().bytes;
+        let mut stream = provider
+            .fetch(&entry, FetchWish::default())
+            .await
+            .unwrap()
+            .bytes;
         let mut bytes = stream.next().await.unwrap().unwrap().to_vec();
         put(&*place, "film", &content(2, size)).await;
         let outcome = loop {
@@ -183,10 +193,13 @@ pub async fn a_file_that_is_denied_spoils_no_other(place: Box<dyn UnrulyPlace>) 
     assert_eq!(entries.len(), 3);
     for (path, entry) in entries {
         let bytes = read(&provider, &entry).await;
+        let looked = look(&*place, &provider, &entry.object).await;
         if path == place.path_of(&name) {
             assert_told(&bytes.unwrap_err(), ErrorCode::PermDenied, Retry::Never);
+            assert_told(&looked.unwrap_err(), ErrorCode::PermDenied, Retry::Never);
         } else {
             assert!(path.as_bytes().ends_with(&bytes.unwrap()));
+            assert_eq!(looked.unwrap().map(|looked| looked.entry), Some(entry));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use wharf_domain::plan::Entry;
-use wharf_ports::{OpenProvider, ProviderError};
+use wharf_ports::{FetchWish, Looked, OpenProvider, ProviderError};
 
 use crate::Place;
 
@@ -104,7 +104,16 @@ fn paths_in(entries: &[Entry]) -> Vec<String> {
     paths
 }
 
+async fn look<P: Place + ?Sized>(
+    place: &P,
+    provider: &OpenProvider,
+    object: &str,
+) -> Result<Option<Looked>, ProviderError> {
+    provider.look(&place.scope(), object).await
+}
+
 async fn read(provider: &OpenProvider, entry: &Entry) -> Result<Vec<u8>, ProviderError> {
-    let parts: Vec<Bytes> = provider.fetch(entry).await?.bytes.try_collect().await?;
+    let fetched = provider.fetch(entry, FetchWish::default()).await?;
+    let parts: Vec<Bytes> = fetched.bytes.try_collect().await?;
     Ok(parts.concat())
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use wharf_domain::audit::Action;
-use wharf_domain::job::{JobEnd, JobPhase, JobStatus, JobTrigger};
-use wharf_domain::sync::{SyncMode, SyncState};
+use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus, JobTrigger};
+use wharf_domain::run::commit::Commit;
+use wharf_domain::sync::{RunStats, SyncMode, SyncState};
 use wharf_ports::TriggerOutcome;
 
 use super::{DAY, finish, rich_step};
-use crate::{Harness, LONG, Run, SHORT, SOON};
+use crate::{Harness, LONG, Run, SHORT, SOON, build};
 
 pub async fn a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next(h: Harness) {
     let acme = h.tenant("acme").await;
@@ -23,7 +24,7 @@ pub async fn a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next(h
     .await;
     let lease = h.lease(LONG).await;
     let run = Run { lease, ..run };
-    run.commit(rich_step(&h, &run).await).await;
+    run.commit(rich_step(&run).await).await;
     let now = h.repositories.across.now().await.unwrap();
     finish(&h, &run, &run.lease, JobEnd::complete(), DAY).await;
     let (sync, job) = (run.stored().await, run.job().await);
@@ -56,7 +57,7 @@ pub async fn a_complete_pass_clears_checkpoint_and_failures_and_plans_the_next(h
 pub async fn a_complete_pass_completes_a_sync_that_runs_once(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run_in_mode(SyncMode::InitialOnly).await;
-    run.commit(rich_step(&h, &run).await).await;
+    run.commit(rich_step(&run).await).await;
     finish(&h, &run, &run.lease, JobEnd::complete(), Duration::ZERO).await;
     let sync = run.stored().await;
     assert_eq!(
@@ -69,7 +70,7 @@ pub async fn a_complete_pass_completes_a_sync_that_runs_once(h: Harness) {
 pub async fn an_incomplete_pass_is_gone_on_with_whatever_the_mode(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run_in_mode(SyncMode::InitialOnly).await;
-    let step = rich_step(&h, &run).await;
+    let step = rich_step(&run).await;
     run.commit(step.clone()).await;
     finish(
         &h,
@@ -105,7 +106,7 @@ pub async fn an_incomplete_pass_is_gone_on_with_whatever_the_mode(h: Harness) {
 pub async fn failed_runs_are_counted_in_a_row(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run_in_mode(SyncMode::InitialOnly).await;
-    run.commit(rich_step(&h, &run).await).await;
+    run.commit(rich_step(&run).await).await;
     let checkpoint = run.stored().await.checkpoint;
     let failed = |error: &str| JobEnd::failed("listing_failed", error.to_owned());
     finish(&h, &run, &run.lease, failed("first"), Duration::ZERO).await;
@@ -138,7 +139,7 @@ pub async fn failed_runs_are_counted_in_a_row(h: Harness) {
 pub async fn an_interrupted_run_is_gone_on_with_by_a_resume(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    let step = rich_step(&h, &run).await;
+    let step = rich_step(&run).await;
     run.commit(step.clone()).await;
     finish(&h, &run, &run.lease, JobEnd::interrupted("shutdown"), SOON).await;
     let (sync, job) = (run.stored().await, run.job().await);
@@ -253,4 +254,93 @@ pub async fn a_queued_job_is_due_at_once_when_a_run_ends(h: Harness) {
     assert_eq!(trigger, Some(TriggerOutcome::Queued(job.clone())));
     finish(&h, &run, &run.lease, JobEnd::complete(), DAY).await;
     assert_eq!(h.lease(LONG).await.job, job);
+}
+
+pub async fn how_runs_went_is_summed_up(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    assert_eq!(run.stored().await.totals.stats, RunStats::default());
+    let counters = Counters {
+        discovered: 3,
+        synced: 2,
+        verified: 1,
+        bytes: 10,
+        ..Counters::default()
+    };
+    run.commit(Commit {
+        counters: counters.clone(),
+        ..build::commit(1)
+    })
+    .await;
+    h.pass(Duration::from_millis(20)).await;
+    finish(&h, &run, &run.lease, JobEnd::complete(), Duration::ZERO).await;
+    let job = run.job().await;
+    let stats = run.stored().await.totals.stats;
+    let took = job.completed_at.unwrap() - job.started_at.unwrap();
+    let micros = u64::try_from(took.num_microseconds().unwrap()).unwrap();
+    assert!(micros >= 19_000, "{micros}");
+    assert_eq!(
+        (stats.total_micros, stats.clean, stats.with_failures),
+        (micros, 1, 0)
+    );
+    let last = stats.last_run.clone().unwrap();
+    assert_eq!(
+        (&last.counters, last.micros, Some(last.ended_at)),
+        (&counters, micros, job.completed_at)
+    );
+    let rate = last.objects_per_minute();
+    // Stored as text, a number may lose its last bit.
+    let same = |one: f64, other: f64| (one - other).abs() <= one * 1e-9;
+    assert!(rate > 0.0 && same(stats.peak_objects_per_minute, rate));
+
+    let lease = h.lease(LONG).await;
+    let run = Run { lease, ..run };
+    let mut failed = Counters {
+        discovered: 1,
+        ..Counters::default()
+    };
+    failed.fail("net.timeout");
+    run.commit(Commit {
+        counters: failed.clone(),
+        ..build::commit(2)
+    })
+    .await;
+    finish(
+        &h,
+        &run,
+        &run.lease,
+        JobEnd::incomplete("over_cap"),
+        Duration::ZERO,
+    )
+    .await;
+    let stats = run.stored().await.totals.stats;
+    assert_eq!((stats.clean, stats.with_failures), (1, 1));
+    assert!(stats.total_micros >= micros && stats.peak_objects_per_minute >= rate * (1.0 - 1e-9));
+    assert_eq!(stats.last_run.clone().unwrap().counters, failed);
+
+    let lease = h.lease(LONG).await;
+    let run = Run { lease, ..run };
+    let skipped = JobEnd::skipped("connection_not_active");
+    finish(&h, &run, &run.lease, skipped, Duration::ZERO).await;
+    assert_eq!(
+        run.stored().await.totals.stats,
+        stats,
+        "a run that was skipped is none"
+    );
+    let lease = h.lease(LONG).await;
+    let run = Run { lease, ..run };
+    let end = JobEnd::failed("listing_failed", "no answer".to_owned());
+    finish(&h, &run, &run.lease, end, Duration::ZERO).await;
+    let lease = h.lease(LONG).await;
+    let run = Run { lease, ..run };
+    finish(
+        &h,
+        &run,
+        &run.lease,
+        JobEnd::interrupted("shutdown"),
+        Duration::ZERO,
+    )
+    .await;
+    let stats = run.stored().await.totals.stats;
+    assert_eq!((stats.clean, stats.with_failures), (1, 2));
 }

@@ -129,10 +129,12 @@ pub async fn every_write_extends_the_lease(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
     let mut last = run.stored().await.lease.unwrap().expires_at;
-    for write in ["commit", "let_go"] {
+    for write in ["commit", "mark_missing", "hold", "let_go"] {
         h.moment().await;
         match write {
             "commit" => run.publish(1, &["media/a"], "1").await,
+            "mark_missing" => assert_eq!(run.mark_unseen(1, None, 10).await, 1),
+            "hold" => assert_eq!(run.hold(1, &[], 10).await, 0),
             _ => assert_eq!(run.let_go(1, 10).await, 0),
         }
         let expires_at = run.stored().await.lease.unwrap().expires_at;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use wharf_domain::audit::Action;
 use wharf_domain::object::DeletedBy;
-use wharf_ports::Commit;
+use wharf_domain::run::commit::Commit;
 
 use crate::{Harness, build};
 
@@ -13,12 +13,12 @@ pub async fn what_was_not_seen_is_let_go_and_becomes_a_tombstone(h: Harness) {
     run.publish(1, &["media/changed", "media/gone", "media/same"], "1")
         .await;
     let second = Commit {
-        seen: vec![build::source("media/same")],
+        seen: vec!["media/same".to_owned()],
         ..run.step(2, &["media/changed"], "2").await
     };
     run.commit(second).await;
     h.moment().await;
-    assert_eq!(run.let_go(2, 100).await, 1);
+    assert_eq!(run.let_unseen_go(2, 100).await, 1);
     let objects = run.objects().await;
     let gone = &objects[1];
     let (deleted_at, deleted_by) = gone.deleted.expect("a tombstone");
@@ -40,7 +40,7 @@ pub async fn what_was_not_seen_is_let_go_and_becomes_a_tombstone(h: Harness) {
         (row.action, &row.changes["deleted"]),
         (Action::ObjectsCommitted, &json!(1))
     );
-    assert_eq!(run.let_go(2, 100).await, 0, "none is left");
+    assert_eq!(run.let_unseen_go(2, 100).await, 0, "none is left");
     assert_eq!(
         acme.audited(Action::ObjectsCommitted).await,
         1,
@@ -58,10 +58,10 @@ pub async fn entries_are_let_go_in_portions(h: Harness) {
     )
     .await;
     let portions = [
-        run.let_go(2, 2).await,
-        run.let_go(2, 2).await,
-        run.let_go(2, 2).await,
-        run.let_go(2, 2).await,
+        run.let_unseen_go(2, 2).await,
+        run.let_unseen_go(2, 2).await,
+        run.let_unseen_go(2, 2).await,
+        run.let_unseen_go(2, 2).await,
     ];
     assert_eq!(portions, [2, 2, 1, 0]);
     assert!(
@@ -81,7 +81,7 @@ pub async fn a_shared_object_goes_when_the_last_sync_lets_go(h: Harness) {
     let step = second.step(1, &["media/put"], "1").await;
     second
         .commit(Commit {
-            seen: vec![build::source("media/seen")],
+            adopted: vec!["media/seen".to_owned()],
             ..step
         })
         .await;
@@ -90,7 +90,7 @@ pub async fn a_shared_object_goes_when_the_last_sync_lets_go(h: Harness) {
         2,
         "the syncs share the objects"
     );
-    assert_eq!(first.let_go(2, 10).await, 2);
+    assert_eq!(first.let_unseen_go(2, 10).await, 2);
     assert!(
         first
             .objects()
@@ -106,7 +106,7 @@ pub async fn a_shared_object_goes_when_the_last_sync_lets_go(h: Harness) {
         ),
         (0, 0)
     );
-    assert_eq!(second.let_go(2, 10).await, 2);
+    assert_eq!(second.let_unseen_go(2, 10).await, 2);
     assert!(
         first
             .objects()
@@ -135,21 +135,21 @@ pub async fn a_removed_sync_holds_on_to_nothing(h: Harness) {
         .remove(&acme.organization, &first.bucket.id, &first.sync.id, audit)
         .await
         .unwrap();
-    assert_eq!(second.let_go(2, 10).await, 1);
+    assert_eq!(second.let_unseen_go(2, 10).await, 1);
     assert!(first.objects().await[0].deleted.is_some());
 }
 
-pub async fn seen_names_that_the_bucket_does_not_have_are_passed_over(h: Harness) {
+pub async fn adopted_names_that_the_bucket_does_not_have_are_passed_over(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    let seen = vec![build::source("media/never"), build::source("media/either")];
+    let adopted = vec!["media/never".to_owned(), "media/either".to_owned()];
     run.commit(Commit {
-        seen,
+        adopted,
         ..run.step(1, &["media/a"], "1").await
     })
     .await;
     assert_eq!(run.objects().await.len(), 1);
-    assert_eq!(run.let_go(2, 10).await, 1);
+    assert_eq!(run.let_unseen_go(2, 10).await, 1);
 }
 
 pub async fn what_a_person_removed_stays_the_persons_tombstone(h: Harness) {
@@ -165,8 +165,9 @@ pub async fn what_a_person_removed_stays_the_persons_tombstone(h: Harness) {
         .unwrap();
     let tombstone = run.objects().await;
     run.commit(Commit {
-        seen: vec![object.source],
-        ..build::commit(&run.connection, 2)
+        adopted: vec![object.source.object.clone()],
+        seen: vec![object.source.object],
+        ..build::commit(2)
     })
     .await;
     assert_eq!(
@@ -174,7 +175,7 @@ pub async fn what_a_person_removed_stays_the_persons_tombstone(h: Harness) {
         tombstone,
         "being seen does not bring it back"
     );
-    assert_eq!(run.let_go(3, 10).await, 1);
+    assert_eq!(run.let_unseen_go(3, 10).await, 1);
     assert_eq!(run.objects().await, tombstone);
     assert_eq!(
         (

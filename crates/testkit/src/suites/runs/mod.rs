@@ -1,15 +1,21 @@
 //! What [`RunRepository`](wharf_ports::RunRepository) promises.
 
 mod endings;
+mod failures;
+mod holding;
 mod leases;
 mod letting_go;
 mod overtaken;
+mod rows;
 mod steps;
 
 pub use endings::*;
+pub use failures::*;
+pub use holding::*;
 pub use leases::*;
 pub use letting_go::*;
 pub use overtaken::*;
+pub use rows::*;
 pub use steps::*;
 
 use std::time::Duration;
@@ -17,9 +23,10 @@ use std::time::Duration;
 use wharf_domain::audit::Action;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Counters, JobEnd, JobPhase};
-use wharf_domain::plan::Known;
-use wharf_domain::sync::{Checkpoint, Cursor, Lease};
-use wharf_ports::{Commit, LetGo, RunError};
+use wharf_domain::run::commit::Commit;
+use wharf_domain::run::deletes::{Hold, MarkMissing};
+use wharf_domain::sync::Lease;
+use wharf_ports::RunError;
 
 use crate::{Harness, LONG, Run, build};
 
@@ -34,16 +41,62 @@ async fn finish(h: &Harness, run: &Run<'_>, lease: &Lease, end: JobEnd, delay: D
         .unwrap();
 }
 
-async fn known(h: &Harness, run: &Run<'_>, objects: &[&str]) -> Vec<Known> {
-    let sources: Vec<_> = objects.iter().map(|object| build::source(object)).collect();
-    let mut known = h
-        .repositories
-        .runs
-        .known(&run.tenant.organization, &run.lease, &sources)
-        .await
-        .unwrap();
-    known.sort_by(|a, b| a.object.cmp(&b.object));
-    known
+type Answers = Vec<(&'static str, Result<(), RunError>)>;
+
+/// What each method that publishes, marks or buries answers to a caller with that organization and lease.
+async fn every_step(
+    h: &Harness,
+    run: &Run<'_>,
+    organization: &OrganizationId,
+    lease: &Lease,
+) -> Answers {
+    let runs = &h.repositories.runs;
+    let standing = run.standing();
+    let commit = run.step(9, &["media/stray"], "1").await;
+    let published = Some(h.audit(Action::ObjectsCommitted));
+    let (holding, letting_go) = (
+        h.audit(Action::DeletesHeld),
+        h.audit(Action::ObjectsCommitted),
+    );
+    let mark = MarkMissing {
+        pass: 9,
+        authority: build::AUTHORITY.to_owned(),
+        unseen_beyond: Some(None),
+        after: None,
+        limit: 10,
+    };
+    let too_many = Hold {
+        pass: 9,
+        denied: Vec::new(),
+        reason: "too many".to_owned(),
+        limit: 10,
+    };
+    let gone = build::let_go(9, 10);
+    vec![
+        (
+            "commit",
+            runs.commit(organization, lease, standing, &commit, published)
+                .await,
+        ),
+        (
+            "mark_missing",
+            runs.mark_missing(organization, lease, standing, &mark)
+                .await
+                .map(drop),
+        ),
+        (
+            "hold",
+            runs.hold(organization, lease, standing, &too_many, holding)
+                .await
+                .map(drop),
+        ),
+        (
+            "let_go",
+            runs.let_go(organization, lease, standing, &gone, letting_go)
+                .await
+                .map(drop),
+        ),
+    ]
 }
 
 /// What each method answers to a caller with that organization and lease.
@@ -52,44 +105,30 @@ async fn every_call(
     run: &Run<'_>,
     organization: &OrganizationId,
     lease: &Lease,
-) -> Vec<(&'static str, Result<(), RunError>)> {
+) -> Answers {
     let runs = &h.repositories.runs;
-    let commit = Commit {
-        audit: Some(h.audit(Action::ObjectsCommitted)),
-        ..run.step(9, &["media/stray"], "1").await
-    };
-    let (end, audit) = (JobEnd::complete(), h.audit(Action::JobFinished));
-    vec![
+    let mut answers = vec![
         ("load", runs.load(organization, lease).await.map(drop)),
         ("extend", runs.extend(organization, lease, LONG).await),
         (
-            "known",
-            runs.known(organization, lease, &[build::source("media/a")])
-                .await
-                .map(drop),
+            "survey",
+            runs.survey(organization, lease, 9, &[]).await.map(drop),
         ),
-        ("commit", runs.commit(organization, lease, commit).await),
-        (
-            "let_go",
-            runs.let_go(organization, lease, letting_go(h, run, 9))
-                .await
-                .map(drop),
-        ),
-        (
-            "finish",
-            runs.finish(organization, lease, end, DAY, audit).await,
-        ),
-    ]
+    ];
+    answers.extend(every_step(h, run, organization, lease).await);
+    let (end, audit) = (JobEnd::complete(), h.audit(Action::JobFinished));
+    let finish = runs.finish(organization, lease, end, DAY, audit).await;
+    answers.push(("finish", finish));
+    answers
 }
 
-/// A step that lets go of up to ten entries not seen from `pass` on.
-fn letting_go(h: &Harness, run: &Run<'_>, pass: u64) -> LetGo {
-    LetGo {
-        epoch: run.connection.epoch,
-        credential_version: run.connection.credential_version,
-        pass,
-        limit: 10,
-        audit: h.audit(Action::ObjectsCommitted),
+/// Every step of the run is refused because its connection is not what it was.
+async fn assert_stopped(h: &Harness, run: &Run<'_>) {
+    for (method, answer) in every_step(h, run, &run.tenant.organization, &run.lease).await {
+        assert!(
+            matches!(answer, Err(RunError::ConnectionChanged)),
+            "{method}: {answer:?}"
+        );
     }
 }
 
@@ -103,7 +142,7 @@ fn assert_all_lost(answers: &[(&'static str, Result<(), RunError>)]) {
 }
 
 /// A step that changes everything a step can change.
-async fn rich_step(h: &Harness, run: &Run<'_>) -> Commit {
+async fn rich_step(run: &Run<'_>) -> Commit {
     let mut counters = Counters {
         discovered: 5,
         synced: 2,
@@ -115,16 +154,8 @@ async fn rich_step(h: &Harness, run: &Run<'_>) -> Commit {
     counters.filtered_by.insert("too_large".to_owned(), 3);
     Commit {
         counters,
-        checkpoint: Some(Checkpoint {
-            pass: 3,
-            cursor: Some(Cursor("seite 2 ✓".to_owned())),
-            objects_processed: 5,
-            unsettled: 2,
-            extra_passes: 1,
-            credential_version: 1,
-        }),
+        checkpoint: Some(build::checkpoint(3)),
         phase: JobPhase::Verifying,
-        audit: Some(h.audit(Action::ObjectsCommitted)),
         ..run.step(3, &["media/a", "media/b"], "1").await
     }
 }

@@ -4,12 +4,12 @@ use serde_json::json;
 use wharf_domain::audit::Action;
 use wharf_domain::job::Counters;
 use wharf_domain::object::{DeletedBy, Object};
-use wharf_ports::{Commit, Put};
+use wharf_domain::run::commit::{Commit, Put};
 
 use crate::{Harness, Run, build};
 
 /// A step that has copied those files.
-fn copied(h: &Harness, run: &Run<'_>, pass: u64, puts: Vec<Put>) -> Commit {
+fn copied(pass: u64, puts: Vec<Put>) -> Commit {
     let synced = puts.len() as u64;
     Commit {
         counters: Counters {
@@ -19,9 +19,14 @@ fn copied(h: &Harness, run: &Run<'_>, pass: u64, puts: Vec<Put>) -> Commit {
             ..Counters::default()
         },
         puts,
-        audit: Some(h.audit(Action::ObjectsCommitted)),
-        ..build::commit(&run.connection, pass)
+        ..build::commit(pass)
     }
+}
+
+/// Publishes a step with its row of the audit trail.
+async fn publish(h: &Harness, run: &Run<'_>, step: Commit) {
+    let audit = h.audit(Action::ObjectsCommitted);
+    run.commit_with(step, Some(audit)).await;
 }
 
 /// Files that the run discovered, copied and found, and bytes that it copied; the same for its job and its sync.
@@ -56,7 +61,7 @@ pub async fn an_older_copy_never_replaces_a_newer_publication(h: Harness) {
     second.publish(1, &["media/a"], "3").await;
     let (published, bucket) = (first.objects().await, first.bucket().await);
     h.moment().await;
-    first.commit(copied(&h, &first, 2, vec![older])).await;
+    publish(&h, &first, copied(2, vec![older])).await;
     assert_eq!(first.objects().await, published);
     assert_eq!(
         first.bucket().await.last_upload_at,
@@ -65,12 +70,10 @@ pub async fn an_older_copy_never_replaces_a_newer_publication(h: Harness) {
     );
     assert_eq!(counted(&first).await, [1, 0, 1, 0]);
     assert_eq!(acme.audited(Action::ObjectsCommitted).await, 0);
-    assert_eq!(first.let_go(2, 10).await, 0, "it counts as seen");
+    assert_eq!(first.let_unseen_go(2, 10).await, 0, "it counts as seen");
 
     let newer = first.put_over("media/a", "4").await;
-    first
-        .commit(copied(&h, &first, 3, vec![newer.clone()]))
-        .await;
+    publish(&h, &first, copied(3, vec![newer.clone()])).await;
     let objects = first.objects().await;
     assert_eq!(
         (&objects[0].content, objects[0].id.clone()),
@@ -87,11 +90,11 @@ pub async fn what_a_person_deletes_after_planning_stays_deleted(h: Harness) {
     let planned = run.put_over("media/a", "2").await;
     delete(&h, &run, &run.objects().await[0]).await;
     let tombstone = run.objects().await;
-    run.commit(copied(&h, &run, 2, vec![planned])).await;
+    publish(&h, &run, copied(2, vec![planned])).await;
     assert_eq!(run.objects().await, tombstone);
     assert_eq!(counted(&run).await, [1, 0, 1, 0]);
     assert_eq!(acme.audited(Action::ObjectsCommitted).await, 0);
-    assert_eq!(run.let_go(2, 10).await, 0, "it counts as seen");
+    assert_eq!(run.let_unseen_go(2, 10).await, 0, "it counts as seen");
 
     run.publish(3, &["media/a"], "2").await;
     assert_eq!(
@@ -110,16 +113,16 @@ pub async fn what_another_sync_publishes_meanwhile_is_not_published_twice(h: Har
     first.publish(1, &["media/a"], "1").await;
     let published = first.objects().await;
     h.moment().await;
-    second.commit(copied(&h, &second, 1, vec![late])).await;
+    publish(&h, &second, copied(1, vec![late])).await;
     assert_eq!(second.objects().await, published);
     assert_eq!(counted(&second).await, [1, 0, 1, 0]);
-    assert_eq!(first.let_go(2, 10).await, 1);
+    assert_eq!(first.let_unseen_go(2, 10).await, 1);
     assert_eq!(
         second.objects().await,
         published,
         "the second sync holds on to it"
     );
-    assert_eq!(second.let_go(2, 10).await, 1);
+    assert_eq!(second.let_unseen_go(2, 10).await, 1);
     assert!(second.objects().await[0].deleted.is_some());
 }
 
@@ -129,11 +132,9 @@ pub async fn what_another_sync_revives_meanwhile_is_not_published_twice(h: Harne
     let second = acme.second_run(&first).await;
     first.publish(1, &["media/a"], "1").await;
     let on_a_live_one = second.put_over("media/a", "2").await;
-    first.let_go(2, 10).await;
+    first.let_unseen_go(2, 10).await;
     let tombstone = first.objects().await;
-    second
-        .commit(copied(&h, &second, 1, vec![on_a_live_one]))
-        .await;
+    publish(&h, &second, copied(1, vec![on_a_live_one])).await;
     assert_eq!(
         second.objects().await,
         tombstone,
@@ -145,7 +146,7 @@ pub async fn what_another_sync_revives_meanwhile_is_not_published_twice(h: Harne
     let revived = first.objects().await;
     assert_eq!(revived[0].deleted, None);
     h.moment().await;
-    second.commit(copied(&h, &second, 2, vec![late])).await;
+    publish(&h, &second, copied(2, vec![late])).await;
     assert_eq!(second.objects().await, revived);
     assert_eq!(counted(&second).await, [2, 0, 2, 0]);
 }
@@ -158,7 +159,7 @@ pub async fn counters_stay_conserved_when_part_of_a_step_is_passed_over(h: Harne
         .step(1, &["media/a", "media/b", "media/c"], "1")
         .await
         .puts;
-    let mut step = copied(&h, &first, 1, planned);
+    let mut step = copied(1, planned);
     step.puts[1].content.size_bytes = 7;
     step.counters.bytes += 2;
     step.counters.discovered += 1;
@@ -166,7 +167,7 @@ pub async fn counters_stay_conserved_when_part_of_a_step_is_passed_over(h: Harne
     second.publish(1, &["media/b"], "1").await;
     let theirs = first.objects().await.remove(0);
     h.moment().await;
-    first.commit(step.clone()).await;
+    publish(&h, &first, step.clone()).await;
     assert_eq!(counted(&first).await, [4, 2, 1, 10]);
     let objects = first.objects().await;
     assert_eq!(
@@ -179,7 +180,11 @@ pub async fn counters_stay_conserved_when_part_of_a_step_is_passed_over(h: Harne
         (Action::ObjectsCommitted, &json!(1)),
         "the trail tells of it"
     );
-    assert_eq!(first.let_go(1, 10).await, 0, "all three count as seen");
+    assert_eq!(
+        first.let_unseen_go(1, 10).await,
+        0,
+        "all three count as seen"
+    );
 }
 
 pub async fn a_person_who_deletes_while_a_step_is_published_has_the_last_word(h: Harness) {
@@ -189,14 +194,18 @@ pub async fn a_person_who_deletes_while_a_step_is_published_has_the_last_word(h:
         let name = format!("media/{round:02}");
         run.publish(1, &[&name], "1").await;
         let object = run.objects().await.pop().unwrap();
-        let step = copied(&h, &run, 1, vec![run.put_over(&name, "2").await]);
-        let (runs, organization, lease) = (
+        let step = copied(1, vec![run.put_over(&name, "2").await]);
+        let (runs, organization, lease, standing) = (
             h.repositories.runs.clone(),
             acme.organization.clone(),
             run.lease.clone(),
+            run.standing(),
         );
-        let publishing =
-            tokio::spawn(async move { runs.commit(&organization, &lease, step).await });
+        let publishing = tokio::spawn(async move {
+            let audit = None;
+            runs.commit(&organization, &lease, standing, &step, audit)
+                .await
+        });
         delete(&h, &run, &object).await;
         publishing.await.unwrap().unwrap();
         let stored = run.objects().await.pop().unwrap();

@@ -5,20 +5,21 @@ use std::time::Duration;
 use wharf_domain::audit::Action;
 use wharf_domain::connection::{Edit, Event};
 use wharf_domain::job::{Counters, JobEnd, JobPhase};
-use wharf_domain::object::{DeletedBy, SourceId};
-use wharf_domain::plan::Known;
+use wharf_domain::object::SourceId;
 use wharf_domain::provider::{CredentialType, Provider};
-use wharf_ports::{Commit, Put, RunError};
+use wharf_domain::run::commit::{Commit, Put};
+use wharf_ports::RunError;
 
-use super::{DAY, finish, known, letting_go, rich_step};
+use super::{DAY, assert_stopped, finish, rich_step};
 use crate::{Harness, Run, build};
 
 pub async fn a_step_is_published_all_together(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    let step = rich_step(&h, &run).await;
+    let step = rich_step(&run).await;
     h.moment().await;
-    run.commit(step.clone()).await;
+    let audit = h.audit(Action::ObjectsCommitted);
+    run.commit_with(step.clone(), Some(audit.clone())).await;
     let objects = run.objects().await;
     assert_eq!(objects.len(), 2);
     for (object, put) in objects.iter().zip(&step.puts) {
@@ -27,6 +28,11 @@ pub async fn a_step_is_published_all_together(h: Harness) {
             (&put.new_id, &put.source, &put.facts)
         );
         assert_eq!((&object.content, object.deleted), (&put.content, None));
+        assert_eq!((&object.mapped, object.purged), (&put.mapped, false));
+        assert_eq!(
+            object.copied_by,
+            Some((run.sync.id.clone(), run.lease.job.clone()))
+        );
         assert_eq!(
             (&object.bucket, &object.namespace),
             (&run.bucket.id, &acme.namespace)
@@ -44,13 +50,13 @@ pub async fn a_step_is_published_all_together(h: Harness) {
         (&step.counters, &step.checkpoint)
     );
     assert_eq!(sync.last_pass, 3);
-    assert_eq!(acme.trail().await.first(), step.audit.as_ref());
-    run.commit(Commit {
+    assert_eq!(acme.trail().await.first(), Some(&audit));
+    let nothing_arrives = Commit {
         puts: Vec::new(),
-        audit: None,
         ..step.clone()
-    })
-    .await;
+    };
+    let audit = h.audit(Action::ObjectsCommitted);
+    run.commit_with(nothing_arrives, Some(audit)).await;
     let mut twice = step.counters.clone();
     twice.add(&step.counters);
     assert_eq!(
@@ -63,7 +69,7 @@ pub async fn a_step_is_published_all_together(h: Harness) {
 pub async fn a_step_without_a_checkpoint_keeps_the_last_one(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
-    run.commit(rich_step(&h, &run).await).await;
+    run.commit(rich_step(&run).await).await;
     let kept = run.stored().await.checkpoint;
     run.publish(3, &["media/c"], "1").await;
     assert_eq!(
@@ -84,24 +90,7 @@ pub async fn a_changed_epoch_is_refused_and_nothing_is_stored(h: Harness) {
     );
     acme.apply(&run.connection, vec![Event::Suspend]).await;
     for _ in ["suspended", "active again, in another epoch"] {
-        let commit = h
-            .repositories
-            .runs
-            .commit(&acme.organization, &run.lease, rich_step(&h, &run).await)
-            .await;
-        assert!(
-            matches!(commit, Err(RunError::ConnectionChanged)),
-            "{commit:?}"
-        );
-        let let_go = h
-            .repositories
-            .runs
-            .let_go(&acme.organization, &run.lease, letting_go(&h, &run, 2))
-            .await;
-        assert!(
-            matches!(let_go, Err(RunError::ConnectionChanged)),
-            "{let_go:?}"
-        );
+        assert_stopped(&h, &run).await;
         let stored = run.stored().await;
         assert_eq!(
             (
@@ -149,14 +138,7 @@ pub async fn under_a_changed_credential_version_nothing_is_let_go(h: Harness) {
         run.stored().await.totals,
     );
     replace_credentials(&run).await;
-    let runs = &h.repositories.runs;
-    let refused = runs
-        .let_go(&acme.organization, &run.lease, letting_go(&h, &run, 2))
-        .await;
-    assert!(
-        matches!(refused, Err(RunError::ConnectionChanged)),
-        "{refused:?}"
-    );
+    assert_stopped(&h, &run).await;
     let after = (
         run.objects().await,
         run.job().await,
@@ -168,22 +150,37 @@ pub async fn under_a_changed_credential_version_nothing_is_let_go(h: Harness) {
         connection: acme.stored_connection(&run.connection).await,
         ..run
     };
-    assert_eq!(run.let_go(2, 10).await, 1, "the entry was still there");
+    assert_eq!(
+        run.let_unseen_go(2, 10).await,
+        1,
+        "the entry was still there"
+    );
+}
+
+pub async fn what_was_found_missing_through_other_credentials_agrees_with_nothing(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a", "media/b"], "1").await;
+    run.pass_over(2, build::span(None, None), &["media/a"])
+        .await;
+    assert_eq!(run.hold(2, &[], 10).await, 1);
+    replace_credentials(&run).await;
+    assert_eq!(run.stored().await.held_deletes, None);
+    let run = Run {
+        connection: acme.stored_connection(&run.connection).await,
+        ..run
+    };
+    run.pass_over(3, build::span(None, None), &["media/a"])
+        .await;
+    let survey = run.survey(3, &[]).await;
+    assert_eq!((survey.missing, survey.agreed), (1, 0));
 }
 
 pub async fn a_changed_credential_version_is_refused_and_nothing_is_stored(h: Harness) {
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
     replace_credentials(&run).await;
-    let commit = h
-        .repositories
-        .runs
-        .commit(&acme.organization, &run.lease, rich_step(&h, &run).await)
-        .await;
-    assert!(
-        matches!(commit, Err(RunError::ConnectionChanged)),
-        "{commit:?}"
-    );
+    assert_stopped(&h, &run).await;
     assert_eq!(
         (run.objects().await, run.job().await.counters),
         (vec![], Counters::default())
@@ -216,17 +213,19 @@ pub async fn after_a_suspension_has_returned_nothing_is_published(h: Harness) {
     let steps: Vec<_> = (0..500)
         .map(|n| Commit {
             puts: vec![run.put(&format!("media/{n:03}"), "1")],
-            ..build::commit(&run.connection, 1)
+            ..build::commit(1)
         })
         .collect();
-    let (runs, organization, lease) = (
+    let (runs, organization, lease, standing) = (
         h.repositories.runs.clone(),
         acme.organization.clone(),
         run.lease.clone(),
+        run.standing(),
     );
     let publishing = tokio::spawn(async move {
-        for step in steps {
-            if let Err(refused) = runs.commit(&organization, &lease, step).await {
+        for step in &steps {
+            let commit = runs.commit(&organization, &lease, standing, step, None);
+            if let Err(refused) = commit.await {
                 return Some(refused);
             }
         }
@@ -254,7 +253,7 @@ pub async fn a_source_object_is_one_object_however_often_it_is_published(h: Harn
     changed.facts.modified_at = None;
     run.commit(Commit {
         puts: vec![changed.clone()],
-        ..build::commit(&run.connection, 2)
+        ..build::commit(2)
     })
     .await;
     let objects = run.objects().await;
@@ -273,7 +272,7 @@ pub async fn a_source_object_is_one_object_however_often_it_is_published(h: Harn
     let twice = vec![run.put("media/b", "1"), run.put("media/b", "2")];
     run.commit(Commit {
         puts: twice.clone(),
-        ..build::commit(&run.connection, 2)
+        ..build::commit(2)
     })
     .await;
     let objects = run.objects().await;
@@ -292,10 +291,11 @@ pub async fn syncs_of_a_bucket_that_publish_the_same_source_at_once_make_one_obj
     let tasks: Vec<_> = [(&first, false), (&second, true)]
         .into_iter()
         .map(|(run, backwards)| {
-            let (runs, organization, lease) = (
+            let (runs, organization, lease, standing) = (
                 h.repositories.runs.clone(),
                 acme.organization.clone(),
                 run.lease.clone(),
+                run.standing(),
             );
             let mut puts: Vec<_> = names.iter().map(|name| run.put(name, "1")).collect();
             if backwards {
@@ -308,7 +308,7 @@ pub async fn syncs_of_a_bucket_that_publish_the_same_source_at_once_make_one_obj
                     bytes: 25,
                     ..Counters::default()
                 },
-                ..build::commit(&run.connection, 1)
+                ..build::commit(1)
             };
             tokio::spawn(async move {
                 for some in puts.chunks(5) {
@@ -316,7 +316,8 @@ pub async fn syncs_of_a_bucket_that_publish_the_same_source_at_once_make_one_obj
                         puts: some.to_vec(),
                         ..empty.clone()
                     };
-                    runs.commit(&organization, &lease, step).await.unwrap();
+                    let commit = runs.commit(&organization, &lease, standing, &step, None);
+                    commit.await.unwrap();
                 }
             })
         })
@@ -357,20 +358,22 @@ pub async fn equal_names_under_two_authorities_or_providers_are_two_objects(h: H
         put("two", Provider::S3),
         put("one", Provider::Tigris),
     ];
-    run.commit(Commit {
-        puts: puts.clone(),
-        ..build::commit(&run.connection, 1)
-    })
-    .await;
-    assert_eq!(run.objects().await.len(), 3);
-    let asked = [puts[1].source.clone()];
-    let known = h
-        .repositories
-        .runs
-        .known(&acme.organization, &run.lease, &asked)
-        .await
-        .unwrap();
-    assert_eq!((known.len(), known[0].version.as_str()), (1, "two"));
+    for put in &puts {
+        run.commit(Commit {
+            puts: vec![put.clone()],
+            authority: put.source.authority.clone(),
+            ..build::commit(1)
+        })
+        .await;
+    }
+    let objects = run.objects().await;
+    assert_eq!(objects.len(), 3);
+    let two = objects.iter().find(|object| object.id == puts[1].new_id);
+    assert_eq!(
+        two.map(|object| object.facts.version.as_str()),
+        Some("two"),
+        "each keeps its own version"
+    );
 }
 
 pub async fn odd_source_names_survive_byte_for_byte(h: Harness) {
@@ -428,7 +431,7 @@ pub async fn odd_source_names_survive_byte_for_byte(h: Harness) {
             .iter()
             .all(|object| object.facts.path == object.source.object)
     );
-    let known = known(&h, &run, &odd).await;
+    let known = run.known(&odd).await;
     assert_eq!(
         known
             .iter()
@@ -436,14 +439,17 @@ pub async fn odd_source_names_survive_byte_for_byte(h: Harness) {
             .collect::<Vec<_>>(),
         expected
     );
-    assert!(known.iter().all(|known| known.version == "\u{1}v\n'\""));
+    assert!(known.iter().all(|known| {
+        let copy = known.copy.as_ref().unwrap();
+        copy.version == "\u{1}v\n'\"" && known.held
+    }));
     run.commit(Commit {
-        seen: odd.map(build::source).to_vec(),
-        ..build::commit(&run.connection, 2)
+        seen: odd.map(str::to_owned).to_vec(),
+        ..build::commit(2)
     })
     .await;
     assert_eq!(
-        run.let_go(2, 100).await,
+        run.let_unseen_go(2, 100).await,
         0,
         "each was seen under its own name"
     );
@@ -455,60 +461,19 @@ pub async fn a_step_of_a_thousand_objects_is_one_step(h: Harness) {
     let names: Vec<_> = (0..1000).map(|n| format!("media/{n:04}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     run.publish(1, &names, "1").await;
-    assert_eq!(known(&h, &run, &names).await.len(), 1000);
-    let seen = names[1..].iter().map(|name| build::source(name)).collect();
+    assert_eq!(run.known(&names).await.len(), 1000);
+    let seen = names[1..].iter().map(|&name| name.to_owned()).collect();
     run.commit(Commit {
         seen,
-        ..build::commit(&run.connection, 2)
+        ..build::commit(2)
     })
     .await;
     assert_eq!(
-        (run.let_go(2, 1000).await, run.let_go(2, 1000).await),
+        (
+            run.let_unseen_go(2, 1000).await,
+            run.let_unseen_go(2, 1000).await
+        ),
         (1, 0)
-    );
-}
-
-pub async fn the_bucket_tells_what_it_knows_tombstones_included(h: Harness) {
-    let acme = h.tenant("acme").await;
-    let run = acme.run().await;
-    let elsewhere = acme
-        .run_into(&acme.bucket("elsewhere").await, &run.connection)
-        .await;
-    elsewhere.publish(1, &["media/theirs"], "1").await;
-    run.publish(1, &["media/live", "media/gone"], "7").await;
-    run.commit(Commit {
-        seen: vec![build::source("media/live")],
-        ..build::commit(&run.connection, 2)
-    })
-    .await;
-    run.let_go(2, 10).await;
-    let objects = run.objects().await;
-    let known_object = |object: &str, at: usize, deleted| Known {
-        object: object.to_owned(),
-        id: objects[at].id.clone(),
-        version: "7".to_owned(),
-        blob: objects[at].content.blob.clone(),
-        deleted,
-    };
-    let expected = [
-        known_object("media/gone", 0, Some(DeletedBy::Source)),
-        known_object("media/live", 1, None),
-    ];
-    assert_eq!(
-        known(
-            &h,
-            &run,
-            &["media/live", "media/gone", "media/new", "media/theirs"]
-        )
-        .await,
-        expected
-    );
-    assert_eq!(known(&h, &run, &[]).await, []);
-    let second = acme.second_run(&run).await;
-    assert_eq!(
-        known(&h, &second, &["media/live"]).await.len(),
-        1,
-        "what another sync brought is known too"
     );
 }
 
@@ -523,7 +488,7 @@ pub async fn a_tombstone_comes_back_to_life_when_it_is_published_again(h: Harnes
         .remove(&acme.organization, &run.bucket.id, &before[0].id, audit)
         .await
         .unwrap();
-    run.let_go(2, 10).await;
+    run.let_unseen_go(2, 10).await;
     assert!(
         run.objects()
             .await
@@ -540,7 +505,7 @@ pub async fn a_tombstone_comes_back_to_life_when_it_is_published_again(h: Harnes
         assert_eq!(after.facts.version, "2");
     }
     assert_eq!(
-        run.let_go(3, 10).await,
+        run.let_unseen_go(3, 10).await,
         0,
         "the sync holds on to them again"
     );

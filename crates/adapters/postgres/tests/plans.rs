@@ -1,0 +1,372 @@
+//! How the server carries out what happens often: by index, whatever else the tables hold.
+
+mod common;
+
+use std::fmt::{Debug, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::TestDatabase;
+use sqlx::AssertSqlSafe;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use wharf_domain::audit::{Action, NewAuditRow};
+use wharf_domain::dead_letter::DeadLetterFilter;
+use wharf_domain::page::PageRequest;
+use wharf_domain::run::catalogue::{Recall, Span};
+use wharf_domain::run::commit::{Commit, LeftOut, Vanished};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing};
+use wharf_testkit::{Harness, LONG, Run, build};
+
+/// The server's notices: the plans of the statements that were carried out.
+#[derive(Clone, Default)]
+struct Plans(Arc<Mutex<Vec<String>>>);
+
+impl Plans {
+    /// Those since the last time.
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.0.push_str(value);
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Plans {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::postgres::notice" {
+            let mut message = Message(String::new());
+            event.record(&mut message);
+            let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            plans.push(message.0);
+        }
+    }
+}
+
+/// Objects of the bucket, all of which each of its syncs holds on to.
+const OBJECTS: usize = 3_000;
+/// Most rows that a step may look at in vain.
+const IN_VAIN: u64 = 300;
+
+/// Surrounds a run with a full house: many objects and rows of the sync and of others like it, and many organizations
+/// with syncs.
+async fn fill(database: &TestDatabase, run: &Run<'_>) {
+    let organization = &run.tenant.organization;
+    let (bucket, sync) = (&run.bucket.id, &run.sync.id);
+    let mut bare = common::bare(&database.url).await;
+    let statements = [
+        format!(
+            "INSERT INTO syncs SELECT (s).* FROM (SELECT jsonb_populate_record(s, jsonb_build_object( \
+             'id', 'sync_' || lpad(g::text, 16, '0'), 'lease_job', NULL, 'lease_worker', NULL, 'lease_acquired_at', NULL, \
+             'lease_expires_at', NULL, 'lease_ttl', NULL, 'next_run_at', now() + g * INTERVAL '1 hour')) AS s \
+             FROM syncs s, generate_series(1, 39) AS g WHERE s.id = '{sync}') AS copies"
+        ),
+        "INSERT INTO organizations SELECT 'int_' || lpad(g::text, 24, '0'), 'other ' || g, now() \
+         FROM generate_series(1, 200) AS g"
+            .to_owned(),
+        "INSERT INTO namespaces SELECT o.id, n.id, n.name, n.description, n.created_at FROM organizations o, namespaces n \
+         WHERE o.name LIKE 'other %'"
+            .to_owned(),
+        format!(
+            "INSERT INTO buckets SELECT (b).* FROM (SELECT jsonb_populate_record(b, jsonb_build_object('organization', o.id)) AS b \
+             FROM organizations o, buckets b WHERE o.name LIKE 'other %' AND b.id = '{bucket}') AS copies"
+        ),
+        format!(
+            "INSERT INTO connections (organization, id, name, provider, config, credential_type, sealed, credential_version, \
+             write_enabled, metadata, intent, consecutive_failures, definite_failure, epoch, revision, status_changed_at, \
+             created_by, created_at, updated_at) SELECT o.id, c.id, c.name, c.provider, c.config, c.credential_type, c.sealed, \
+             c.credential_version, c.write_enabled, c.metadata, c.intent, c.consecutive_failures, c.definite_failure, c.epoch, \
+             c.revision, c.status_changed_at, c.created_by, c.created_at, c.updated_at FROM organizations o, connections c \
+             WHERE o.name LIKE 'other %' AND c.organization = '{organization}'"
+        ),
+        format!(
+            "INSERT INTO syncs SELECT (s).* FROM (SELECT jsonb_populate_record(s, jsonb_build_object( \
+             'organization', o.id, 'id', 'sync_' || lpad(g::text, 16, '0'), 'lease_job', NULL, 'lease_worker', NULL, \
+             'lease_acquired_at', NULL, 'lease_expires_at', NULL, 'lease_ttl', NULL, \
+             'next_run_at', now() + g * INTERVAL '1 hour')) AS s FROM organizations o, syncs s, generate_series(1, 10) AS g \
+             WHERE o.name LIKE 'other %' AND s.id = '{sync}') AS copies"
+        ),
+        format!(
+            "INSERT INTO objects SELECT (o).* FROM (SELECT jsonb_populate_record(o, jsonb_build_object( \
+             'id', 'obj_' || lpad(g::text, 16, '0'), 'source_object', 'media/' || lpad(g::text, 6, '0'), \
+             'path', 'media/' || lpad(g::text, 6, '0'))) AS o \
+             FROM objects o, generate_series(1, {OBJECTS}) AS g WHERE o.source_object = 'media/') AS copies"
+        ),
+        "INSERT INTO objects SELECT (o).* FROM (SELECT jsonb_populate_record(o, jsonb_build_object( \
+         'organization', b.organization, 'id', 'obj_' || lpad(g::text, 16, '0'), \
+         'source_object', 'media/' || lpad(g::text, 6, '0'))) AS o FROM buckets b, objects o, generate_series(1, 100) AS g \
+         WHERE b.organization <> o.organization AND o.source_object = 'media/') AS copies"
+            .to_owned(),
+        format!(
+            "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass) \
+             SELECT o.organization, s.id, o.authority, o.source_object, o.id, 1 FROM objects o, syncs s \
+             WHERE o.source_object <> 'media/' AND o.organization = s.organization AND s.organization = '{organization}'"
+        ),
+        format!(
+            "INSERT INTO dead_letters (organization, id, sync, bucket, namespace, job, source_object, path, version, \
+             error_type, error_message, tries, exhausted, first_seen_at, last_seen_at) \
+             SELECT '{organization}', 'dlq_' || lpad((g + n * 200)::text, 16, '0'), s.id, s.bucket, s.namespace, 'job_0000000000000001', \
+             'media/' || lpad((g * 10)::text, 6, '0'), 'p', '0', 'object.unreadable', 'm', 3, TRUE, now() - g * INTERVAL '1 s', \
+             now() FROM generate_series(1, 200) AS g, \
+             (SELECT *, row_number() OVER () AS n FROM syncs WHERE organization = '{organization}') AS s"
+        ),
+        format!(
+            "INSERT INTO jobs SELECT (j).* FROM (SELECT jsonb_populate_record(j, jsonb_build_object( \
+             'id', 'job_' || lpad(g::text, 16, '0'))) AS j FROM jobs j, generate_series(1, 5000) AS g \
+             WHERE j.sync = '{sync}') AS copies"
+        ),
+        "ANALYZE".to_owned(),
+    ];
+    for statement in statements {
+        sqlx::query(AssertSqlSafe(statement.clone()))
+            .execute(&mut bare)
+            .await
+            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    let name = database.url.rsplit('/').next().expect("a name");
+    for (setting, value) in [
+        ("session_preload_libraries", "auto_explain"),
+        ("auto_explain.log_min_duration", "0"),
+        ("auto_explain.log_analyze", "on"),
+        ("auto_explain.log_timing", "off"),
+        ("auto_explain.log_nested_statements", "on"),
+        ("auto_explain.log_level", "notice"),
+        ("client_min_messages", "notice"),
+        ("jit", "off"),
+    ] {
+        let statement = format!("ALTER DATABASE {name} SET {setting} = '{value}'");
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut bare)
+            .await
+            .expect("the setting is set");
+    }
+}
+
+/// Fails if one of the plans goes over a table, or looks at many rows in vain.
+fn check(what: &str, plans: &Plans) {
+    const TABLES: [&str; 5] = ["catalogue", "objects", "syncs", "dead_letters", "jobs"];
+    let plans = plans.take();
+    assert!(!plans.is_empty(), "{what}: the server tells its plans");
+    for plan in plans {
+        for table in TABLES {
+            let scanned = plan
+                .lines()
+                .any(|line| line.contains(&format!("Seq Scan on {table} ")));
+            assert!(!scanned, "{what} goes over {table}:\n{plan}");
+        }
+        for line in plan.lines() {
+            let Some((removal, count)) = line.trim().rsplit_once(": ") else {
+                continue;
+            };
+            let in_vain = removal.starts_with("Rows Removed by")
+                && count.parse::<u64>().is_ok_and(|count| count > IN_VAIN);
+            assert!(!in_vain, "{what} looks at many rows in vain:\n{plan}");
+        }
+    }
+}
+
+/// A page of names that the catalogue has.
+fn names(pass: u64) -> Vec<String> {
+    let from = 1000 + pass * 100;
+    (from..from + 100)
+        .map(|n| format!("media/{n:06}"))
+        .collect()
+}
+
+/// A run in the full house, and the plans of what it does.
+struct House<'a> {
+    h: &'a Harness,
+    run: &'a Run<'a>,
+    plans: &'a Plans,
+}
+
+impl House<'_> {
+    fn audit(&self) -> NewAuditRow {
+        self.h.audit(Action::ObjectsCommitted)
+    }
+
+    async fn recall(&self, pass: u64, page: &[String], span: Option<Span>) {
+        let recall = Recall {
+            provider: self.run.connection.provider(),
+            authority: build::AUTHORITY.to_owned(),
+            listed: page.to_vec(),
+            span,
+            facts: false,
+        };
+        let catalogue = &self.h.repositories.catalogue;
+        let (organization, sync) = (&self.run.tenant.organization, &self.run.sync.id);
+        let recalled = catalogue.recall(organization, sync, pass, &recall).await;
+        assert_eq!(recalled.expect("an answer").known.len(), page.len());
+    }
+
+    async fn commit(&self, step: Commit) {
+        let (organization, lease) = (&self.run.tenant.organization, &self.run.lease);
+        let runs = &self.h.repositories.runs;
+        runs.commit(
+            organization,
+            lease,
+            self.run.standing(),
+            &step,
+            Some(self.audit()),
+        )
+        .await
+        .expect("the step is published");
+    }
+
+    /// What a run does about a page.
+    async fn deal_with_a_page(&self, pass: u64) {
+        let page = names(pass);
+        let last = page.last().map(String::as_str);
+        self.recall(pass, &page, Some(build::span(Some("media/001000"), last)))
+            .await;
+        check("recalling a stretch", self.plans);
+        self.recall(pass, &page, None).await;
+        check("recalling what is listed", self.plans);
+
+        let (some, rest) = page.split_at(20);
+        let (more, others) = rest.split_at(20);
+        let left_out = more.iter().map(|object| LeftOut {
+            object: object.clone(),
+            version: "2".to_owned(),
+            rule: "mime_types".to_owned(),
+        });
+        let ids = &self.h.ids;
+        self.commit(Commit {
+            puts: vec![self.run.put(&format!("media/new {pass}"), "1")],
+            adopted: some.to_vec(),
+            left_out: left_out.collect(),
+            failed: vec![build::failed(ids, &page[99], "1", "object.unreadable")],
+            returned: some.to_vec(),
+            seen: more.to_vec(),
+            drifted: others.to_vec(),
+            ..build::commit(pass)
+        })
+        .await;
+        check("publishing", self.plans);
+        let vanished = Vanished {
+            span: build::span(page.first().map(String::as_str), last),
+            listed: some.to_vec(),
+        };
+        self.commit(Commit {
+            vanished: Some(vanished),
+            ..build::commit(pass)
+        })
+        .await;
+        check("passing over", self.plans);
+    }
+
+    /// What a run does at its end.
+    async fn deal_with_what_is_missing(&self, pass: u64) {
+        let (organization, lease) = (&self.run.tenant.organization, &self.run.lease);
+        let (runs, standing) = (&self.h.repositories.runs, self.run.standing());
+        let step = MarkMissing {
+            pass,
+            authority: build::AUTHORITY.to_owned(),
+            unseen_beyond: Some(Some("media/002900".to_owned())),
+            after: None,
+            limit: 50,
+        };
+        let more = runs
+            .mark_missing(organization, lease, standing, &step)
+            .await;
+        assert!(more.expect("an answer").is_some());
+        check("marking", self.plans);
+        assert!(self.missing(pass).await > 0);
+        check("counting", self.plans);
+        let denied = vec!["media/00299".to_owned()];
+        let step = Hold {
+            pass,
+            denied: denied.clone(),
+            reason: "too many".to_owned(),
+            limit: 20,
+        };
+        let held = runs.hold(organization, lease, standing, &step, self.audit());
+        assert_eq!(held.await.expect("an answer"), 20);
+        check("holding", self.plans);
+        let step = LetGo {
+            denied,
+            ..build::let_go(pass, 10)
+        };
+        let went = runs.let_go(organization, lease, standing, &step, self.audit());
+        assert_eq!(went.await.expect("an answer"), 10);
+        check("letting go", self.plans);
+    }
+
+    async fn missing(&self, pass: u64) -> u64 {
+        let (organization, lease) = (&self.run.tenant.organization, &self.run.lease);
+        let survey = self
+            .h
+            .repositories
+            .runs
+            .survey(organization, lease, pass, &[]);
+        survey.await.expect("an answer").missing
+    }
+
+    /// What people and sweeps do.
+    async fn tidy_up(&self) {
+        let (organization, sync) = (&self.run.tenant.organization, &self.run.sync.id);
+        let (filter, first) = (DeadLetterFilter::default(), PageRequest::first(10));
+        let repositories = &self.h.repositories;
+        let letters = &repositories.dead_letters;
+        let listed = letters.list(organization, sync, &filter, &first).await;
+        assert_eq!(listed.expect("an answer").items.len(), 10);
+        check("listing dead letters", self.plans);
+        let across = &repositories.across;
+        let disposed = across.dispose_dead_letters(10).await;
+        assert_eq!(disposed.expect("an answer"), 0);
+        check("disposing", self.plans);
+        let purged = across.purge_tombstones(Duration::from_hours(1), 10).await;
+        assert_eq!(purged.expect("an answer"), 0);
+        check("purging", self.plans);
+        let bucket = &self.run.bucket.id;
+        let syncs = &repositories.syncs;
+        let approved = syncs.approve_deletes(organization, bucket, sync, 3, self.audit());
+        assert_eq!(approved.await.expect("an answer"), Some(3));
+        check("approving", self.plans);
+    }
+}
+
+#[tokio::test]
+async fn what_happens_often_goes_by_index_however_full_the_tables_are() {
+    let (plain, guard) = common::migrated_database().await;
+    let before = Harness::in_real_time(plain.repositories());
+    let acme = before.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/"], "1").await;
+    fill(&guard, &run).await;
+
+    let plans = Plans::default();
+    let subscriber = tracing_subscriber::registry().with(plans.clone());
+    let _listening = tracing::subscriber::set_default(subscriber);
+    let mut h = Harness::in_real_time(guard.connect().await.repositories());
+    h.ids = before.ids.clone();
+    plans.take();
+    let house = House {
+        h: &h,
+        run: &run,
+        plans: &plans,
+    };
+    // More often than a statement is planned anew, so that its plan for all values is looked at as well.
+    for pass in 2..9 {
+        assert_eq!(h.try_lease(LONG).await, None);
+        check("asking what is due", &plans);
+        house.deal_with_a_page(pass).await;
+        house.deal_with_what_is_missing(pass).await;
+        house.tidy_up().await;
+    }
+}

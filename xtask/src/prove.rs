@@ -1,0 +1,28 @@
+//! `prove`: the suites whose strength is a number, with larger numbers than every change can wait for.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::test;
+use crate::workspace::Workspace;
+
+/// The suites that read the variables below.
+const FILTER: &str = "(package(wharf-domain) & binary(run)) | test(no_change::)";
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Simulated schedules of the run protocol
+    #[arg(long, default_value_t = 100_000)]
+    schedules: u64,
+    /// Objects of a no-change pass, which is made again over ten times as many
+    #[arg(long, default_value_t = 100_000)]
+    objects: u64,
+}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let variables = [
+        ("WHARF_PROVE_SCHEDULES", options.schedules.to_string()),
+        ("WHARF_PROVE_OBJECTS", options.objects.to_string()),
+    ];
+    test::run_with(workspace, &test::Options::only(FILTER), &variables)
+}
