@@ -21,8 +21,11 @@ pub mod connection;
 pub mod dead_letter;
 pub mod error_code;
 pub mod estimate;
+pub mod event;
 pub mod explain;
 pub mod filter;
+pub mod health;
+pub mod idempotency;
 pub mod ids;
 pub mod input;
 pub mod job;
@@ -35,10 +38,12 @@ pub mod plan;
 pub mod provider;
 pub mod run;
 pub mod secret;
+pub mod rate_limit;
 pub mod setup;
 pub mod sync;
 pub mod sync_edit;
 pub mod sync_metrics;
+pub mod webhook;
 
 /// An instant in UTC. Stored with microsecond precision by every repository.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

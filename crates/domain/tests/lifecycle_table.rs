@@ -32,6 +32,7 @@ fn fresh() -> Connection {
         write_enabled: false,
         metadata: serde_json::Map::new(),
         created_by: "usr_abc123DEF456ghi".parse().expect("an id"),
+        first_check_in: std::time::Duration::from_secs(300),
     };
     Connection::create(new, at(0))
 }

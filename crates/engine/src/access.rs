@@ -1,9 +1,10 @@
 //! API keys: who a key stands for, and how the first ones come to be.
 
 use serde_json::json;
-use wharf_domain::Timestamp;
+use wharf_domain::Metadata;
 use wharf_domain::access::{
-    ApiKey, ApiKeyHash, Email, Organization, Permission, Principal, Role, User,
+    ApiKey, ApiKeyHash, Email, Grant, Organization, Permission, Principal, Role, User, UserProfile,
+    UserStatus,
 };
 use wharf_domain::audit::{Action, Origin, ResourceType};
 use wharf_domain::ids::{Alphabet, ApiKeyId, OrganizationId, UserId};
@@ -33,9 +34,7 @@ pub struct ApiKeyGrant {
     /// 1 to 100 characters.
     pub name: String,
     /// What it allows.
-    pub permission: Permission,
-    /// When it stops working.
-    pub expires_at: Option<Timestamp>,
+    pub grant: Grant,
 }
 
 /// A fresh API key: `sk_` and 256 random bits.
@@ -64,8 +63,7 @@ impl Engine {
         let organization = self.new_organization("default", email);
         let grant = ApiKeyGrant {
             name: BOOTSTRAP_KEY_NAME.to_owned(),
-            permission: Permission::Admin,
-            expires_at: None,
+            grant: Grant::of(Permission::Admin),
         };
         let key = self
             .new_key_row(&organization.admin.id, admin_key, grant)
@@ -139,8 +137,14 @@ impl Engine {
     ) -> Result<User, EngineError> {
         let new = NewUser {
             id: self.ids().id(),
+            profile: UserProfile {
+                name: email.as_str().to_owned(),
+                avatar_url: None,
+                role,
+                status: UserStatus::Active,
+                metadata: Metadata::new(),
+            },
             email,
-            role,
         };
         let changes = json!({"email": new.email.as_str(), "role": role.as_str()});
         let resource = (ResourceType::User, new.id.as_str());
@@ -192,17 +196,17 @@ impl Engine {
             .into());
         }
         let user = self.user(organization, email).await?;
-        if grant.permission > user.role.ceiling() {
+        if grant.grant.permission() > user.profile.role.ceiling() {
             let message = format!(
                 "a user with the role {} may hold keys up to {}",
-                user.role.as_str(),
-                user.role.ceiling()
+                user.profile.role.as_str(),
+                user.profile.role.ceiling()
             );
             return Err(InvalidInput::one("permission", "role_ceiling", message).into());
         }
         let secret = new_api_key(self.ids());
         let new = self.new_key_row(&user.id, &secret, grant).await?;
-        let changes = json!({"name": new.name, "user": email.as_str(), "permission": new.permission.as_str()});
+        let changes = json!({"name": new.name, "user": email.as_str(), "permission": new.grant.permission().as_str()});
         let resource = (ResourceType::ApiKey, new.id.as_str());
         let audit = audit_row(
             self.ids(),
@@ -282,8 +286,14 @@ impl Engine {
             name: name.to_owned(),
             admin: NewUser {
                 id: ids.id(),
+                profile: UserProfile {
+                    name: admin.as_str().to_owned(),
+                    avatar_url: None,
+                    role: Role::Admin,
+                    status: UserStatus::Active,
+                    metadata: Metadata::new(),
+                },
                 email: admin,
-                role: Role::Admin,
             },
             default_namespace: ids.id(),
         }
@@ -305,9 +315,11 @@ impl Engine {
             user: user.clone(),
             name: grant.name,
             prefix: secret.expose().chars().take(10).collect(),
+            description: String::new(),
             hash: ApiKeyHash(hash),
-            permission: grant.permission,
-            expires_at: grant.expires_at,
+            grant: grant.grant,
+            principal_id: None,
+            created_by: "operator".to_owned(),
         })
     }
 }

@@ -99,6 +99,10 @@ impl From<RepositoryError> for EngineError {
                 what: "the database",
                 source: Some(source),
             },
+            RepositoryError::ClaimLost => Self::conflict(
+                "idempotency_key_in_use",
+                "A later request with this Idempotency-Key took over; this one changed nothing.",
+            ),
             error @ RepositoryError::Corrupt(_) => Self::Internal(error.into()),
         }
     }

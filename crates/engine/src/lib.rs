@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use wharf_domain::health::Rhythm;
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_envelope::Envelope;
 use wharf_ports::{BlobStore, IdSource, KeyRing, ProviderFactory, Repositories};
@@ -48,6 +49,8 @@ pub use syncs::{CreateSync, CreatedSync, MeasuredSync, RunWish, Triggered, Updat
 pub struct Settings {
     /// How long a test of a connection may take.
     pub check_timeout: Duration,
+    /// How often connections are checked by themselves.
+    pub rhythm: Rhythm,
     /// For how long a worker leases a sync; renewed at a third of it.
     pub lease_ttl: Duration,
     /// Above which share and which number of a sync's objects deletes wait for a second look.
@@ -60,6 +63,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             check_timeout: Duration::from_secs(10),
+            rhythm: Rhythm {
+                interval: Duration::from_mins(5),
+                probe_backoff: Duration::from_mins(15),
+            },
             lease_ttl: Duration::from_secs(30),
             delete_threshold: DeleteThreshold::default(),
             undo_window: Duration::from_hours(7 * 24),

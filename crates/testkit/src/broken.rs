@@ -13,7 +13,7 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::connection::{
     Connection, ConnectionFilter, ConnectionIdentifier, Event, NewConnection, Transition,
 };
-use wharf_domain::ids::{ConnectionId, JobId, OrganizationId, SyncId};
+use wharf_domain::ids::{AuditId, ConnectionId, JobId, OrganizationId, SyncId};
 use wharf_domain::job::JobEnd;
 use wharf_domain::object::BlobKey;
 use wharf_domain::page::{Page, PageRequest};
@@ -122,8 +122,9 @@ impl AcrossOrganizations for Watched {
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
-        let due = self.across.lease_due_sync(worker, ttl, new_job).await?;
+        let due = self.across.lease_due_sync(worker, ttl, new_job, new_audit).await?;
         if let Some(due) = &due {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             newest.insert(due.lease.sync.clone(), due.lease.clone());

@@ -1,7 +1,11 @@
 //! Sound values with nothing special about them. Change the public fields that a test is about.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
-use wharf_domain::access::{ApiKeyHash, Email, Permission, Role};
+use wharf_domain::access::{
+    ApiKeyHash, Email, Grant, Permission, Role, UserProfile, UserStatus,
+};
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::bucket::{BucketName, NewBucket};
 use wharf_domain::connection::{
@@ -45,7 +49,13 @@ pub fn user(ids: &SeededIds, email: &str, role: Role) -> NewUser {
     NewUser {
         id: ids.id(),
         email: address(email),
-        role,
+        profile: UserProfile {
+            name: email.to_owned(),
+            avatar_url: None,
+            role,
+            status: UserStatus::Active,
+            metadata: Metadata::new(),
+        },
     }
 }
 
@@ -64,8 +74,10 @@ pub fn api_key(ids: &SeededIds, user: &UserId, name: &str) -> NewApiKey {
         name: name.to_owned(),
         prefix: "whk_abcdef".to_owned(),
         hash: ApiKeyHash(hash),
-        permission: Permission::Admin,
-        expires_at: None,
+        description: String::new(),
+        grant: Grant::of(Permission::Admin),
+        principal_id: None,
+        created_by: "operator".to_owned(),
     }
 }
 
@@ -108,6 +120,7 @@ pub fn connection(
         write_enabled: false,
         metadata: metadata(),
         created_by: user.clone(),
+        first_check_in: Duration::from_secs(300),
     }
 }
 

@@ -251,8 +251,8 @@ async fn admitted(
 ) -> Result<Principal, ApiError> {
     let key = bearer(headers).ok_or_else(ApiError::unauthorized)?;
     let principal = state.engine().authenticate(key).await?;
-    if principal.permission < required {
-        return Err(ApiError::forbidden(required, principal.permission));
+    if principal.permission() < required {
+        return Err(ApiError::forbidden(required, principal.permission()));
     }
     Ok(principal)
 }
@@ -284,6 +284,7 @@ fn origin(principal: &Principal, headers: &HeaderMap, peer: Option<SocketAddr>) 
         reason: header_text(headers, "x-change-reason", 500),
         ip_address: peer.map(|peer| peer.ip().to_canonical().to_string()),
         user_agent: header_text(headers, "user-agent", 256),
+        claim: None,
     }
 }
 

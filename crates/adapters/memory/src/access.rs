@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKey, Email, Organization, User};
+use wharf_domain::access::{ApiKey, Email, Grant, Organization, User};
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{ApiKeyId, OrganizationId, UserId};
 use wharf_ports::{AccessRepository, InsertError, NewApiKey, NewUser, RepositoryError};
 
 use crate::MemoryStore;
-use crate::state::{Owned, State, StoredApiKey, all_owned, owned, owned_mut};
+use crate::state::{Owned, State, all_owned, owned, owned_mut};
 use crate::store::stored_time;
 
 impl State {
@@ -22,8 +22,9 @@ impl State {
         let user = User {
             id: new.id,
             email: new.email,
-            role: new.role,
+            profile: new.profile,
             created_at: now,
+            updated_at: now,
         };
         self.users.insert(
             user.id.clone(),
@@ -46,21 +47,25 @@ impl State {
             id: new.id,
             user_id: new.user,
             name: new.name,
+            description: new.description,
             prefix: new.prefix,
-            permission: new.permission,
-            expires_at: new.expires_at.map(stored_time),
-            revoked_at: None,
-            created_at: now,
-        };
-        let row = StoredApiKey {
-            key: key.clone(),
             hash: new.hash,
+            grant: Grant {
+                expires_at: new.grant.expires_at.map(stored_time),
+                ..new.grant
+            },
+            principal_id: new.principal_id,
+            created_by: new.created_by,
+            created_at: now,
+            last_used_at: None,
+            revoked_at: None,
+            revoked_by: None,
         };
         self.api_keys.insert(
             key.id.clone(),
             Owned {
                 organization: organization.clone(),
-                row,
+                row: key.clone(),
             },
         );
         key
@@ -125,9 +130,9 @@ impl AccessRepository for MemoryStore {
         if owned(&state.users, organization, &key.user).is_none() {
             return Err(InsertError::ParentMissing);
         }
-        let clashes = |other: &StoredApiKey| {
-            let same_name = other.key.user_id == key.user && other.key.name == key.name;
-            other.hash == key.hash || (same_name && other.key.revoked_at.is_none())
+        let clashes = |other: &ApiKey| {
+            let same_name = other.user_id == key.user && other.name == key.name;
+            other.hash == key.hash || (same_name && other.revoked_at.is_none())
         };
         if state.api_keys.values().any(|other| clashes(&other.row)) {
             return Err(InsertError::NameTaken);
@@ -144,8 +149,8 @@ impl AccessRepository for MemoryStore {
     ) -> Result<Vec<ApiKey>, RepositoryError> {
         let (state, _) = self.open();
         let of_user =
-            all_owned(&state.api_keys, organization).filter(|stored| stored.key.user_id == *user);
-        let mut keys: Vec<_> = of_user.map(|stored| stored.key.clone()).collect();
+            all_owned(&state.api_keys, organization).filter(|stored| stored.user_id == *user);
+        let mut keys: Vec<_> = of_user.cloned().collect();
         keys.sort_by_key(|key| key.created_at);
         Ok(keys)
     }
@@ -160,9 +165,9 @@ impl AccessRepository for MemoryStore {
         let Some(stored) = owned_mut(&mut state.api_keys, organization, key) else {
             return Ok(None);
         };
-        let newly = stored.key.revoked_at.is_none();
-        stored.key.revoked_at.get_or_insert(now);
-        let key = stored.key.clone();
+        let newly = stored.revoked_at.is_none();
+        stored.revoked_at.get_or_insert(now);
+        let key = stored.clone();
         if newly {
             state.record(organization, now, audit);
         }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, Principal};
+use wharf_domain::access::{ApiKeyHash, Organization, Principal, OrganizationProfile, UserStatus};
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::JobId;
+use wharf_domain::ids::{AuditId, JobId};
 use wharf_domain::namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceName};
 use wharf_domain::object::BlobKey;
 use wharf_ports::{
@@ -28,8 +28,12 @@ impl State {
     ) -> Organization {
         let organization = Organization {
             id: new.id,
-            name: new.name,
+            profile: OrganizationProfile {
+                name: new.name,
+                ..OrganizationProfile::default()
+            },
             created_at: now,
+            updated_at: now,
         };
         self.organizations
             .insert(organization.id.clone(), organization.clone());
@@ -76,7 +80,7 @@ impl AcrossOrganizations for MemoryStore {
         if state
             .organizations
             .values()
-            .any(|other| other.name == organization.name)
+            .any(|other| other.profile.name == organization.name)
         {
             return Err(InsertError::NameTaken);
         }
@@ -97,17 +101,27 @@ impl AcrossOrganizations for MemoryStore {
             .values()
             .find(|owned| owned.row.hash == *hash);
         Ok(found.map(|owned| {
-            let key = &owned.row.key;
+            let key = &owned.row;
             let principal = Principal {
                 organization: owned.organization.clone(),
                 user: key.user_id.clone(),
                 key: key.id.clone(),
-                permission: key.permission,
+                grant: key.grant.clone(),
+                rate_limits: state
+                    .organizations
+                    .get(&owned.organization)
+                    .map(|organization| organization.profile.rate_limits)
+                    .unwrap_or_default(),
             };
-            let expired = key.expires_at.is_some_and(|expires_at| expires_at <= now);
+            let acts = state
+                .users
+                .get(&key.user_id)
+                .is_some_and(|user| user.row.profile.status != UserStatus::Suspended);
+            let expired = key.grant.expires_at.is_some_and(|expires_at| expires_at <= now);
             Credential {
                 principal,
-                valid: key.revoked_at.is_none() && !expired,
+                hash: key.hash.clone(),
+                valid: key.revoked_at.is_none() && !expired && acts,
             }
         }))
     }
@@ -117,6 +131,7 @@ impl AcrossOrganizations for MemoryStore {
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        _new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
         let (mut state, now) = self.open();
         Ok(state.lease_due(worker, ttl, new_job, now))

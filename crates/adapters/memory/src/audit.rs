@@ -1,13 +1,11 @@
 //! The audit trail.
 
 use async_trait::async_trait;
-use wharf_domain::audit::{AuditRow, NewAuditRow};
+use wharf_domain::audit::{AuditFilter, NewAuditRow};
 use wharf_domain::ids::OrganizationId;
-use wharf_domain::page::{Page, PageRequest};
-use wharf_ports::{AuditRepository, RepositoryError};
+use wharf_ports::{AuditPage, AuditRepository, RepositoryError};
 
 use crate::MemoryStore;
-use crate::page::page;
 
 #[async_trait]
 impl AuditRepository for MemoryStore {
@@ -24,17 +22,26 @@ impl AuditRepository for MemoryStore {
     async fn list(
         &self,
         organization: &OrganizationId,
-        request: &PageRequest,
-    ) -> Result<Page<AuditRow>, RepositoryError> {
+        filter: &AuditFilter,
+        skip: u64,
+        limit: u32,
+    ) -> Result<AuditPage, RepositoryError> {
         let (state, _) = self.open();
-        let rows = state
+        let matching: Vec<_> = state
             .audit
             .iter()
-            .filter(|stored| stored.organization == *organization);
-        Ok(page(
-            rows,
-            |stored| (stored.at, stored.row.id.as_str()),
-            request,
-        ))
+            .rev()
+            .filter(|stored| stored.organization == *organization && filter.matches(stored))
+            .collect();
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        Ok(AuditPage {
+            total: matching.len() as u64,
+            rows: matching
+                .into_iter()
+                .skip(skip)
+                .take(limit as usize)
+                .cloned()
+                .collect(),
+        })
     }
 }

@@ -69,28 +69,6 @@ impl State {
     }
 }
 
-/// Applies events in order; the first that is refused refuses all.
-fn fold(
-    connection: Connection,
-    events: Vec<Event>,
-    now: Timestamp,
-) -> Result<Transition, ApplyError> {
-    let first = connection.status();
-    let mut changed = false;
-    let mut connection = connection;
-    for event in events {
-        let step = connection.apply(event, now)?;
-        changed |= step.changed;
-        connection = step.connection;
-    }
-    let last = connection.status();
-    Ok(Transition {
-        connection,
-        changed,
-        status_change: (first != last).then_some((first, last)),
-    })
-}
-
 #[async_trait]
 impl ConnectionRepository for MemoryStore {
     async fn insert(
@@ -167,7 +145,7 @@ impl ConnectionRepository for MemoryStore {
         }
         let was_archived = before.intent == Intent::Archived;
         let had = before.credential_version;
-        let applied = fold(before, events, now)?;
+        let applied = before.apply_all(events, now)?;
         let after = &applied.connection;
         let archived = after.intent == Intent::Archived;
         if !archived

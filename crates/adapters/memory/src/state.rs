@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKey, ApiKeyHash, Organization, User};
-use wharf_domain::audit::{AuditRow, NewAuditRow};
+use wharf_domain::access::{ApiKey, Organization, User};
+use wharf_domain::audit::{AuditRow, ChainHead, NewAuditRow};
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
 use wharf_domain::dead_letter::DeadLetter;
@@ -30,12 +30,6 @@ pub(crate) struct Owned<T> {
 
 /// A table with an identifier as its key.
 pub(crate) type Table<K, T> = BTreeMap<K, Owned<T>>;
-
-#[derive(Debug)]
-pub(crate) struct StoredApiKey {
-    pub(crate) key: ApiKey,
-    pub(crate) hash: ApiKeyHash,
-}
 
 /// A sync with what only its runs know. `sync.lease` is not kept here; [`StoredSync::seen_at`] fills it in.
 #[derive(Debug)]
@@ -79,7 +73,7 @@ impl StoredSync {
 pub(crate) struct State {
     pub(crate) organizations: BTreeMap<OrganizationId, Organization>,
     pub(crate) users: Table<UserId, User>,
-    pub(crate) api_keys: Table<ApiKeyId, StoredApiKey>,
+    pub(crate) api_keys: Table<ApiKeyId, ApiKey>,
     pub(crate) keys: BTreeMap<OrganizationId, BTreeMap<u32, OrganizationKey>>,
     pub(crate) external_ids: BTreeMap<OrganizationId, Vec<ExternalId>>,
     pub(crate) namespaces: Table<NamespaceId, Namespace>,
@@ -104,6 +98,7 @@ impl State {
         self.audit.push(AuditRow {
             organization: organization.clone(),
             at,
+            link: ChainHead::EMPTY,
             row,
         });
     }
@@ -175,6 +170,7 @@ pub(crate) fn end_alone(
         audit.push(AuditRow {
             organization: owned.organization.clone(),
             at: now,
+            link: ChainHead::EMPTY,
             row: NewAuditRow::job_ended_alone(job, sync, &end),
         });
         end_job(&mut owned.row, end, now);

@@ -32,15 +32,19 @@ impl MemoryStore {
             audit: store.clone(),
             buckets: store.clone(),
             catalogue: store.clone(),
+            checks: store.clone(),
             connections: store.clone(),
             dead_letters: store.clone(),
+            events: store.clone(),
             external_ids: store.clone(),
+            idempotency: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),
             namespaces: store.clone(),
             objects: store.clone(),
             runs: store.clone(),
-            syncs: store,
+            syncs: store.clone(),
+            webhooks: store,
         }
     }
 

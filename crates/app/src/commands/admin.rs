@@ -2,7 +2,7 @@ use anyhow::{Result, anyhow};
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use wharf_domain::access::{ApiKey, Email, Organization, Permission, Role, User};
+use wharf_domain::access::{ApiKey, Email, Grant, Organization, Permission, Role, User};
 use wharf_domain::ids::{ApiKeyId, OrganizationId};
 use wharf_engine::{ApiKeyGrant, Engine};
 
@@ -184,8 +184,10 @@ async fn keys(engine: &Engine, command: Keys) -> Result<Value> {
             };
             let grant = ApiKeyGrant {
                 name,
-                permission,
-                expires_at,
+                grant: Grant {
+                    expires_at,
+                    ..Grant::of(permission)
+                },
             };
             let issued = engine.create_api_key(&organization, &email, grant).await?;
             let mut view = key_view(&issued.key);
@@ -208,11 +210,11 @@ async fn keys(engine: &Engine, command: Keys) -> Result<Value> {
 }
 
 fn organization_view(organization: &Organization) -> Value {
-    json!({"internal_id": organization.id, "name": organization.name, "created_at": organization.created_at})
+    json!({"internal_id": organization.id, "name": organization.profile.name, "created_at": organization.created_at})
 }
 
 fn user_view(user: &User) -> Value {
-    json!({"user_id": user.id, "email": user.email.as_str(), "role": user.role, "created_at": user.created_at})
+    json!({"user_id": user.id, "email": user.email.as_str(), "role": user.profile.role, "created_at": user.created_at})
 }
 
 fn key_view(key: &ApiKey) -> Value {
@@ -220,8 +222,8 @@ fn key_view(key: &ApiKey) -> Value {
         "key_id": key.id,
         "name": key.name,
         "key_prefix": key.prefix,
-        "permission": key.permission,
-        "expires_at": key.expires_at,
+        "permission": key.grant.permission(),
+        "expires_at": key.grant.expires_at,
         "revoked_at": key.revoked_at,
         "created_at": key.created_at,
     })

@@ -2,6 +2,7 @@
 //! The public status is one pure function of both.
 
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -13,6 +14,9 @@ use crate::{Metadata, Timestamp};
 
 /// How many counted failures in a row stop all further attempts.
 pub const TRIP_AFTER: u32 = 5;
+
+/// How long before credentials or a certificate run out that is warned about.
+pub const EXPIRY_NOTICE: Duration = Duration::from_hours(14 * 24);
 
 /// What people want of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -250,6 +254,20 @@ pub struct Edit {
 pub enum Event {
     /// An attempt by a worker ended.
     Outcome(AttemptOutcome),
+    /// A check by the health watch ended.
+    Checked {
+        /// How it went.
+        outcome: AttemptOutcome,
+        /// When to check again; `None` for not before a person acts. A stale outcome plans nothing.
+        next: Option<Duration>,
+        /// When credentials or certificate run out, as far as the check could tell.
+        expires_at: Option<Timestamp>,
+    },
+    /// The next check is planned, after a person brought the connection back or changed it.
+    PlanCheck {
+        /// From now.
+        after: Duration,
+    },
     /// A test asked for by a person ended.
     PersonTested(AttemptOutcome),
     /// A person suspends it.
@@ -274,6 +292,8 @@ pub struct Transition {
     pub changed: bool,
     /// The status before and after, when it changed.
     pub status_change: Option<(PublicStatus, PublicStatus)>,
+    /// When credentials or certificate run out, when that is to be warned about now: once, [`EXPIRY_NOTICE`] before.
+    pub expiring: Option<Timestamp>,
 }
 
 impl Transition {
@@ -314,9 +334,22 @@ impl Connection {
         let archived = self.intent == Intent::Archived;
         let mut after = self;
         match event {
-            Event::Outcome(_) | Event::Archive if archived => {}
+            Event::Outcome(_) | Event::Checked { .. } | Event::Archive if archived => {}
             _ if archived => return Err(TransitionError::Archived),
-            Event::Outcome(outcome) | Event::PersonTested(outcome) => after.count(outcome, now),
+            Event::Outcome(outcome) | Event::PersonTested(outcome) => {
+                after.count(outcome, now);
+            }
+            Event::Checked {
+                outcome,
+                next,
+                expires_at,
+            } => {
+                if after.count(outcome, now) {
+                    after.next_check_at = next.map(|delay| now + delay);
+                    after.expect_expiry(expires_at);
+                }
+            }
+            Event::PlanCheck { after: delay } => after.next_check_at = Some(now + delay),
             Event::Suspend => after.intent = Intent::Suspended,
             Event::Activate { tested } => after.activate(tested)?,
             Event::Edit(edit) => after.edit(*edit),
@@ -325,17 +358,56 @@ impl Connection {
                 after.sealed = None;
             }
         }
+        if after.intent != Intent::Enabled || matches!(after.health, Health::Tripped { .. }) {
+            after.next_check_at = None;
+        }
         Ok(after.stamp(&before, now))
     }
 
+    /// What events in order make of this connection, as one step; the first that is refused refuses all. The transition tells the
+    /// first status and the last.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn apply_all(
+        self,
+        events: Vec<Event>,
+        now: Timestamp,
+    ) -> Result<Transition, TransitionError> {
+        let first = self.status();
+        let mut whole = Transition {
+            connection: self,
+            changed: false,
+            status_change: None,
+            expiring: None,
+        };
+        for event in events {
+            let step = whole.connection.apply(event, now)?;
+            whole.connection = step.connection;
+            whole.changed |= step.changed;
+            whole.expiring = step.expiring.or(whole.expiring);
+        }
+        let last = whole.connection.status();
+        whole.status_change = (first != last).then_some((first, last));
+        Ok(whole)
+    }
+
+    /// Notes when credentials or certificate run out; another time than before is warned about anew.
+    fn expect_expiry(&mut self, expires_at: Option<Timestamp>) {
+        if self.expires_at != expires_at {
+            self.expires_at = expires_at;
+            self.expiry_warned = false;
+        }
+    }
+
     /// Takes an outcome into account, unless it is stale, or the connection rests: neither a suspended nor a tripped
-    /// one changes before a person acts.
-    fn count(&mut self, outcome: AttemptOutcome, now: Timestamp) {
+    /// one changes before a person acts. Whether it was taken into account.
+    fn count(&mut self, outcome: AttemptOutcome, now: Timestamp) -> bool {
         let stale =
             outcome.epoch != self.epoch || outcome.credential_version != self.credential_version;
         if stale || self.intent != Intent::Enabled || matches!(self.health, Health::Tripped { .. })
         {
-            return;
+            return false;
         }
         match outcome.result {
             AttemptResult::Success { used } => {
@@ -351,7 +423,7 @@ impl Connection {
                     .last_failure_at
                     .is_some_and(|last| outcome.started_at < last);
                 if counting != Counting::Uncounted && side_by_side {
-                    return;
+                    return true;
                 }
                 self.last_error = Some(message.chars().take(1000).collect());
                 if counting != Counting::Uncounted {
@@ -360,6 +432,7 @@ impl Connection {
                 }
             }
         }
+        true
     }
 
     fn activate(&mut self, tested: bool) -> Result<(), TransitionError> {
@@ -391,6 +464,7 @@ impl Connection {
             self.credential_type = credential_type;
             self.sealed = Some(sealed);
             self.credential_version += 1;
+            self.expect_expiry(None);
             if edit.tested {
                 self.health = Health::Healthy;
                 self.last_error = None;
@@ -399,6 +473,9 @@ impl Connection {
     }
 
     fn stamp(mut self, before: &Self, now: Timestamp) -> Transition {
+        let due = |at: &Timestamp| !self.expiry_warned && *at <= now + EXPIRY_NOTICE;
+        let expiring = self.expires_at.filter(due);
+        self.expiry_warned |= expiring.is_some();
         let changed = self != *before;
         let (old, new) = (before.status(), self.status());
         let status_change = (old != new).then_some((old, new));
@@ -416,6 +493,7 @@ impl Connection {
             connection: self,
             changed,
             status_change,
+            expiring,
         }
     }
 

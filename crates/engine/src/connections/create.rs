@@ -104,6 +104,7 @@ impl Engine {
             write_enabled: new.write_enabled,
             metadata: new.metadata,
             created_by: caller.principal.user.clone(),
+            first_check_in: self.ordinary_pause(),
         };
         self.repositories()
             .connections

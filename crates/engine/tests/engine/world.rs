@@ -9,8 +9,9 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use wharf_domain::access::{Email, Permission, Principal};
-use wharf_domain::audit::{Action, Actor, NewAuditRow, Origin};
+use wharf_domain::rate_limit::RateLimits;
+use wharf_domain::access::{Grant, Email, Permission, Principal};
+use wharf_domain::audit::{AuditFilter, Action, Actor, NewAuditRow, Origin};
 use wharf_domain::bucket::{Bucket, BucketName};
 use wharf_domain::connection::{Connection, ConnectionName};
 use wharf_domain::filter::FileFilters;
@@ -250,10 +251,10 @@ impl World {
         let rows = self
             .repositories
             .audit
-            .list(self.caller.organization(), &PageRequest::first(1000))
+            .list(self.caller.organization(), &AuditFilter::default(), 0, 1000)
             .await
             .unwrap();
-        rows.items
+        rows.rows
             .into_iter()
             .map(|stored| stored.row)
             .filter(|row| row.action == action)
@@ -270,8 +271,7 @@ pub(crate) async fn sign_up(engine: &Engine, name: &str) -> Caller {
         .unwrap();
     let grant = ApiKeyGrant {
         name: "key".to_owned(),
-        permission: Permission::Admin,
-        expires_at: None,
+        grant: Grant::of(Permission::Admin),
     };
     let issued = engine
         .create_api_key(&organization.id, &email, grant)
@@ -284,7 +284,8 @@ pub(crate) async fn sign_up(engine: &Engine, name: &str) -> Caller {
             organization: organization.id,
             user: admin.id,
             key: issued.key.id,
-            permission: Permission::Admin,
+            grant: Grant::of(Permission::Admin),
+            rate_limits: RateLimits::default(),
         }
     );
     let actor = Actor::User {
@@ -298,6 +299,7 @@ pub(crate) async fn sign_up(engine: &Engine, name: &str) -> Caller {
             reason: None,
             ip_address: None,
             user_agent: None,
+            claim: None,
         },
     }
 }

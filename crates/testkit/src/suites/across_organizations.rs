@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use wharf_domain::access::{Permission, Principal};
-use wharf_domain::audit::Action;
+use wharf_domain::rate_limit::RateLimits;
+use wharf_domain::access::{Grant, Permission, Principal};
+use wharf_domain::audit::{Action, AuditFilter};
 use wharf_domain::connection::{AttemptResult, Event};
 use wharf_domain::dead_letter::DISPOSAL;
 use wharf_domain::error_code::ErrorCode;
@@ -72,6 +73,7 @@ pub async fn bootstrap_makes_organization_admin_key_and_namespace(h: Harness) {
             .await
             .unwrap()
             .unwrap()
+            .profile
             .name,
         "first"
     );
@@ -81,8 +83,8 @@ pub async fn bootstrap_makes_organization_admin_key_and_namespace(h: Harness) {
         .unwrap()
         .unwrap();
     assert_eq!(
-        (&admin.id, admin.role),
-        (&organization.admin.id, organization.admin.role)
+        (&admin.id, admin.profile.role),
+        (&organization.admin.id, organization.admin.profile.role)
     );
     let credential = across.find_api_key(&key.hash).await.unwrap().unwrap();
     assert!(credential.valid);
@@ -95,14 +97,13 @@ pub async fn bootstrap_makes_organization_admin_key_and_namespace(h: Harness) {
         .unwrap()
         .unwrap();
     assert_eq!(namespace.id, organization.default_namespace);
-    let page = wharf_domain::page::PageRequest::first(10);
     let trail = h
         .repositories
         .audit
-        .list(&organization.id, &page)
+        .list(&organization.id, &AuditFilter::default(), 0, 10)
         .await
         .unwrap()
-        .items;
+        .rows;
     assert_eq!(
         trail
             .into_iter()
@@ -153,7 +154,7 @@ pub async fn organizations_have_names_of_their_own_and_are_listed_oldest_first(h
     let listed = across.list_organizations().await.unwrap();
     let names: Vec<_> = listed
         .iter()
-        .map(|organization| organization.name.as_str())
+        .map(|organization| organization.profile.name.as_str())
         .collect();
     assert_eq!(names, ["zeta", "alpha", "beta"]);
     let user = h
@@ -170,11 +171,14 @@ pub async fn a_key_is_valid_until_it_expires_or_is_revoked(h: Harness) {
     let across = &h.repositories.across;
     let soon = across.now().await.unwrap() + SOON;
     let forever = NewApiKey {
-        permission: Permission::Write,
+        grant: Grant::of(Permission::Write),
         ..build::api_key(&h.ids, &acme.admin, "forever")
     };
     let brief = NewApiKey {
-        expires_at: Some(soon),
+        grant: Grant {
+            expires_at: Some(soon),
+            ..Grant::of(Permission::Admin)
+        },
         ..build::api_key(&h.ids, &acme.admin, "brief")
     };
     for key in [&forever, &brief] {
@@ -190,7 +194,8 @@ pub async fn a_key_is_valid_until_it_expires_or_is_revoked(h: Harness) {
         organization: acme.organization.clone(),
         user: acme.admin.clone(),
         key: forever.id.clone(),
-        permission: Permission::Write,
+        grant: Grant::of(Permission::Write),
+        rate_limits: RateLimits::default(),
     };
     assert_eq!(found.principal, principal);
     let valid = async |key: &NewApiKey| {
@@ -233,7 +238,7 @@ pub async fn a_due_sync_is_leased_with_its_queued_job(h: Harness) {
     let due = h
         .repositories
         .across
-        .lease_due_sync("worker 1", LONG, &h.ids.id())
+        .lease_due_sync("worker 1", LONG, &h.ids.id(), &h.ids.id())
         .await
         .unwrap()
         .unwrap();
@@ -269,7 +274,7 @@ pub async fn a_sync_is_due_when_its_time_has_come_and_gets_a_scheduled_job(h: Ha
     let due = h
         .repositories
         .across
-        .lease_due_sync("worker", LONG, &new_job)
+        .lease_due_sync("worker", LONG, &new_job, &h.ids.id())
         .await
         .unwrap()
         .unwrap();
@@ -513,11 +518,13 @@ pub async fn of_many_callers_at_once_no_two_lease_the_same_sync(h: Harness) {
         acme.sync(&bucket, &connection).await;
     }
     let tasks = (0..8).map(|_| {
-        let (across, jobs) = (h.repositories.across.clone(), [h.ids.id(), h.ids.id()]);
+        let across = h.repositories.across.clone();
+        let jobs = [(h.ids.id(), h.ids.id()), (h.ids.id(), h.ids.id())];
         tokio::spawn(async move {
             let mut leased = Vec::new();
-            for job in &jobs {
-                leased.extend(across.lease_due_sync("worker", LONG, job).await.unwrap());
+            for (job, audit) in &jobs {
+                let due = across.lease_due_sync("worker", LONG, job, audit).await;
+                leased.extend(due.unwrap());
             }
             leased
         })
@@ -599,7 +606,7 @@ async fn lease_all(h: &Harness) -> Vec<OrganizationId> {
     let mut turns = Vec::new();
     let across = &h.repositories.across;
     while let Some(due) = across
-        .lease_due_sync("worker", LONG, &h.ids.id())
+        .lease_due_sync("worker", LONG, &h.ids.id(), &h.ids.id())
         .await
         .unwrap()
     {

@@ -195,7 +195,7 @@ impl Follower {
         match self.state.engine().authenticate(self.key.expose()).await {
             Ok(principal) => {
                 self.authorized_at = Instant::now();
-                matches!(access("GET", ROUTE), Some(Access::Key(required)) if principal.permission >= required)
+                matches!(access("GET", ROUTE), Some(Access::Key(required)) if principal.permission() >= required)
             }
             Err(EngineError::Unavailable { .. }) => true,
             Err(_) => false,

@@ -1,8 +1,7 @@
 use axum::body::Body;
 use serde_json::{Value, json};
 use wharf_domain::access::Permission;
-use wharf_domain::audit::Actor;
-use wharf_domain::page::PageRequest;
+use wharf_domain::audit::{Actor, AuditFilter};
 
 use crate::world::{ADMIN, World, new_connection, request, text};
 
@@ -282,10 +281,10 @@ async fn the_audit_trail_tells_who_why_and_from_where() {
     let trail = world
         .repositories
         .audit
-        .list(&world.organization, &PageRequest::first(1))
+        .list(&world.organization, &AuditFilter::default(), 0, 1)
         .await
         .unwrap();
-    let origin = &trail.items[0].row.origin;
+    let origin = &trail.rows[0].row.origin;
     assert!(
         matches!(&origin.actor, Actor::User { user_id, key_id } if user_id.starts_with("usr_") && key_id.starts_with("key_"))
     );

@@ -74,11 +74,13 @@ async fn a_served_api_answers_over_tcp_and_finishes_what_is_at_hand_when_stopped
         .audit
         .list(
             &world.organization,
-            &wharf_domain::page::PageRequest::first(1),
+            &wharf_domain::audit::AuditFilter::default(),
+            0,
+            1,
         )
         .await;
     assert_eq!(
-        trail.unwrap().items[0].row.origin.ip_address.as_deref(),
+        trail.unwrap().rows[0].row.origin.ip_address.as_deref(),
         Some("127.0.0.1")
     );
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use wharf_domain::access::{Email, Permission};
+use wharf_domain::access::{Grant, Email, Permission};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::secret::{SecretKey, SecretString};
 use wharf_engine::{ApiKeyGrant, Engine, Parts, Settings, Worker};
@@ -222,8 +222,7 @@ impl World {
     ) -> String {
         let grant = ApiKeyGrant {
             name: format!("{permission} key"),
-            permission,
-            expires_at: None,
+            grant: Grant::of(permission),
         };
         let issued = self
             .engine
