@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use wharf_domain::audit::{AuditFilter, Action, NewAuditRow};
+use wharf_domain::audit::{Action, AuditFilter, NewAuditRow};
 use wharf_domain::bucket::{Bucket, BucketIdentifier};
 use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
 use wharf_domain::dead_letter::DeadLetter;
@@ -26,7 +26,7 @@ pub const SOON: Duration = Duration::from_secs(1);
 /// A stored organization and the steps that promises take with it.
 #[derive(Debug)]
 pub struct Tenant<'a> {
-    harness: &'a Harness,
+    pub(crate) harness: &'a Harness,
     /// The organization.
     pub organization: OrganizationId,
     /// Its admin.

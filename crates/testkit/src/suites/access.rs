@@ -1,5 +1,11 @@
 //! What [`AccessRepository`](wharf_ports::AccessRepository) promises.
 
+mod keys;
+mod users;
+
+pub use keys::*;
+pub use users::*;
+
 use wharf_domain::access::{Grant, Permission, Role};
 use wharf_domain::audit::Action;
 use wharf_domain::ids::{ApiKeyId, OrganizationId};
@@ -155,10 +161,7 @@ pub async fn a_key_is_read_back_unchanged(h: Harness) {
         (&stored.id, &stored.user_id, &stored.name),
         (&new.id, &new.user, &new.name)
     );
-    assert_eq!(
-        (&stored.prefix, &stored.grant),
-        (&new.prefix, &new.grant)
-    );
+    assert_eq!((&stored.prefix, &stored.grant), (&new.prefix, &new.grant));
     assert_eq!(stored.revoked_at, None);
     assert_eq!(
         h.repositories
