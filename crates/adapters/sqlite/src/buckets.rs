@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
@@ -13,7 +12,7 @@ use crate::clock::micros;
 use crate::error::{Failure, Fault, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 macro_rules! columns {
     () => {
@@ -33,7 +32,7 @@ macro_rules! matching {
 
 /// Notes that objects have just arrived.
 pub(crate) async fn note_upload(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     bucket: &BucketId,
     now: Timestamp,
@@ -42,7 +41,7 @@ pub(crate) async fn note_upload(
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(micros(now))
-        .execute(tx)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
@@ -67,7 +66,7 @@ fn read(row: &SqliteRow) -> Result<Bucket, Fault> {
 impl Store {
     async fn insert_bucket(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewBucket,
         audit: &NewAuditRow,
@@ -86,10 +85,10 @@ impl Store {
         .bind(json(&new.schema))
         .bind(json(&new.metadata))
         .bind(micros(now))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await
         .map_err(|error| inserting(error))?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Bucket {
             id: new.id,
             namespace: new.namespace,
@@ -179,7 +178,7 @@ impl Store {
 
     async fn remove_bucket(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         audit: &NewAuditRow,
@@ -188,13 +187,13 @@ impl Store {
         let removed = sqlx::query("DELETE FROM buckets WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(bucket.as_str())
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
         let now = self.now(tx).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(true)
     }
 }

@@ -11,10 +11,9 @@ use wharf_domain::health::{
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::time_text;
-use wharf_ports::{ApplyError, CheckLease, CheckRepository, RecordError, RepositoryError};
+use wharf_ports::{CheckLease, CheckRepository, RecordError, RepositoryError};
 
 use crate::clock::{DAY, micros};
-use crate::connections::columns as connection_columns;
 use crate::error::{Failure, Fault};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
@@ -152,33 +151,19 @@ impl Store {
         organization: &OrganizationId,
         recording: Recording<'_>,
     ) -> Result<Transition, Failure<RecordError>> {
-        let stored = sqlx::query(concat!(
-            "SELECT ",
-            connection_columns!(),
-            " FROM connections WHERE organization = $1 AND id = $2"
-        ))
-        .bind(organization.as_str())
-        .bind(recording.connection.as_str())
-        .fetch_optional(&mut **tx)
-        .await?;
-        let stored = stored.as_ref().map(connections::read).transpose()?;
-        let stored = stored.ok_or(Failure::Refused(ApplyError::NotFound.into()))?;
+        let now = self.now(tx).await?;
+        let (id, events) = (recording.connection, vec![recording.event]);
+        let (transition, _) = connections::transit(tx, organization, id, None, events, now)
+            .await
+            .map_err(|failure| failure.map(RecordError::from))?;
         if let Some(lease) = recording.lease
             && !end_lease(tx, organization, lease).await?
         {
             return Err(Failure::Refused(RecordError::LeaseLost));
         }
-        let now = self.now(tx).await?;
-        let before = stored.clone();
-        let transition = stored
-            .apply(recording.event, now)
-            .map_err(|error| Failure::Refused(ApplyError::from(error).into()))?;
-        if transition.changed {
-            connections::update(tx, &before, &transition.connection).await?;
-        }
         let record = CheckRecord {
             check: recording.check,
-            connection: recording.connection.clone(),
+            connection: id.clone(),
             at: now,
             status: transition.connection.status(),
         };

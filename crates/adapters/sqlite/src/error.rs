@@ -13,6 +13,8 @@ pub(crate) enum Fault {
     Driver(sqlx::Error, &'static Location<'static>),
     /// A stored row does not make sense: table, column and why.
     Corrupt(String),
+    /// The request's claim on its key was taken over by a later attempt.
+    ClaimLost,
 }
 
 impl From<sqlx::Error> for Fault {
@@ -28,6 +30,7 @@ impl From<Fault> for RepositoryError {
             Fault::Driver(error, _) if is_passing(&error) => Self::Unavailable(Box::new(error)),
             Fault::Driver(error, place) => Self::Corrupt(refusal(&error, place)),
             Fault::Corrupt(place) => Self::Corrupt(place),
+            Fault::ClaimLost => Self::ClaimLost,
         }
     }
 }
@@ -49,6 +52,16 @@ impl<E> From<sqlx::Error> for Failure<E> {
 impl<E> From<Fault> for Failure<E> {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl<E> Failure<E> {
+    /// The same, refused for another port's reasons.
+    pub(crate) fn map<F>(self, refusal: impl FnOnce(E) -> F) -> Failure<F> {
+        match self {
+            Self::Fault(fault) => Failure::Fault(fault),
+            Self::Refused(error) => Failure::Refused(refusal(error)),
+        }
     }
 }
 

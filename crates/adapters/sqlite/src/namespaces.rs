@@ -13,7 +13,7 @@ use crate::clock::micros;
 use crate::error::{Failure, Fault, inserting};
 use crate::page::{Bounds, page};
 use crate::row::Columns;
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 /// Adds a namespace within a transaction.
 pub(crate) async fn insert(
@@ -50,7 +50,7 @@ fn read(row: &SqliteRow) -> Result<Namespace, Fault> {
 impl Store {
     async fn insert_namespace(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewNamespace,
         audit: &NewAuditRow,
@@ -66,7 +66,7 @@ impl Store {
         )
         .await
         .map_err(|error| inserting(error))?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Namespace {
             id: new.id,
             name: new.name,

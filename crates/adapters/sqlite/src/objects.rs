@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
@@ -15,7 +14,7 @@ use crate::clock::micros;
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 macro_rules! columns {
     () => {
@@ -90,7 +89,7 @@ fn read(row: &SqliteRow) -> Result<Object, Fault> {
 
 /// Makes tombstones of those live objects that no sync holds on to. Returns how many.
 pub(crate) async fn bury_unheld(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     objects: &[String],
     now: Timestamp,
@@ -99,7 +98,7 @@ pub(crate) async fn bury_unheld(
         .bind(organization.as_str())
         .bind(json(&objects))
         .bind(micros(now))
-        .execute(tx)
+        .execute(&mut **tx)
         .await?;
     Ok(buried.rows_affected())
 }
@@ -185,7 +184,7 @@ impl Store {
 
     async fn remove_object(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
@@ -200,18 +199,18 @@ impl Store {
         .bind(bucket.as_str())
         .bind(object.as_str())
         .bind(micros(now))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(true)
     }
 
     async fn restore_object(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
@@ -228,10 +227,10 @@ impl Store {
         .bind(bucket.as_str())
         .bind(object.as_str())
         .bind(micros(now))
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         if let Some(row) = restored {
-            audit::store(tx, organization, audit, now).await?;
+            audit::store(tx, organization, audit, now);
             return Ok(Some(RestoreOutcome::Restored(Box::new(read(&row)?))));
         }
         let purged: Option<bool> = sqlx::query_scalar(
@@ -240,7 +239,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         Ok(purged.map(|purged| {
             if purged {

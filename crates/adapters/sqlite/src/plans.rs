@@ -124,7 +124,7 @@ async fn hot_statements_use_their_index_and_neither_scan_nor_sort() {
     let database = SqliteDatabase::open(file.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    let mut connection = database.store.read().await.expect("a connection");
+    let mut connection = database.reads.acquire().await.expect("a connection");
     for (statement, named) in CASES {
         let plan = plan(&mut connection, statement).await;
         for name in *named {
@@ -145,7 +145,7 @@ async fn leases_are_counted_and_released_over_held_syncs_alone() {
     let database = SqliteDatabase::open(file.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    let mut connection = database.store.read().await.expect("a connection");
+    let mut connection = database.reads.acquire().await.expect("a connection");
     for statement in [across_organizations::AT_WORK, across_organizations::RELEASE] {
         let plan = plan(&mut connection, statement).await;
         let scans: Vec<_> = plan

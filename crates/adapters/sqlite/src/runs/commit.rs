@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::object::{BlobKey, DeletedBy, SourceId};
@@ -15,7 +14,7 @@ use crate::clock::{micros, micros_of};
 use crate::dead_letters::{self, FailedIn};
 use crate::error::Fault;
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::{audit, buckets};
 
 /// The objects `o` of the bucket `$2` that come from the sources `[[provider, authority, object], …]`.
@@ -196,7 +195,7 @@ type State = (BlobKey, Option<DeletedBy>);
 
 /// A step as it is stored within its transaction.
 struct Step<'t, 'a> {
-    tx: &'t mut SqliteConnection,
+    tx: &'t mut Tx,
     organization: &'a OrganizationId,
     lease: &'a Lease,
     ground: &'a Ground,
@@ -209,7 +208,7 @@ impl<'a> Step<'_, 'a> {
             .bind(self.organization.as_str())
             .bind(self.ground.bucket.as_str())
             .bind(sources)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut **self.tx)
             .await?;
         let read = |row| {
             let columns = Columns::of("objects", row);
@@ -250,7 +249,7 @@ impl<'a> Step<'_, 'a> {
             .bind(self.lease.job.as_str())
             .bind(micros(self.ground.now))
             .bind(json(&rows.collect::<Vec<_>>()))
-            .execute(&mut *self.tx)
+            .execute(&mut **self.tx)
             .await?;
         let (bucket, now) = (&self.ground.bucket, self.ground.now);
         buckets::note_upload(self.tx, self.organization, bucket, now).await?;
@@ -280,7 +279,7 @@ impl<'a> Step<'_, 'a> {
             .bind(self.lease.sync.as_str())
             .bind(number(self.commit.pass))
             .bind(source_list(sources.into_iter()))
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut **self.tx)
             .await?;
         Ok(held)
     }
@@ -296,7 +295,7 @@ impl<'a> Step<'_, 'a> {
             .bind(&self.commit.authority)
             .bind(number(self.commit.pass))
             .bind(json(&left_out.collect::<Vec<_>>()))
-            .execute(&mut *self.tx)
+            .execute(&mut **self.tx)
             .await?;
         Ok(())
     }
@@ -327,7 +326,7 @@ impl<'a> Step<'_, 'a> {
             .bind(&self.commit.authority)
             .bind(json(&objects))
             .bind(number(self.commit.pass))
-            .execute(&mut *self.tx)
+            .execute(&mut **self.tx)
             .await?;
         Ok(())
     }
@@ -344,7 +343,7 @@ impl<'a> Step<'_, 'a> {
                 .bind(&after)
                 .bind(&vanished.span.through)
                 .bind(MOST_ROWS - 1)
-                .fetch_optional(&mut *self.tx)
+                .fetch_optional(&mut **self.tx)
                 .await?;
             sqlx::query(PASS_OVER)
                 .bind(self.organization.as_str())
@@ -354,7 +353,7 @@ impl<'a> Step<'_, 'a> {
                 .bind(cut.as_ref().or(vanished.span.through.as_ref()))
                 .bind(number(self.commit.pass))
                 .bind(&listed)
-                .execute(&mut *self.tx)
+                .execute(&mut **self.tx)
                 .await?;
             match cut {
                 Some(cut) => after = cut,
@@ -367,7 +366,7 @@ impl<'a> Step<'_, 'a> {
 impl Store {
     pub(super) async fn commit_step(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -397,7 +396,7 @@ impl Store {
                 0 => row,
                 several => row.with("passed_over", several as u64),
             };
-            audit::store(tx, organization, &row, ground.now).await?;
+            audit::store(tx, organization, &row, ground.now);
         }
         let progress = Progress {
             counters: commit.counters_without(&passed_over),
