@@ -13,8 +13,8 @@ use wharf_domain::namespace::DEFAULT_NAMESPACE;
 use wharf_domain::object::BlobKey;
 use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{
-    AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError, NewApiKey, NewOrganization,
-    RepositoryError,
+    AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
+    NewApiKey, NewOrganization, RepositoryError,
 };
 
 use crate::clock::{micros, span};

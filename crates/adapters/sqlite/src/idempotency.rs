@@ -25,7 +25,11 @@ struct Request<'a> {
 }
 
 /// What the row of a key says to a request; `None` if it may go on.
-fn answer_of(row: &SqliteRow, request: &Request<'_>, now: Timestamp) -> Result<Option<Claimed>, Fault> {
+fn answer_of(
+    row: &SqliteRow,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<Option<Claimed>, Fault> {
     let columns = Columns::of("idempotency_claims", row);
     let age = micros(now) - micros(columns.time("claimed_at")?);
     let fingerprint: &str = columns.get("fingerprint")?;

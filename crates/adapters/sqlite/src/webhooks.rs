@@ -394,7 +394,14 @@ impl Store {
         if settled.rows_affected() == 0 {
             return Ok(false);
         }
-        insert_deliveries(tx, organization, &lease.webhook, &settlement.deliveries, now).await?;
+        insert_deliveries(
+            tx,
+            organization,
+            &lease.webhook,
+            &settlement.deliveries,
+            now,
+        )
+        .await?;
         if !settlement.redelivered.is_empty() {
             sqlx::query(
                 "DELETE FROM webhook_redeliveries WHERE organization = $1 AND webhook = $2 \
@@ -434,9 +441,11 @@ impl Store {
             .bind(bounds.offset)
             .fetch_all(&mut *reader)
             .await?;
-        page(request, &rows, total, read_delivery, |delivery| PageCursor {
-            created_at: delivery.at,
-            id: delivery.id.to_string(),
+        page(request, &rows, total, read_delivery, |delivery| {
+            PageCursor {
+                created_at: delivery.at,
+                id: delivery.id.to_string(),
+            }
         })
     }
 }
@@ -493,7 +502,8 @@ impl WebhookRepository for Store {
         id: &WebhookId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        let removed = in_transaction!(self, tx => self.remove_webhook(&mut tx, organization, id, &audit))?;
+        let removed =
+            in_transaction!(self, tx => self.remove_webhook(&mut tx, organization, id, &audit))?;
         if removed {
             truncate_log(&self.writes).await;
         }
@@ -507,7 +517,9 @@ impl WebhookRepository for Store {
         events: &[EventId],
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(in_transaction!(self, tx => self.ask_for_redelivery(&mut tx, organization, id, events, &audit))?)
+        Ok(
+            in_transaction!(self, tx => self.ask_for_redelivery(&mut tx, organization, id, events, &audit))?,
+        )
     }
 
     async fn settle(
@@ -517,7 +529,9 @@ impl WebhookRepository for Store {
         settlement: Settlement,
         paused: Option<NewAuditRow>,
     ) -> Result<bool, RepositoryError> {
-        Ok(in_transaction!(self, tx => self.settle_webhook(&mut tx, organization, lease, &settlement, paused.as_ref()))?)
+        Ok(
+            in_transaction!(self, tx => self.settle_webhook(&mut tx, organization, lease, &settlement, paused.as_ref()))?,
+        )
     }
 
     async fn deliveries(
