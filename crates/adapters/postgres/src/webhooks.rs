@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use chrono::serde::ts_microseconds_option;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -15,7 +16,7 @@ use wharf_ports::{
 };
 
 use crate::clock::span;
-use crate::error::{Failure, Fault, inserting};
+use crate::error::{Failure, Fault};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, Tx, in_transaction};
@@ -77,10 +78,14 @@ pub(crate) const DELIVERIES: &str = "SELECT id, event, event_type, attempt, rede
 struct HealthForm {
     consecutive_failures: u32,
     given_up: u32,
+    #[serde(with = "ts_microseconds_option")]
     first_failure_at: Option<Timestamp>,
+    #[serde(with = "ts_microseconds_option")]
     last_failure_at: Option<Timestamp>,
     last_failure_cause: Option<String>,
+    #[serde(with = "ts_microseconds_option")]
     last_success_at: Option<Timestamp>,
+    #[serde(with = "ts_microseconds_option")]
     paused_at: Option<Timestamp>,
     paused_reason: Option<String>,
 }
@@ -203,6 +208,13 @@ impl Store {
         settings: WebhookSettings,
         audit: &NewAuditRow,
     ) -> Result<Webhook, Failure<InsertError>> {
+        let parent = sqlx::query("SELECT 1 FROM organizations WHERE id = $1 FOR KEY SHARE")
+            .bind(organization.as_str())
+            .fetch_optional(&mut **tx)
+            .await?;
+        if parent.is_none() {
+            return Err(Failure::Refused(InsertError::ParentMissing));
+        }
         let now = self.now(tx).await?;
         let head = audit::lock_head(tx, organization).await?;
         let webhook = Webhook {
@@ -237,8 +249,7 @@ impl Store {
         .bind(i64::from(webhook.cursor.item))
         .bind(now)
         .execute(&mut **tx)
-        .await
-        .map_err(|error| inserting(error))?;
+        .await?;
         audit::store(tx, organization, audit, now);
         Ok(webhook)
     }
@@ -295,6 +306,9 @@ impl Store {
         let mut webhook = stored.ok_or(Failure::Refused(WebhookError::NotFound))?;
         if webhook.settings.secret_version != read_version {
             return Err(Failure::Refused(WebhookError::Conflict));
+        }
+        if webhook.settings == settings {
+            return Ok(webhook);
         }
         let now = self.now(tx).await?;
         let becomes_active = settings.is_active && !webhook.settings.is_active;

@@ -17,7 +17,7 @@ use wharf_ports::{
 
 use crate::audit;
 use crate::clock::{micros, micros_of, span};
-use crate::error::{Failure, Fault, inserting, name_taken};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::row::{Columns, json};
 use crate::store::{Store, Tx, in_transaction};
 
@@ -238,16 +238,6 @@ async fn spare_last_admin(
 
 fn is_active_admin(profile: &UserProfile) -> bool {
     profile.role == Role::Admin && profile.status == UserStatus::Active
-}
-
-/// What a failed change means: a name's unique index.
-#[track_caller]
-fn changing(error: sqlx::Error) -> Failure<AccessError> {
-    if name_taken(&error) {
-        Failure::Refused(AccessError::NameTaken)
-    } else {
-        error.into()
-    }
 }
 
 async fn find_key(

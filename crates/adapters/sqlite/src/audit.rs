@@ -294,13 +294,19 @@ pub(crate) const CHAIN: &str = concat!(
     " FROM audit_rows WHERE organization = $1 AND position > $2 ORDER BY position LIMIT $3"
 );
 
-/// What a chain was before its rows had places.
-macro_rules! unchained {
-    () => {
-        " FROM audit_rows r WHERE position IS NULL \
-         AND NOT EXISTS (SELECT 1 FROM audit_heads h WHERE h.organization = r.organization)"
-    };
-}
+/// An organization whose rows were stored before there were chains.
+const UNCHAINED_ORGANIZATION: &str = "SELECT id FROM organizations o WHERE NOT EXISTS (SELECT 1 FROM audit_heads h WHERE h.organization = o.id) \
+     AND EXISTS (SELECT 1 FROM audit_rows r WHERE r.organization = o.id AND r.position IS NULL) LIMIT 1";
+
+/// Its rows, oldest first.
+pub(crate) const UNCHAINED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM audit_rows WHERE organization = $1 AND position IS NULL ORDER BY at, id LIMIT $2"
+);
+
+/// Rows that are read at a time while they are adopted.
+const ADOPTED_AT_ONCE: u32 = 1000;
 
 fn read_chained(row: &SqliteRow) -> Result<ChainedRow, Fault> {
     let columns = Columns::of("audit_rows", row);
@@ -461,25 +467,21 @@ impl Store {
     /// Links the rows of one organization that were stored before rows were linked, oldest first. Where there is a chain
     /// already, no row can come from before, and one without a place stays without. Whether there was such an organization.
     pub(crate) async fn adopt_next(&self, tx: &mut Tx) -> Result<bool, Fault> {
-        let organization = sqlx::query(concat!("SELECT organization", unchained!(), " LIMIT 1"))
+        let organization = sqlx::query(UNCHAINED_ORGANIZATION)
             .fetch_optional(&mut **tx)
             .await?;
         let Some(organization) = organization else {
             return Ok(false);
         };
         let organization: OrganizationId =
-            Columns::of("audit_rows", &organization).parse("organization")?;
+            Columns::of("organizations", &organization).parse("id")?;
         let mut head = ChainHead::EMPTY;
         loop {
-            let rows = sqlx::query(concat!(
-                "SELECT ",
-                columns!(),
-                " FROM audit_rows WHERE organization = $1 AND position IS NULL ORDER BY at, id LIMIT $2"
-            ))
-            .bind(organization.as_str())
-            .bind(ADOPTED_AT_ONCE)
-            .fetch_all(&mut **tx)
-            .await?;
+            let rows = sqlx::query(UNCHAINED)
+                .bind(organization.as_str())
+                .bind(ADOPTED_AT_ONCE)
+                .fetch_all(&mut **tx)
+                .await?;
             if rows.is_empty() {
                 break;
             }
@@ -500,9 +502,6 @@ impl Store {
         Ok(true)
     }
 }
-
-/// Rows that are read at a time while they are adopted.
-const ADOPTED_AT_ONCE: u32 = 1000;
 
 #[async_trait]
 impl AuditRepository for Store {

@@ -67,12 +67,12 @@ pub(crate) const AVAILABILITY: &str = concat!(
      FROM connection_checks WHERE organization = $1 AND connection = $2 AND at > $5"
 );
 
-/// The word for what a check amounts to in a count of availability.
+/// The word for what a check says of its connection, whatever is wrong with a path.
 fn outcome(report: &CheckReport) -> &'static str {
-    match report.counting() {
+    match report.of_connection().counting() {
         None => "passed",
         Some(Counting::Uncounted) => "undecided",
-        Some(_) => "failed",
+        Some(Counting::Definite | Counting::Transient) => "failed",
     }
 }
 
@@ -157,7 +157,7 @@ impl Store {
             .await
             .map_err(|failure| failure.map(RecordError::from))?;
         if let Some(lease) = recording.lease
-            && !end_lease(tx, organization, lease).await?
+            && !(lease.connection == *id && end_lease(tx, organization, lease).await?)
         {
             return Err(Failure::Refused(RecordError::LeaseLost));
         }

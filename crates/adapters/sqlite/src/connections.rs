@@ -15,7 +15,7 @@ use wharf_domain::provider::{Provider, ProviderConfig};
 use wharf_ports::{ApplyError, ConnectionRepository, InsertError, RepositoryError};
 
 use crate::clock::{micros, micros_of};
-use crate::error::{Failure, Fault, inserting, name_taken};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, Tx, in_transaction, truncate_log};
@@ -196,13 +196,9 @@ pub(crate) async fn transit(
         return Ok((transition, false));
     }
     let connection = &transition.connection;
-    let updated = update(tx, &stored, connection).await.map_err(|error| {
-        if name_taken(&error) {
-            Failure::Refused(ApplyError::NameTaken)
-        } else {
-            error.into()
-        }
-    })?;
+    let updated = update(tx, &stored, connection)
+        .await
+        .map_err(|error| changing(error))?;
     if !updated {
         // Nobody else writes while this transaction does.
         return Err(

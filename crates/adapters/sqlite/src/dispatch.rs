@@ -29,7 +29,7 @@ const MOST_REDELIVERIES: u32 = 100;
 pub(crate) const DUE_CHECK: &str = concat!(
     "SELECT ",
     connection_columns!(),
-    ", check_fence FROM connections WHERE next_check_at <= $1 AND next_check_at IS NOT NULL AND status IN ('ACTIVE', 'FAILED') \
+    ", check_fence FROM connections WHERE next_check_at <= $1 AND status IN ('ACTIVE', 'FAILED') \
      AND (check_lease_expires_at IS NULL OR check_lease_expires_at <= $1) ORDER BY next_check_at LIMIT 1"
 );
 

@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use crate::runs::{commit, deletes};
 use crate::syncs::{deletes as held_deletes, lifecycle};
 use crate::{
-    SqliteDatabase, across_organizations, catalogue, checks, dead_letters, dispatch, events,
-    objects, webhooks,
+    SqliteDatabase, across_organizations, audit, catalogue, checks, connections, dead_letters,
+    dispatch, events, objects, webhooks,
 };
 
 /// A row of the catalogue by its whole key.
@@ -24,6 +24,8 @@ const SOURCE: &str = "INDEX objects_source (organization=? AND bucket=? AND prov
 const HOLDERS: &str = "INDEX catalogue_object (organization=? AND object=?)";
 /// The open dead letter of a source object.
 const LETTER: &str = "INDEX dead_letters_open (organization=? AND sync=? AND source_object=?)";
+/// The chain of an organization's audit rows.
+const PLACES: &str = "INDEX audit_rows_position (organization=? AND position";
 /// What has been due longest, with its organization.
 const DUE: &str = "SEARCH s USING INDEX syncs_due (<expr><?)";
 /// Tombstones by their age.
@@ -86,6 +88,29 @@ const CASES: &[Case] = &[
     ),
     (dead_letters::REATTEMPTED, &[LETTER]),
     (dead_letters::RESOLVE, &[LETTER]),
+    (
+        across_organizations::CREDENTIAL,
+        &[
+            "k USING INDEX api_keys_hash (hash=?)",
+            "u USING INDEX sqlite_autoindex_users_1 (organization=? AND id=?)",
+        ],
+    ),
+    (audit::LIST, &[PLACES, "position<?)"]),
+    (
+        audit::LIST_OF,
+        &["INDEX audit_rows_resource (organization=? AND resource_id=? AND position<?)"],
+    ),
+    (audit::COUNT, &[PLACES]),
+    (
+        audit::COUNT_OF,
+        &["INDEX audit_rows_resource (organization=? AND resource_id=? AND position<?)"],
+    ),
+    (audit::CHAIN, &[PLACES, "position>?)"]),
+    (
+        audit::UNCHAINED,
+        &["INDEX audit_rows_unchained (organization=?)"],
+    ),
+    (connections::UPDATE, &["(organization=? AND id=?)"]),
     (across_organizations::DUE_OF_OTHERS, &[DUE]),
     (across_organizations::DUE_OF, &[DUE]),
     (across_organizations::PURGE, &[TOMBSTONES]),

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use chrono::serde::ts_microseconds_option;
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -61,10 +62,14 @@ pub(crate) const DELIVERIES: &str = "SELECT id, event, event_type, attempt, rede
 struct HealthForm {
     consecutive_failures: u32,
     given_up: u32,
+    #[serde(with = "ts_microseconds_option")]
     first_failure_at: Option<Timestamp>,
+    #[serde(with = "ts_microseconds_option")]
     last_failure_at: Option<Timestamp>,
     last_failure_cause: Option<String>,
+    #[serde(with = "ts_microseconds_option")]
     last_success_at: Option<Timestamp>,
+    #[serde(with = "ts_microseconds_option")]
     paused_at: Option<Timestamp>,
     paused_reason: Option<String>,
 }
@@ -273,6 +278,9 @@ impl Store {
         let mut webhook = stored.ok_or(Failure::Refused(WebhookError::NotFound))?;
         if webhook.settings.secret_version != read_version {
             return Err(Failure::Refused(WebhookError::Conflict));
+        }
+        if webhook.settings == settings {
+            return Ok((webhook, false));
         }
         let now = self.now(tx).await?;
         let becomes_active = settings.is_active && !webhook.settings.is_active;

@@ -240,13 +240,15 @@ impl Store {
             .await?;
         let went = gone.len() as u64;
         let let_go: Vec<String> = gone.into_iter().flatten().collect();
-        let deleted = objects::bury_unheld(tx, organization, &let_go, ground.now).await?;
+        let buried = objects::bury_unheld(tx, organization, &let_go, ground.now).await?;
+        let deleted = buried.len() as u64;
         if ground.held_deletes.is_some() {
             syncs::tell_released(tx, organization, &lease.sync, ground.now).await?;
         }
         if deleted > 0 {
             let row = audit.with("deleted", deleted);
-            audit::store(tx, organization, &row, ground.now);
+            let (bucket, now) = (&ground.bucket, ground.now);
+            audit::store_with_objects(tx, organization, &row, now, bucket, buried);
         }
         let progress = Progress {
             counters: Counters {

@@ -98,9 +98,9 @@ impl Store {
         }
         let objects = drop_waiting(tx, organization, sync, limit, now).await?;
         if !objects.is_empty() {
-            let deleted = objects::bury_unheld(tx, organization, &objects, now).await?;
-            let row = audit.with("deleted", deleted);
-            audit::store(tx, organization, &row, now);
+            let buried = objects::bury_unheld(tx, organization, &objects, now).await?;
+            let row = audit.with("deleted", buried.len());
+            audit::store_with_objects(tx, organization, &row, now, bucket, buried);
         }
         Ok(Some(objects.len() as u64))
     }
