@@ -22,6 +22,7 @@ mod clock;
 mod connections;
 mod database;
 mod dead_letters;
+mod dispatch;
 mod error;
 mod events;
 mod external_ids;
