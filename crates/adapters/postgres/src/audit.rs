@@ -118,7 +118,7 @@ async fn note_effect(tx: &mut Tx, recorded: &[Recorded]) -> Result<(), Fault> {
 }
 
 /// The head of the organization's chain, locked until the transaction ends.
-async fn lock_head(
+pub(crate) async fn lock_head(
     tx: &mut PgConnection,
     organization: &OrganizationId,
 ) -> Result<ChainHead, Fault> {
