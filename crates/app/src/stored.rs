@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use wharf_blobs::{FolderBlobs, S3Blobs, S3Fault};
+use wharf_domain::health::Rhythm;
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_egress::Guard;
 use wharf_engine::{Engine, Parts, Settings};
@@ -75,6 +76,10 @@ pub(crate) async fn open_engine(
         ids,
         settings: Settings {
             check_timeout: config.health.timeout,
+            rhythm: Rhythm {
+                interval: config.health.interval,
+                probe_backoff: config.health.probe_backoff,
+            },
             lease_ttl: config.sync.lease_ttl,
             delete_threshold: DeleteThreshold {
                 percent: config.sync.delete_threshold_percent,

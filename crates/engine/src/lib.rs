@@ -35,7 +35,9 @@ use gate::Gates;
 
 pub use access::{ApiKeyGrant, BOOTSTRAP_KEY_NAME, IssuedApiKey, new_api_key};
 pub use caller::Caller;
-pub use connections::{ConfigFields, CreateConnection, TestedConnection, UpdateConnection};
+pub use connections::{
+    CheckHistory, ConfigFields, CreateConnection, TestedConnection, UpdateConnection, Watcher,
+};
 pub use error::EngineError;
 pub use health::{ComponentHealth, SchedulerBeat};
 pub use objects::ObjectContent;

@@ -61,6 +61,11 @@ pub(crate) const TABLE: &[(&str, &str, Access)] = &[
     ),
     (
         "GET",
+        "/v1/organizations/connections/{connection_identifier}/checks",
+        READ,
+    ),
+    (
+        "GET",
         "/v1/organizations/connections/{connection_identifier}/folders",
         READ,
     ),

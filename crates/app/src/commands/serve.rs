@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wharf_engine::{Engine, Swept, Worker};
+use wharf_engine::{Engine, Swept, Watcher, Worker};
 use wharf_http::ApiState;
 
 use super::say;
@@ -131,6 +131,11 @@ fn start_workers(
             Ok(())
         });
     }
+    let (watcher, stopped) = (Watcher::new(engine.clone()), stop.clone());
+    tasks.spawn(async move {
+        watcher.watch(&stopped).await;
+        Ok(())
+    });
     let (engine, stop) = (engine.clone(), stop.clone());
     tasks.spawn(async move {
         while stop
