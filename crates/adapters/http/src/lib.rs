@@ -9,13 +9,17 @@ mod body;
 mod buckets;
 mod check_report;
 mod connections;
+mod cors;
 mod dead_letters;
 mod error;
 mod fields;
 mod health;
+mod idempotency;
 mod jobs;
 mod json;
+mod limits;
 mod namespaces;
+mod network;
 mod objects;
 mod observe;
 mod openapi;
@@ -23,6 +27,8 @@ mod operator;
 mod pagination;
 mod path;
 mod query;
+mod rates;
+mod revision;
 mod scope;
 mod setup;
 mod state;
@@ -37,6 +43,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use limits::Limits;
 pub use openapi::openapi;
 pub use state::ApiState;
 
@@ -44,6 +51,7 @@ pub use state::ApiState;
 pub fn router(state: ApiState) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     routes
+        .route_layer(from_fn_with_state(state.clone(), idempotency::once))
         .route_layer(from_fn_with_state(state.clone(), authorization::authorize))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::wrong_method)

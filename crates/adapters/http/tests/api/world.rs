@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use wharf_domain::access::{Grant, Email, Permission};
+use wharf_domain::access::{Email, Grant, Permission};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::secret::{SecretKey, SecretString};
 use wharf_engine::{ApiKeyGrant, Engine, Parts, Settings, Worker};
@@ -80,6 +80,10 @@ impl KeyRing for OpenRing {
             hash[i % 32] = hash[i % 32].wrapping_mul(31).wrapping_add(*byte);
         }
         Ok(hash)
+    }
+
+    async fn hash_request(&self, parts: &[&[u8]]) -> Result<[u8; 32], KeyRingError> {
+        self.hash_api_key(&parts.join(&0)).await
     }
 
     async fn check(&self) -> Result<(), KeyRingError> {
