@@ -39,22 +39,22 @@ pub(crate) struct ErrorResponse {
 }
 
 /// What went wrong.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ErrorDetail {
     /// For a person: what is wrong and what would help.
-    message: String,
+    pub(crate) message: String,
     /// The kind of error, such as `ValidationError` or `NotFoundError`.
     #[serde(rename = "type")]
     #[schema(value_type = String)]
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// A stable word for what exactly happened, where there are several possibilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    code: Option<&'static str>,
+    pub(crate) code: Option<&'static str>,
     /// Facts for a program: `validation_errors`, `resource` and `id`, or the checks of a connection test.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    details: Option<Value>,
+    pub(crate) details: Option<Value>,
 }
 
 /// Which part of a request is invalid; the first element of a location.
@@ -438,9 +438,11 @@ impl IntoResponse for ApiError {
         let envelope = ErrorResponse {
             success: false,
             status: status.as_u16(),
-            error,
+            error: error.clone(),
         };
         let mut response = (status, Json(envelope)).into_response();
+        // For those who want it told otherwise.
+        response.extensions_mut().insert(error);
         for (name, value) in headers {
             response.headers_mut().insert(name, value);
         }

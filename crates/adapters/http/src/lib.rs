@@ -26,6 +26,7 @@ mod openapi;
 mod operator;
 mod pagination;
 mod path;
+mod problem;
 mod query;
 mod rates;
 mod revision;
