@@ -21,6 +21,7 @@ mod plan;
 mod rate_limits;
 mod revisions;
 mod setup;
+mod slow_clients;
 mod sync_changes;
 mod sync_lifecycle;
 mod sync_metrics;
