@@ -162,10 +162,14 @@ async fn thousands_of_slow_clients_are_cut_and_the_others_do_not_notice() {
             2 => (head("POST", "content-length: 1000\r\n\r\n"), b" "),
             _ => (String::new(), b""),
         };
-        tokio::spawn(trickle(address, at_once, then))
+        tokio::spawn(async move {
+            // One after the other: what the system's queue has no room for is not the server's to cut.
+            sleep(Duration::from_micros(500) * u32::try_from(n).unwrap()).await;
+            trickle(address, at_once, then).await
+        })
     });
     let slow: Vec<_> = slow.collect();
-    sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_secs(1)).await;
     let until = Instant::now() + Duration::from_secs(13);
     let good = join_all((0..8).map(|_| ask(server.address, until))).await;
     let ends = timeout(Duration::from_secs(10), join_all(slow)).await;
