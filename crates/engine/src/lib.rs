@@ -12,6 +12,7 @@ mod error;
 mod explain;
 mod gate;
 mod health;
+mod idempotency;
 mod namespaces;
 mod objects;
 mod plan;
@@ -40,6 +41,7 @@ pub use connections::{
 };
 pub use error::EngineError;
 pub use health::{ComponentHealth, SchedulerBeat};
+pub use idempotency::RepeatableRequest;
 pub use objects::ObjectContent;
 pub use run::Worker;
 pub use setup::{Setup, SetupWish};

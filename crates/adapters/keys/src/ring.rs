@@ -29,6 +29,7 @@ pub struct FileKeyRing {
     primary: String,
     keys: Vec<(String, SecretKey)>,
     api_key_hash_key: SecretKey,
+    request_hash_key: SecretKey,
 }
 
 impl FileKeyRing {
@@ -45,7 +46,8 @@ impl FileKeyRing {
         Ok(Self {
             primary,
             keys,
-            api_key_hash_key: derive_hash_key(&api_key_hash_key),
+            request_hash_key: derive_hash_key(&api_key_hash_key, b"wharf request hash 1"),
+            api_key_hash_key: derive_hash_key(&api_key_hash_key, b"wharf api key hash 1"),
         })
     }
 
@@ -130,6 +132,16 @@ impl KeyRing for FileKeyRing {
         Ok(hash.finalize().into_bytes().into())
     }
 
+    async fn hash_request(&self, parts: &[&[u8]]) -> Result<[u8; 32], KeyRingError> {
+        let mut hash = Hmac::<Sha256>::new_from_slice(self.request_hash_key.expose())
+            .expect("keys of any length are accepted");
+        for part in parts {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Ok(hash.finalize().into_bytes().into())
+    }
+
     /// Always: the keys are in memory.
     async fn check(&self) -> Result<(), KeyRingError> {
         Ok(())
@@ -165,11 +177,11 @@ fn associated_data(context: &KeyContext, ring_key: &str) -> Vec<u8> {
     bytes
 }
 
-/// The key of the API key hash. The stored key may get other uses, each with a key of its own.
-fn derive_hash_key(stored: &SecretKey) -> SecretKey {
+/// The key of one kind of hash: each use of the stored key has a key of its own.
+fn derive_hash_key(stored: &SecretKey, label: &[u8]) -> SecretKey {
     let mut bytes = Zeroizing::new([0; KEY]);
     Hkdf::<Sha256>::new(None, stored.expose())
-        .expand(b"wharf api key hash 1", bytes.as_mut_slice())
+        .expand(label, bytes.as_mut_slice())
         .expect("32 bytes are within what HKDF can expand to");
     SecretKey::new(*bytes)
 }

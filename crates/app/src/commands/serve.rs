@@ -108,7 +108,10 @@ async fn start_api(
     );
     let state = state.with_metrics(metrics);
     let stopped = stop.clone().cancelled_owned();
-    tasks.spawn(async move { Ok(wharf_http::serve(listener, state, stopped).await?) });
+    tasks.spawn(async move {
+        wharf_http::serve(listener, state, stopped).await;
+        Ok(())
+    });
     say(&format!("listening on http://{address}"));
     Ok(())
 }
