@@ -238,7 +238,11 @@ pub(crate) async fn authorize(
         let origin = origin(&principal, request.headers(), peer);
         request
             .extensions_mut()
-            .insert(Caller { principal, origin });
+            .insert(Caller {
+                principal,
+                wants: required,
+                origin,
+            });
     }
     Ok(next.run(request).await)
 }
