@@ -5,7 +5,9 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use crate::runs::{commit, deletes};
 use crate::syncs::{deletes as held_deletes, lifecycle};
-use crate::{SqliteDatabase, across_organizations, catalogue, dead_letters, objects};
+use crate::{
+    SqliteDatabase, across_organizations, audit, catalogue, connections, dead_letters, objects,
+};
 
 /// A row of the catalogue by its whole key.
 const ROW: &str =
@@ -21,6 +23,8 @@ const SOURCE: &str = "INDEX objects_source (organization=? AND bucket=? AND prov
 const HOLDERS: &str = "INDEX catalogue_object (organization=? AND object=?)";
 /// The open dead letter of a source object.
 const LETTER: &str = "INDEX dead_letters_open (organization=? AND sync=? AND source_object=?)";
+/// The chain of an organization's audit rows.
+const PLACES: &str = "INDEX audit_rows_position (organization=? AND position";
 /// What has been due longest, with its organization.
 const DUE: &str = "SEARCH s USING INDEX syncs_due (<expr><?)";
 /// Tombstones by their age.
@@ -83,6 +87,29 @@ const CASES: &[Case] = &[
     ),
     (dead_letters::REATTEMPTED, &[LETTER]),
     (dead_letters::RESOLVE, &[LETTER]),
+    (
+        across_organizations::CREDENTIAL,
+        &[
+            "k USING INDEX api_keys_hash (hash=?)",
+            "u USING INDEX sqlite_autoindex_users_1 (organization=? AND id=?)",
+        ],
+    ),
+    (audit::LIST, &[PLACES, "position<?)"]),
+    (
+        audit::LIST_OF,
+        &["INDEX audit_rows_resource (organization=? AND resource_id=? AND position<?)"],
+    ),
+    (audit::COUNT, &[PLACES]),
+    (
+        audit::COUNT_OF,
+        &["INDEX audit_rows_resource (organization=? AND resource_id=? AND position<?)"],
+    ),
+    (audit::CHAIN, &[PLACES, "position>?)"]),
+    (
+        audit::UNCHAINED,
+        &["INDEX audit_rows_unchained (organization=?)"],
+    ),
+    (connections::UPDATE, &["(organization=? AND id=?)"]),
     (across_organizations::DUE_OF_OTHERS, &[DUE]),
     (across_organizations::DUE_OF, &[DUE]),
     (across_organizations::PURGE, &[TOMBSTONES]),
@@ -124,7 +151,7 @@ async fn hot_statements_use_their_index_and_neither_scan_nor_sort() {
     let database = SqliteDatabase::open(file.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    let mut connection = database.store.read().await.expect("a connection");
+    let mut connection = database.reads.acquire().await.expect("a connection");
     for (statement, named) in CASES {
         let plan = plan(&mut connection, statement).await;
         for name in *named {
@@ -145,7 +172,7 @@ async fn leases_are_counted_and_released_over_held_syncs_alone() {
     let database = SqliteDatabase::open(file.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    let mut connection = database.store.read().await.expect("a connection");
+    let mut connection = database.reads.acquire().await.expect("a connection");
     for statement in [across_organizations::AT_WORK, across_organizations::RELEASE] {
         let plan = plan(&mut connection, statement).await;
         let scans: Vec<_> = plan

@@ -1,0 +1,5 @@
+use wharf_ports::CheckRepository;
+
+use crate::store::Store;
+
+impl CheckRepository for Store {}

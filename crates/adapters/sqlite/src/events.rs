@@ -1,0 +1,5 @@
+use wharf_ports::EventRepository;
+
+use crate::store::Store;
+
+impl EventRepository for Store {}
