@@ -13,12 +13,21 @@ pub(crate) enum Fault {
     Driver(sqlx::Error, &'static Location<'static>),
     /// A stored row does not make sense: table, column and why.
     Corrupt(String),
+    /// A later attempt has taken the request's claim over.
+    ClaimLost,
+    /// What the step had decided on is not what is stored any more.
+    Outrun,
 }
 
 impl Fault {
-    /// Whether the server ended the transaction for the sake of another one: a deadlock, or a failed serialization.
+    /// Whether the step is to run again: the server ended the transaction for the sake of another one (a deadlock, or a failed
+    /// serialization), or another one was faster.
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Driver(error, _) if is_conflict(error))
+        match self {
+            Self::Driver(error, _) => is_conflict(error),
+            Self::Outrun => true,
+            Self::Corrupt(_) | Self::ClaimLost => false,
+        }
     }
 }
 
@@ -35,6 +44,8 @@ impl From<Fault> for RepositoryError {
             Fault::Driver(error, _) if is_passing(&error) => Self::Unavailable(Box::new(error)),
             Fault::Driver(error, place) => Self::Corrupt(refusal(&error, place)),
             Fault::Corrupt(place) => Self::Corrupt(place),
+            Fault::ClaimLost => Self::ClaimLost,
+            Fault::Outrun => Self::Unavailable("others were faster, again and again".into()),
         }
     }
 }
@@ -97,7 +108,7 @@ pub(crate) fn name_taken(error: &sqlx::Error) -> bool {
 }
 
 /// Whether a foreign key was violated.
-pub(crate) fn parent_missing(error: &sqlx::Error) -> bool {
+fn parent_missing(error: &sqlx::Error) -> bool {
     has_code(error, "23503")
 }
 
