@@ -32,6 +32,14 @@ pub enum EngineError {
         /// For the person who asked.
         message: String,
     },
+    /// The request was meant for another revision of the thing; nothing was changed.
+    #[error("the {resource} has revision {current} by now")]
+    RevisionMismatch {
+        /// What kind of thing.
+        resource: &'static str,
+        /// Its revision now.
+        current: u64,
+    },
     /// The connection was tested and does not work; nothing was saved.
     #[error("{}", .0.message())]
     ConnectionTestFailed(CheckReport),
@@ -97,6 +105,18 @@ impl EngineError {
         Self::NotFound {
             resource,
             id: id.into(),
+        }
+    }
+
+    /// Refuses a request that was meant for another revision.
+    pub(crate) fn refuse_other_revision(
+        resource: &'static str,
+        wanted: Option<u64>,
+        current: u64,
+    ) -> Result<(), Self> {
+        match wanted {
+            Some(wanted) if wanted != current => Err(Self::RevisionMismatch { resource, current }),
+            _ => Ok(()),
         }
     }
 

@@ -9,20 +9,27 @@ mod body;
 mod buckets;
 mod check_report;
 mod connections;
+mod cors;
 mod dead_letters;
 mod error;
 mod fields;
 mod health;
+mod idempotency;
 mod jobs;
 mod json;
+mod limits;
 mod namespaces;
+mod network;
 mod objects;
 mod observe;
 mod openapi;
 mod operator;
 mod pagination;
 mod path;
+mod problem;
 mod query;
+mod rates;
+mod revision;
 mod scope;
 mod setup;
 mod state;
@@ -37,6 +44,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use limits::Limits;
 pub use openapi::openapi;
 pub use state::ApiState;
 
@@ -44,6 +52,7 @@ pub use state::ApiState;
 pub fn router(state: ApiState) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     routes
+        .route_layer(from_fn_with_state(state.clone(), idempotency::once))
         .route_layer(from_fn_with_state(state.clone(), authorization::authorize))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::wrong_method)

@@ -10,8 +10,8 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use wharf_domain::Timestamp;
-use wharf_domain::secret::SecretKey;
 use wharf_domain::audit::AuditHash;
+use wharf_domain::secret::SecretKey;
 use wharf_ports::{AuditSeal, IdSource, KeyContext, KeyRing, KeyRingError, WrappedKey};
 use zeroize::Zeroizing;
 
@@ -31,6 +31,7 @@ pub struct FileKeyRing {
     keys: Vec<(String, SecretKey)>,
     api_key_hash_key: SecretKey,
     audit_key: SecretKey,
+    request_hash_key: SecretKey,
 }
 
 impl FileKeyRing {
@@ -48,6 +49,7 @@ impl FileKeyRing {
             primary,
             keys,
             audit_key: derive(&api_key_hash_key, b"wharf audit chain 1"),
+            request_hash_key: derive(&api_key_hash_key, b"wharf request hash 1"),
             api_key_hash_key: derive(&api_key_hash_key, b"wharf api key hash 1"),
         })
     }
@@ -128,6 +130,16 @@ impl KeyRing for FileKeyRing {
 
     async fn hash_api_key(&self, api_key: &[u8]) -> Result<[u8; 32], KeyRingError> {
         Ok(keyed_hash(&self.api_key_hash_key, api_key))
+    }
+
+    async fn hash_request(&self, parts: &[&[u8]]) -> Result<[u8; 32], KeyRingError> {
+        let mut hash = Hmac::<Sha256>::new_from_slice(self.request_hash_key.expose())
+            .expect("keys of any length are accepted");
+        for part in parts {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Ok(hash.finalize().into_bytes().into())
     }
 
     /// Always: the keys are in memory.

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use wharf_domain::rate_limit::RateLimits;
-use wharf_domain::access::{Grant, Email, Permission, Principal};
-use wharf_domain::audit::{AuditFilter, Action, Actor, NewAuditRow, Origin};
+use wharf_domain::access::{Email, Grant, Permission, Principal};
+use wharf_domain::audit::{Action, Actor, AuditFilter, NewAuditRow, Origin};
 use wharf_domain::bucket::{Bucket, BucketName};
 use wharf_domain::connection::{Connection, ConnectionName};
 use wharf_domain::filter::FileFilters;
@@ -19,6 +18,7 @@ use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter};
 use wharf_domain::page::PageRequest;
 use wharf_domain::provider::{Provider, parse_new};
+use wharf_domain::rate_limit::RateLimits;
 use wharf_domain::sync::{Sync, SyncMode, SyncSettings};
 use wharf_domain::sync_edit::SyncEdit;
 use wharf_engine::{
@@ -139,7 +139,10 @@ impl World {
 
     /// A person changes a sync's settings.
     pub(crate) async fn edit(&self, sync: &Sync, edits: Vec<SyncEdit>) -> Sync {
-        let update = UpdateSync { edits, wish: None };
+        let update = UpdateSync {
+            edits,
+            ..UpdateSync::default()
+        };
         let updated = self
             .engine
             .update_sync(&self.caller, &self.bucket, sync.id.as_str(), update)
