@@ -59,6 +59,22 @@ pub enum EngineError {
     /// This connection cannot do that.
     #[error("{0}")]
     NotSupported(String),
+    /// The scopes of the API key do not cover this.
+    #[error("the API key's scopes do not cover this {resource}")]
+    ScopeDenied {
+        /// What kind of thing.
+        resource: &'static str,
+        /// As the request named it.
+        id: String,
+    },
+    /// The API key is not enough for this, whatever its permission.
+    #[error("{message}")]
+    Forbidden {
+        /// A stable word, such as `grant_exceeds_key`.
+        code: &'static str,
+        /// For the person who asked.
+        message: String,
+    },
     /// The API key is missing, unknown, expired or revoked.
     #[error("the API key is missing, unknown, expired or revoked")]
     Unauthenticated,

@@ -333,7 +333,11 @@ pub(crate) async fn authorize(
     let mut response = match admitted {
         Ok(()) => {
             let origin = origin(&principal, request.headers(), peer);
-            let caller = Caller { principal, origin };
+            let caller = Caller {
+                principal,
+                wants: required,
+                origin,
+            };
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
