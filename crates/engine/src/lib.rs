@@ -9,6 +9,7 @@ mod buckets;
 mod caller;
 mod connections;
 mod error;
+mod events;
 mod explain;
 mod gate;
 mod health;
@@ -20,6 +21,7 @@ mod setup;
 mod sweep;
 mod syncs;
 mod terms;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,12 +39,14 @@ pub use access::{ApiKeyGrant, BOOTSTRAP_KEY_NAME, IssuedApiKey, new_api_key};
 pub use caller::Caller;
 pub use connections::{ConfigFields, CreateConnection, TestedConnection, UpdateConnection};
 pub use error::EngineError;
+pub use events::{Dispatcher, EventFilter, EventOrder, EventPage, Publisher};
 pub use health::{ComponentHealth, SchedulerBeat};
 pub use objects::ObjectContent;
 pub use run::Worker;
 pub use setup::{Setup, SetupWish};
 pub use sweep::Swept;
 pub use syncs::{CreateSync, CreatedSync, MeasuredSync, RunWish, Triggered, UpdateSync};
+pub use webhooks::{MOST_REDELIVERIES, WebhookWish};
 
 /// What the operator decides about the engine's work.
 #[derive(Debug, Clone)]
@@ -57,6 +61,8 @@ pub struct Settings {
     pub delete_threshold: DeleteThreshold,
     /// For how long a tombstone keeps its bytes, so that it can be restored.
     pub undo_window: Duration,
+    /// For how long events and the log of deliveries are kept.
+    pub event_retention: Duration,
 }
 
 impl Default for Settings {
@@ -70,6 +76,7 @@ impl Default for Settings {
             lease_ttl: Duration::from_secs(30),
             delete_threshold: DeleteThreshold::default(),
             undo_window: Duration::from_hours(7 * 24),
+            event_retention: Duration::from_hours(7 * 24),
         }
     }
 }
