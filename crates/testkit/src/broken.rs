@@ -124,7 +124,10 @@ impl AcrossOrganizations for Watched {
         new_job: &JobId,
         new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
-        let due = self.across.lease_due_sync(worker, ttl, new_job, new_audit).await?;
+        let due = self
+            .across
+            .lease_due_sync(worker, ttl, new_job, new_audit)
+            .await?;
         if let Some(due) = &due {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             newest.insert(due.lease.sync.clone(), due.lease.clone());

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use wharf_domain::access::{
-    ApiKeyHash, Email, Grant, Permission, Role, UserProfile, UserStatus,
-};
+use wharf_domain::access::{ApiKeyHash, Email, Grant, Permission, Role, UserProfile, UserStatus};
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::bucket::{BucketName, NewBucket};
 use wharf_domain::connection::{

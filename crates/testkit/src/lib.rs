@@ -24,6 +24,7 @@ mod paging;
 mod place;
 mod promises;
 pub mod provider;
+mod seal;
 pub mod suites;
 mod tenant;
 
@@ -32,4 +33,5 @@ pub use harness::{BlobHarness, Harness, keep, keep_blobs};
 pub use ids::SeededIds;
 pub use place::{Attached, Mishap, Place, ProviderPromise, UnrulyPlace, keep_provider};
 pub use promises::{NamedPromise, provider_promises, repository_promises};
+pub use seal::TestSeal;
 pub use tenant::{LONG, Run, SHORT, SOON, Tenant};

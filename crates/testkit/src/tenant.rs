@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use wharf_domain::audit::{AuditFilter, Action, NewAuditRow};
+use wharf_domain::audit::{Action, AuditFilter, NewAuditRow};
 use wharf_domain::bucket::{Bucket, BucketIdentifier};
 use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
 use wharf_domain::dead_letter::DeadLetter;

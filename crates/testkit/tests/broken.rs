@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use wharf_memory::MemoryStore;
 use wharf_ports::Repositories;
-use wharf_testkit::{FakeClock, Harness, broken, repository_promises};
+use wharf_testkit::{FakeClock, Harness, TestSeal, broken, repository_promises};
 
 /// The names of the promises that repositories in memory no longer keep once they were changed so.
 fn broken_promises(change: fn(Repositories) -> Repositories) -> Vec<&'static str> {
     let harness = async || {
         let clock = Arc::new(FakeClock::new());
-        let sound = MemoryStore::new(clock.clone()).repositories();
+        let sound = MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories();
         Harness::with_clock(change(sound), clock)
     };
     let promises = repository_promises().into_iter();

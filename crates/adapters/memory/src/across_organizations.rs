@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, Principal, OrganizationProfile, UserStatus};
+use wharf_domain::access::{ApiKeyHash, Organization, OrganizationProfile, Principal, UserStatus};
 use wharf_domain::audit::NewAuditRow;
+use wharf_domain::event::EventCursor;
 use wharf_domain::ids::{AuditId, JobId};
 use wharf_domain::namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceName};
 use wharf_domain::object::BlobKey;
 use wharf_ports::{
-    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization,
-    RepositoryError,
+    AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
+    NewApiKey, NewOrganization, RepositoryError,
 };
 
 use crate::MemoryStore;
@@ -117,7 +118,10 @@ impl AcrossOrganizations for MemoryStore {
                 .users
                 .get(&key.user_id)
                 .is_some_and(|user| user.row.profile.status != UserStatus::Suspended);
-            let expired = key.grant.expires_at.is_some_and(|expires_at| expires_at <= now);
+            let expired = key
+                .grant
+                .expires_at
+                .is_some_and(|expires_at| expires_at <= now);
             Credential {
                 principal,
                 hash: key.hash.clone(),
@@ -131,10 +135,48 @@ impl AcrossOrganizations for MemoryStore {
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
-        _new_audit: &AuditId,
+        new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
         let (mut state, now) = self.open();
-        Ok(state.lease_due(worker, ttl, new_job, now))
+        Ok(state.lease_due(worker, ttl, new_job, new_audit, now))
+    }
+
+    async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.lease_check(ttl, now))
+    }
+
+    async fn lease_due_webhook(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueWebhook>, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.lease_webhook(ttl, limit, now))
+    }
+
+    async fn lease_due_stream(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueStream>, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.lease_stream(ttl, limit, now))
+    }
+
+    async fn settle_stream(
+        &self,
+        due: &DueStream,
+        cursor: EventCursor,
+        pause: Duration,
+    ) -> Result<bool, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.settle_stream(due, cursor, pause, now))
+    }
+
+    async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.prune_history(keep, at_most(limit), now))
     }
 
     async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {

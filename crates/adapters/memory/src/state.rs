@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use wharf_domain::Timestamp;
 use wharf_domain::access::{ApiKey, Organization, User};
-use wharf_domain::audit::{AuditRow, ChainHead, NewAuditRow};
+use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
 use wharf_domain::dead_letter::DeadLetter;
+use wharf_domain::health::CheckRecord;
 use wharf_domain::ids::{
-    ApiKeyId, BucketId, ConnectionId, DeadLetterId, ExternalId, JobId, NamespaceId, ObjectId,
-    OrganizationId, SyncId, UserId,
+    ApiKeyId, BucketId, CheckId, ConnectionId, DeadLetterId, ExternalId, JobId, NamespaceId,
+    ObjectId, OrganizationId, SyncId, UserId, WebhookId,
 };
 use wharf_domain::job::{Job, JobEnd, JobPhase};
 use wharf_domain::namespace::Namespace;
@@ -20,6 +21,10 @@ use wharf_domain::sync::{LeaseHolder, Sync};
 use wharf_ports::OrganizationKey;
 
 use crate::catalogue::Catalogue;
+use crate::checks::Watch;
+use crate::dispatch::StoredStream;
+use crate::trail::Trail;
+use crate::webhooks::StoredWebhook;
 
 /// A row and whose it is.
 #[derive(Debug)]
@@ -69,7 +74,7 @@ impl StoredSync {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) organizations: BTreeMap<OrganizationId, Organization>,
     pub(crate) users: Table<UserId, User>,
@@ -84,7 +89,11 @@ pub(crate) struct State {
     pub(crate) objects: Table<ObjectId, Object>,
     pub(crate) sources: HashMap<(BucketId, SourceId), ObjectId>,
     pub(crate) dead_letters: Table<DeadLetterId, DeadLetter>,
-    pub(crate) audit: Vec<AuditRow>,
+    pub(crate) checks: Table<CheckId, CheckRecord>,
+    pub(crate) watches: BTreeMap<ConnectionId, Watch>,
+    pub(crate) webhooks: Table<WebhookId, StoredWebhook>,
+    pub(crate) streams: BTreeMap<OrganizationId, StoredStream>,
+    pub(crate) trail: Trail,
 }
 
 impl State {
@@ -95,12 +104,7 @@ impl State {
         at: Timestamp,
         row: NewAuditRow,
     ) {
-        self.audit.push(AuditRow {
-            organization: organization.clone(),
-            at,
-            link: ChainHead::EMPTY,
-            row,
-        });
+        self.trail.record(organization, at, row);
     }
 
     /// The bucket's object of a source, tombstones included.
@@ -160,19 +164,15 @@ pub(crate) fn all_owned<'a, K, T>(
 /// Ends a job without its worker, and leaves an audit row of that.
 pub(crate) fn end_alone(
     jobs: &mut Table<JobId, Job>,
-    audit: &mut Vec<AuditRow>,
+    trail: &mut Trail,
     job: &JobId,
     sync: &SyncId,
     end: JobEnd,
     now: Timestamp,
 ) {
     if let Some(owned) = jobs.get_mut(job) {
-        audit.push(AuditRow {
-            organization: owned.organization.clone(),
-            at: now,
-            link: ChainHead::EMPTY,
-            row: NewAuditRow::job_ended_alone(job, sync, &end),
-        });
+        let row = NewAuditRow::job_ended_alone(job, sync, &end);
+        trail.record(&owned.organization, now, row);
         end_job(&mut owned.row, end, now);
     }
 }

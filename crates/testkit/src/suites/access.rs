@@ -155,10 +155,7 @@ pub async fn a_key_is_read_back_unchanged(h: Harness) {
         (&stored.id, &stored.user_id, &stored.name),
         (&new.id, &new.user, &new.name)
     );
-    assert_eq!(
-        (&stored.prefix, &stored.grant),
-        (&new.prefix, &new.grant)
-    );
+    assert_eq!((&stored.prefix, &stored.grant), (&new.prefix, &new.grant));
     assert_eq!(stored.revoked_at, None);
     assert_eq!(
         h.repositories

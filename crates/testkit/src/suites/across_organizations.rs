@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use wharf_domain::rate_limit::RateLimits;
 use wharf_domain::access::{Grant, Permission, Principal};
 use wharf_domain::audit::{Action, AuditFilter};
 use wharf_domain::connection::{AttemptResult, Event};
@@ -12,6 +11,7 @@ use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{JobEnd, JobPhase, JobStatus, JobTrigger};
 use wharf_domain::namespace::NamespaceIdentifier;
+use wharf_domain::rate_limit::RateLimits;
 use wharf_domain::run::commit::Commit;
 use wharf_domain::sync::{Lease, SyncMode};
 use wharf_ports::{InsertError, NewApiKey, RunError, TriggerOutcome};
@@ -836,9 +836,9 @@ pub async fn exhausted_dead_letters_of_syncs_that_rest_are_disposed_of(h: Harnes
         across.dispose_dead_letters(limit).await.unwrap()
     };
     assert_eq!(dispose(10).await, 0, "they are young");
-    h.age_dead_letters(DISPOSAL.saturating_sub(HOUR)).await;
+    h.age(DISPOSAL.saturating_sub(HOUR)).await;
     assert_eq!(dispose(10).await, 0);
-    h.age_dead_letters(HOUR).await;
+    h.age(HOUR).await;
     let portions = [dispose(2).await, dispose(2).await, dispose(2).await];
     assert_eq!(portions, [2, 1, 0]);
     for run in runs {
@@ -856,14 +856,14 @@ pub async fn a_dead_letter_is_disposed_of_long_after_its_last_try(h: Harness) {
     for _ in 0..3 {
         run.fail("media/a", "1", "net.timeout").await;
     }
-    h.age_dead_letters(DISPOSAL).await;
+    h.age(DISPOSAL).await;
     run.fail("media/a", "1", "net.timeout").await;
     let dispose = async || {
         let across = &h.repositories.across;
         across.dispose_dead_letters(10).await.unwrap()
     };
     assert_eq!(dispose().await, 0, "it was tried just now");
-    h.age_dead_letters(DISPOSAL).await;
+    h.age(DISPOSAL).await;
     assert_eq!(dispose().await, 1);
     assert_eq!(run.dead_letter("media/a").await, None);
     run.fail("media/a", "1", "net.timeout").await;

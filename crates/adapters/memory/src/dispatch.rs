@@ -1,0 +1,146 @@
+//! Whose events are to be told now: the leases of webhooks and of the stream.
+
+use std::time::Duration;
+
+use wharf_domain::Timestamp;
+use wharf_domain::event::{Event, EventCursor, EventId};
+use wharf_domain::ids::{OrganizationId, WebhookId};
+use wharf_ports::{DueStream, DueWebhook, WebhookLease};
+
+use crate::state::{Owned, State, at_most};
+use crate::webhooks::StoredWebhook;
+
+/// How far an organization's events are published.
+#[derive(Default)]
+pub(crate) struct StoredStream {
+    cursor: EventCursor,
+    next_attempt_at: Option<Timestamp>,
+    fence: u64,
+    held_until: Option<Timestamp>,
+}
+
+fn has_come(at: Option<Timestamp>, now: Timestamp) -> bool {
+    at.is_none_or(|at| at <= now)
+}
+
+impl State {
+    fn is_due(&self, owned: &Owned<StoredWebhook>, now: Timestamp) -> bool {
+        let stored = &owned.row;
+        let webhook = &stored.webhook;
+        let has_events = || {
+            let mut entries = self
+                .trail
+                .entries_behind(&owned.organization, webhook.cursor);
+            webhook.settings.is_active && entries.next().is_some()
+        };
+        stored.next_attempt_at <= now
+            && has_come(stored.held_until, now)
+            && (!stored.redeliveries.is_empty() || has_events())
+    }
+
+    /// Leases the webhook that has waited longest.
+    pub(crate) fn lease_webhook(
+        &mut self,
+        ttl: Duration,
+        limit: u32,
+        now: Timestamp,
+    ) -> Option<DueWebhook> {
+        let due = self
+            .webhooks
+            .iter()
+            .filter(|(_, owned)| self.is_due(owned, now));
+        let (id, _) = due.min_by_key(|(id, owned)| (owned.row.next_attempt_at, *id))?;
+        let id: WebhookId = id.clone();
+        let owned = self.webhooks.get_mut(&id)?;
+        let stored = &mut owned.row;
+        stored.fence += 1;
+        stored.held_until = Some(now + ttl);
+        let webhook = stored.webhook.clone();
+        let wanted: Vec<EventId> = stored.redeliveries.clone();
+        let lease = WebhookLease {
+            webhook: id,
+            fence: stored.fence,
+        };
+        let organization = &webhook.organization;
+        let entries = self.trail.entries_behind(organization, webhook.cursor);
+        let entries = entries
+            .filter(|_| webhook.settings.is_active)
+            .take(at_most(limit));
+        let entries = entries.cloned().collect();
+        let mut redeliveries = Vec::new();
+        let mut lost = Vec::new();
+        for event in wanted {
+            match self.event(organization, &event) {
+                Some(found) => redeliveries.push(found),
+                None => lost.push(event),
+            }
+        }
+        Some(DueWebhook {
+            lease,
+            entries,
+            redeliveries,
+            lost,
+            now,
+            webhook,
+        })
+    }
+
+    /// An event that the outbox has.
+    fn event(&self, organization: &OrganizationId, id: &EventId) -> Option<Event> {
+        let audit = id.audit_id();
+        let mut entries = self.trail.entries_from(organization, 0);
+        let entry = entries.find(|entry| entry.audit == audit)?;
+        entry.events().into_iter().find(|event| event.id == *id)
+    }
+
+    /// Leases the stream that has waited longest.
+    pub(crate) fn lease_stream(
+        &mut self,
+        ttl: Duration,
+        limit: u32,
+        now: Timestamp,
+    ) -> Option<DueStream> {
+        for organization in self.organizations.keys() {
+            self.streams.entry(organization.clone()).or_default();
+        }
+        let due = self.streams.iter().filter(|(organization, stream)| {
+            let mut entries = self.trail.entries_behind(organization, stream.cursor);
+            has_come(stream.next_attempt_at, now)
+                && has_come(stream.held_until, now)
+                && entries.next().is_some()
+        });
+        let waiting = |(organization, stream): &(&OrganizationId, &StoredStream)| {
+            (stream.next_attempt_at, (*organization).clone())
+        };
+        let organization = due.min_by_key(waiting)?.0.clone();
+        let stream = self.streams.get_mut(&organization)?;
+        stream.fence += 1;
+        stream.held_until = Some(now + ttl);
+        let entries = self.trail.entries_behind(&organization, stream.cursor);
+        Some(DueStream {
+            fence: stream.fence,
+            entries: entries.take(at_most(limit)).cloned().collect(),
+            cursor: stream.cursor,
+            organization,
+        })
+    }
+
+    /// Notes how far a stream is published. Whether its lease was still held.
+    pub(crate) fn settle_stream(
+        &mut self,
+        due: &DueStream,
+        cursor: EventCursor,
+        pause: Duration,
+        now: Timestamp,
+    ) -> bool {
+        let held = self
+            .streams
+            .get_mut(&due.organization)
+            .filter(|stream| stream.fence == due.fence && stream.held_until.is_some());
+        let Some(stream) = held else { return false };
+        stream.cursor = cursor;
+        stream.next_attempt_at = Some(now + pause);
+        stream.held_until = None;
+        true
+    }
+}
