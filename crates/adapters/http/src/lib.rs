@@ -11,6 +11,7 @@ mod check_report;
 mod connections;
 mod dead_letters;
 mod error;
+mod events;
 mod fields;
 mod health;
 mod jobs;
@@ -28,6 +29,7 @@ mod setup;
 mod state;
 mod syncs;
 mod time;
+mod webhooks;
 
 use std::io;
 use std::net::SocketAddr;
