@@ -81,6 +81,7 @@ pub(crate) async fn open_engine(
                 count: config.sync.delete_threshold_count,
             },
             undo_window: config.sync.undo_window,
+            event_retention: config.events.retention,
         },
     });
     Ok((engine, database))
