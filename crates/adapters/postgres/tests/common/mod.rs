@@ -1,12 +1,16 @@
 //! A database of its own for every test, on the server that `WHARF_TEST_POSTGRES_URL` names.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use wharf_ports::Repositories;
 use wharf_postgres::PostgresDatabase;
+use wharf_testkit::TestSeal;
 
 const SERVER: &str = "WHARF_TEST_POSTGRES_URL";
+const SUPERUSER: &str = "WHARF_TEST_POSTGRES_SUPERUSER_URL";
 const ALLOW_MISSING: &str = "WHARF_TEST_ALLOW_MISSING";
 
 /// The URL of the server's database `postgres`. Without it there is nothing to test, which is a failure unless it was
@@ -41,10 +45,29 @@ fn url_of(database: &str) -> String {
     )
 }
 
-/// A database as somebody with Postgres alone sees it.
+/// A database as somebody with Postgres alone sees it who looks at the rows of all organizations.
 pub(crate) async fn bare(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().expect("a URL of a Postgres server");
+    let options = options.options([("wharf.across", "on")]);
     options.connect().await.expect("the server answers")
+}
+
+/// The same database as a superuser finds it.
+pub(crate) fn superuser_url(url: &str) -> String {
+    let server = std::env::var(SUPERUSER)
+        .unwrap_or_else(|_| panic!("{SUPERUSER} is not set: run `cargo xtask test`"));
+    let (place, _) = server
+        .rsplit_once('/')
+        .expect("a URL that ends with a database");
+    let (_, database) = url
+        .rsplit_once('/')
+        .expect("a URL that ends with a database");
+    format!("{place}/{database}")
+}
+
+/// Its repositories, whose chains tests can follow.
+pub(crate) fn repositories(database: &PostgresDatabase) -> Repositories {
+    database.repositories(Arc::new(TestSeal))
 }
 
 async fn execute(url: &str, statement: String) {
