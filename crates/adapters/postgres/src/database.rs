@@ -11,7 +11,7 @@ use sqlx::{Connection, PgPool};
 use thiserror::Error;
 use wharf_ports::{AuditSeal, Repositories, RepositoryError};
 
-use crate::store::Store;
+use crate::store::{ACROSS, Store, in_transaction};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -225,11 +225,11 @@ impl PostgresDatabase {
         }
     }
 
-    /// Links audit rows of an earlier version to their organizations' chains, oldest first. To be called before anything else
-    /// stores rows; where there are none, it does nothing.
+    /// Links the audit rows that an older version stored without links. To be done before anything else is; it is nothing to
+    /// do but after the migration from such a version. Of several processes at once, one does it and the others wait.
     pub async fn adopt_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<(), RepositoryError> {
         let store = Store::new(self.pool.clone(), seal);
-        while store.adopt_unchained().await? > 0 {}
+        while in_transaction!(store, ACROSS, tx => store.adopt_next(&mut tx))? {}
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! What holds of the database, beyond the promises of the ports.
 
 mod common;
+mod superuser;
 mod upgrade;
+mod walls;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! How the server carries out what happens often: by index, whatever else the tables hold.
 
 mod common;
+mod superuser;
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -139,7 +140,7 @@ async fn fill(database: &TestDatabase, run: &Run<'_>) {
             .unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
     // Only a superuser may have a server tell its plans.
-    let mut superuser = common::bare(&common::superuser_url(&database.url)).await;
+    let mut superuser = superuser::session(&database.url).await;
     let name = database.url.rsplit('/').next().expect("a name");
     for (setting, value) in [
         ("session_preload_libraries", "auto_explain"),

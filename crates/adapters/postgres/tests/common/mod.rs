@@ -10,7 +10,6 @@ use wharf_postgres::PostgresDatabase;
 use wharf_testkit::TestSeal;
 
 const SERVER: &str = "WHARF_TEST_POSTGRES_URL";
-const SUPERUSER: &str = "WHARF_TEST_POSTGRES_SUPERUSER_URL";
 const ALLOW_MISSING: &str = "WHARF_TEST_ALLOW_MISSING";
 
 /// The URL of the server's database `postgres`. Without it there is nothing to test, which is a failure unless it was
@@ -50,19 +49,6 @@ pub(crate) async fn bare(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().expect("a URL of a Postgres server");
     let options = options.options([("wharf.across", "on")]);
     options.connect().await.expect("the server answers")
-}
-
-/// The same database as a superuser finds it.
-pub(crate) fn superuser_url(url: &str) -> String {
-    let server = std::env::var(SUPERUSER)
-        .unwrap_or_else(|_| panic!("{SUPERUSER} is not set: run `cargo xtask test`"));
-    let (place, _) = server
-        .rsplit_once('/')
-        .expect("a URL that ends with a database");
-    let (_, database) = url
-        .rsplit_once('/')
-        .expect("a URL that ends with a database");
-    format!("{place}/{database}")
 }
 
 /// Its repositories, whose chains tests can follow.

@@ -1,10 +1,10 @@
 //! What row-level security keeps apart, whatever a statement asks for.
 
-mod common;
-
-use common::TestDatabase;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use wharf_postgres::{OpenError, PostgresDatabase};
+
+use crate::common::{self, TestDatabase};
+use crate::superuser;
 
 const ONE: &str = "int_aaaaaaaaaaaaaaaaaaaaaaaa";
 const OTHER: &str = "int_bbbbbbbbbbbbbbbbbbbbbbbb";
@@ -58,7 +58,7 @@ async fn row(bare: &mut PgConnection, table: &str, owner: &str, organization: &s
 /// A database with a row of two organizations in every table, and a session of a plain role that has named none.
 async fn two_organizations() -> (PgConnection, PgConnection, TestDatabase) {
     let (_, guard) = common::migrated_database().await;
-    let mut superuser = common::bare(&common::superuser_url(&guard.url)).await;
+    let mut superuser = superuser::session(&guard.url).await;
     // What a row refers to does not matter here.
     execute(&mut superuser, "SET session_replication_role = replica").await;
     for (table, owner) in tables(&mut superuser).await {
@@ -200,16 +200,18 @@ async fn what_a_transaction_has_named_is_forgotten_when_it_ends() {
 #[tokio::test]
 async fn a_role_that_row_level_security_does_not_bind_is_refused_with_the_remedy() {
     let guard = TestDatabase::create().await;
-    let superuser = common::superuser_url(&guard.url);
     let bypassing = format!("wharf_bypassing_{}", std::process::id());
-    let mut bare = common::bare(&superuser).await;
+    let mut bare = superuser::session(&guard.url).await;
     execute(
         &mut bare,
         &format!("CREATE ROLE {bypassing} LOGIN NOSUPERUSER BYPASSRLS"),
     )
     .await;
     let (place, rest) = guard.url.split_once("wharf@").expect("the plain role");
-    for url in [superuser, format!("{place}{bypassing}@{rest}")] {
+    for url in [
+        superuser::url_of(&guard.url),
+        format!("{place}{bypassing}@{rest}"),
+    ] {
         let refused = PostgresDatabase::connect(&url).await;
         let refused = refused.expect_err("it is not bound");
         assert!(
