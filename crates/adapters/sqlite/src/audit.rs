@@ -316,16 +316,16 @@ pub(crate) const UNCHAINED: &str = concat!(
 /// Rows that are read at a time while they are adopted.
 const ADOPTED_AT_ONCE: u32 = 1000;
 
+/// A row of the chain, whatever became of it.
 fn read_chained(row: &SqliteRow) -> Result<ChainedRow, Fault> {
     let columns = Columns::of("audit_rows", row);
+    let position = columns.number("position")?;
     Ok(ChainedRow {
         id: columns.get("id").unwrap_or_default(),
-        link: read_head(&columns).or_else(|_| {
-            Ok::<_, Fault>(ChainHead {
-                position: columns.number("position")?,
-                hash: AuditHash::START,
-            })
-        })?,
+        link: read_head(&columns).unwrap_or(ChainHead {
+            position,
+            hash: AuditHash::START,
+        }),
         row: read(row).ok(),
     })
 }
@@ -434,16 +434,15 @@ impl Store {
         settings: AuditSettings,
         audit: &NewAuditRow,
     ) -> Result<(), Fault> {
-        let now = self.now(tx).await?;
         let changed = sqlx::query(
-            "UPDATE organizations SET read_auditing = $2, updated_at = $3 WHERE id = $1 AND read_auditing <> $2",
+            "UPDATE organizations SET read_auditing = $2 WHERE id = $1 AND read_auditing <> $2",
         )
         .bind(organization.as_str())
         .bind(settings.read_auditing_enabled)
-        .bind(micros(now))
         .execute(&mut **tx)
         .await?;
         if changed.rows_affected() > 0 {
+            let now = self.now(tx).await?;
             store(tx, organization, audit, now);
         }
         Ok(())
