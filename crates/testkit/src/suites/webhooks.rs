@@ -67,6 +67,38 @@ pub async fn a_webhook_is_told_of_what_happens_from_its_creation_on(h: Harness) 
     assert_eq!(told, [&row.id]);
 }
 
+pub async fn a_webhook_that_is_created_among_many_writers_misses_nothing(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let tasks = (0..8).map(|nth| {
+        let (audit, webhooks) = (
+            h.repositories.audit.clone(),
+            h.repositories.webhooks.clone(),
+        );
+        let organization = acme.organization.clone();
+        let rows = [h.audit(Action::SyncCreated), h.audit(Action::SyncDeleted)];
+        let (id, created) = (h.ids.id(), h.audit(Action::WebhookCreated));
+        tokio::spawn(async move {
+            let [before, after] = rows;
+            audit.record(&organization, before).await.unwrap();
+            let settings = build::webhook(&format!("hook {nth}"));
+            let row = created.id.clone();
+            let webhook = webhooks.insert(&organization, id, settings, created);
+            let webhook = webhook.await.unwrap();
+            audit.record(&organization, after).await.unwrap();
+            (webhook, row)
+        })
+    });
+    let created = futures::future::join_all(tasks.collect::<Vec<_>>()).await;
+    let chain = acme.chain().await;
+    for answer in created {
+        let (webhook, row) = answer.unwrap();
+        let place = chain.iter().find(|stored| stored.row.id == row);
+        let place = place.unwrap().link.position;
+        assert_eq!(webhook.cursor, EventCursor::past(place));
+        assert_eq!(acme.stored_webhook(&webhook).await, webhook);
+    }
+}
+
 pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
     let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
     other.webhook("stranger").await;
@@ -273,6 +305,50 @@ pub async fn becoming_active_again_clears_the_health_and_tells_what_happened_mea
     assert_eq!(due.webhook, active);
     let told: Vec<_> = due.entries.iter().map(|entry| &entry.audit).collect();
     assert_eq!(told, [&missed.id, &later.id]);
+}
+
+pub async fn becoming_active_again_ends_the_round_that_began_before(h: Harness) {
+    let acme = h.tenant("acme").await;
+    acme.happening().await;
+    let resting = WebhookSettings {
+        is_active: false,
+        ..build::webhook("hook")
+    };
+    let webhook = acme.webhook_with(resting.clone()).await;
+    let event = acme.entries().await[0].events().remove(0);
+    assert!(redeliver(&h, &acme, &webhook, std::slice::from_ref(&event.id)).await);
+    let before = h.lease_webhook(LONG).await.expect("a redelivery is due");
+    let settings = WebhookSettings {
+        is_active: true,
+        ..resting
+    };
+    let active = replace(&h, &acme, &webhook, 1, settings).await.unwrap();
+    let settlement = Settlement {
+        health: paused_health(&h),
+        ..build::settlement(before.webhook.cursor)
+    };
+    assert!(!h.settle(&acme, &before.lease, settlement).await);
+    assert_eq!(acme.stored_webhook(&webhook).await, active);
+    let due = h.lease_webhook(LONG).await.expect("it is due at once");
+    assert_eq!(due.redeliveries, [event]);
+    assert!(due.lease.fence > before.lease.fence);
+}
+
+pub async fn a_round_does_not_bring_back_what_was_switched_off_meanwhile(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    let due = h.lease_webhook(LONG).await.unwrap();
+    let off = WebhookSettings {
+        name: "off".to_owned(),
+        is_active: false,
+        ..webhook.settings.clone()
+    };
+    replace(&h, &acme, &webhook, 1, off.clone()).await.unwrap();
+    let told = EventCursor::past(due.entries[0].head.position);
+    assert!(h.settle(&acme, &due.lease, build::settlement(told)).await);
+    let stored = acme.stored_webhook(&webhook).await;
+    assert_eq!((stored.settings, stored.cursor), (off, told));
 }
 
 pub async fn a_removed_webhook_takes_its_deliveries_along(h: Harness) {
@@ -511,6 +587,25 @@ pub async fn a_redelivery_waits_for_no_pause_but_for_its_own(h: Harness) {
     assert_eq!(due.redeliveries, [event]);
     assert!(h.settle(&acme, &due.lease, resting).await);
     assert_eq!(h.lease_webhook(LONG).await, None);
+}
+
+pub async fn a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its_pause(
+    h: Harness,
+) {
+    let acme = h.tenant("acme").await;
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    let due = h.lease_webhook(LONG).await.unwrap();
+    let event = due.entries[0].events().remove(0);
+    assert!(redeliver(&h, &acme, &webhook, std::slice::from_ref(&event.id)).await);
+    assert_eq!(h.lease_webhook(LONG).await, None, "it is held");
+    let resting = Settlement {
+        pause: Duration::from_hours(1),
+        ..build::settlement(event.cursor)
+    };
+    assert!(h.settle(&acme, &due.lease, resting).await);
+    let due = h.lease_webhook(LONG).await.expect("it is due at once");
+    assert_eq!(due.redeliveries, [event]);
 }
 
 pub async fn attempts_are_listed_newest_first_in_pages(h: Harness) {
