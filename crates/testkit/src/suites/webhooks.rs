@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use wharf_domain::audit::Action;
-use wharf_domain::event::{EventCursor, EventId, EventType};
+use wharf_domain::event::{EventCursor, EventId, EventType, OutboxEntry};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::page::PageRequest;
-use wharf_domain::webhook::{Delivery, DeliveryHealth, Settlement, Webhook, WebhookSettings};
+use wharf_domain::webhook::{
+    Delivery, DeliveryHealth, SealedChannels, Settlement, Webhook, WebhookSettings,
+};
 use wharf_ports::{InsertError, WebhookError, WebhookFilter};
 
 use crate::{Harness, LONG, SHORT, SOON, Tenant, build, paging};
@@ -189,7 +191,7 @@ pub async fn settings_are_replaced_whole(h: Harness) {
         all: false,
         resource_types: Vec::new(),
         channels: serde_json::json!([]),
-        sealed: wharf_domain::webhook::SealedChannels(vec![9]),
+        sealed: SealedChannels(vec![9]),
         secret_version: 2,
         is_active: true,
     };
@@ -241,8 +243,7 @@ pub async fn of_two_replacements_that_read_the_same_one_is_stored(h: Harness) {
 }
 
 /// How deliveries went so far that failures pause the webhook.
-fn paused_health(h: &Harness) -> DeliveryHealth {
-    let _ = h;
+fn paused_health() -> DeliveryHealth {
     DeliveryHealth {
         consecutive_failures: 24,
         given_up: 3,
@@ -263,7 +264,7 @@ pub async fn a_round_that_pauses_the_webhook_tells_of_it(h: Harness) {
     let before = acme.head().await.position;
     let settlement = Settlement {
         attempts: 8,
-        health: paused_health(&h),
+        health: paused_health(),
         ..build::settlement(webhook.cursor)
     };
     let webhooks = &h.repositories.webhooks;
@@ -273,7 +274,7 @@ pub async fn a_round_that_pauses_the_webhook_tells_of_it(h: Harness) {
     let stored = acme.stored_webhook(&webhook).await;
     assert_eq!(
         (&stored.health, stored.settings.is_active, stored.attempts),
-        (&paused_health(&h), false, 8)
+        (&paused_health(), false, 8)
     );
     let told = acme.told_after(before).await;
     let types: Vec<_> = told.into_iter().map(|(event_type, _)| event_type).collect();
@@ -289,7 +290,7 @@ pub async fn becoming_active_again_clears_the_health_and_tells_what_happened_mea
     let due = h.lease_webhook(LONG).await.unwrap();
     let settlement = Settlement {
         attempts: 8,
-        health: paused_health(&h),
+        health: paused_health(),
         pause: LONG,
         ..build::settlement(webhook.cursor)
     };
@@ -424,7 +425,7 @@ pub async fn a_round_is_stored_with_every_attempt(h: Harness) {
         health: DeliveryHealth {
             paused_at: None,
             paused_reason: None,
-            ..paused_health(&h)
+            ..paused_health()
         },
         deliveries: vec![accepted.clone(), refused.clone()],
         ..build::settlement(first.cursor)
@@ -477,7 +478,7 @@ pub async fn a_round_whose_lease_was_taken_over_stores_nothing(h: Harness) {
     let event = first.entries[0].events().remove(0);
     let round = || Settlement {
         attempts: 5,
-        health: paused_health(&h),
+        health: paused_health(),
         deliveries: vec![build::delivery(&h.ids, &event)],
         ..build::settlement(event.cursor)
     };
@@ -527,7 +528,7 @@ pub async fn events_are_redelivered_to_a_webhook_that_rests_too(h: Harness) {
         .entries()
         .await
         .iter()
-        .flat_map(|entry| entry.events())
+        .flat_map(OutboxEntry::events)
         .collect();
     let gone: EventId = "evt_0123456789abcdef".parse().unwrap();
     let wrong: EventId = format!("{}.7", events[0].id.as_str()).parse().unwrap();
@@ -546,8 +547,8 @@ pub async fn events_are_redelivered_to_a_webhook_that_rests_too(h: Harness) {
     let due = h.lease_webhook(LONG).await.expect("it is due at once");
     assert_eq!(due.entries, [], "events wait until it is active");
     let mut found = due.redeliveries.clone();
-    found.sort_by(|a, b| a.cursor.cmp(&b.cursor));
-    events.sort_by(|a, b| a.cursor.cmp(&b.cursor));
+    found.sort_by_key(|event| event.cursor);
+    events.sort_by_key(|event| event.cursor);
     assert_eq!(found, events, "each once");
     let lost: HashSet<_> = due.lost.iter().cloned().collect();
     assert_eq!(
