@@ -174,3 +174,32 @@ CREATE TABLE idempotency_claims (
 );
 
 CREATE INDEX idempotency_claims_old ON idempotency_claims (claimed_at);
+
+-- The second wall between organizations: whatever a statement asks for, a transaction sees and writes the rows of the
+-- organization alone that it has named (wharf.organization), or of all where it has said so (wharf.across); one that has said
+-- nothing sees none. FORCE binds the tables' owner, too. The settings are read once per statement, not per row. A later migration
+-- that changes rows needs nothing of its own: migrations run with wharf.across on.
+DO $$
+DECLARE
+    name  TEXT;
+    owner TEXT;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'organizations', 'organization_keys', 'external_ids', 'users', 'api_keys', 'audit_rows', 'audit_heads', 'events',
+        'event_streams', 'webhooks', 'webhook_redeliveries', 'webhook_deliveries', 'idempotency_claims', 'namespaces', 'buckets',
+        'connections', 'connection_checks', 'syncs', 'jobs', 'objects', 'catalogue', 'dead_letters'
+    ] LOOP
+        owner := CASE name WHEN 'organizations' THEN 'id' ELSE 'organization' END;
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format(
+            'CREATE POLICY of_organization ON %I '
+            'USING (%I = (SELECT current_setting(''wharf.organization'', true)) '
+            'OR (SELECT current_setting(''wharf.across'', true)) = ''on'') '
+            'WITH CHECK (%I = (SELECT current_setting(''wharf.organization'', true)) '
+            'OR (SELECT current_setting(''wharf.across'', true)) = ''on'')',
+            name, owner, owner
+        );
+    END LOOP;
+END
+$$;

@@ -56,7 +56,7 @@ macro_rules! stretch {
     };
 }
 
-/// What the history amounts to: of the day, of the week, and of the month, which is all of it.
+/// What the history amounts to: of the day, of the week and of the month.
 pub(crate) const AVAILABILITY: &str = concat!(
     "SELECT ",
     stretch!("day", "$3"),
@@ -64,7 +64,7 @@ pub(crate) const AVAILABILITY: &str = concat!(
     stretch!("month", "$5"),
     "MAX(at) FILTER (WHERE outcome = 'passed') AS last_passed_at, \
      MAX(at) FILTER (WHERE outcome = 'failed') AS last_failed_at \
-     FROM connection_checks WHERE organization = $1 AND connection = $2 AND at > $5"
+     FROM connection_checks WHERE organization = $1 AND connection = $2"
 );
 
 /// The word for what a check says of its connection, whatever is wrong with a path.
@@ -151,9 +151,9 @@ impl Store {
         organization: &OrganizationId,
         recording: &Recording<'_>,
     ) -> Result<Transition, Failure<RecordError>> {
-        let now = self.now(tx).await?;
-        let (id, events) = (recording.connection, vec![recording.event.clone()]);
-        let (transition, _) = connections::transit(tx, organization, id, None, events, now)
+        let id = recording.connection;
+        let events = vec![recording.event.clone()];
+        let (transition, now) = connections::transit(tx, organization, id, None, events)
             .await
             .map_err(|failure| failure.map(RecordError::from))?;
         if let Some(lease) = recording.lease
@@ -168,7 +168,12 @@ impl Store {
             status: transition.connection.status(),
         };
         insert(tx, organization, &record).await?;
-        audit::store(tx, organization, &transition.told_in(recording.tested.clone()), now);
+        audit::store(
+            tx,
+            organization,
+            &transition.told_in(recording.tested.clone()),
+            now,
+        );
         if let Some(at) = &transition.expiring {
             let row = recording.expiring.clone().with("expires_at", time_text(at));
             audit::store(tx, organization, &row, now);
@@ -276,7 +281,9 @@ impl CheckRepository for Store {
         organization: &OrganizationId,
         lease: &CheckLease,
     ) -> Result<(), RepositoryError> {
-        Ok(in_transaction!(self, organization, tx => self.release_check(&mut tx, organization, lease))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.release_check(&mut tx, organization, lease))?,
+        )
     }
 
     async fn list(

@@ -214,7 +214,8 @@ impl Store {
             let columns = Columns::of("webhooks", &row);
             let (organization, id) = (columns.parse("organization")?, columns.parse("id")?);
             let head = columns.number("head")?;
-            let Some(mut webhook) = webhooks::load(tx, webhooks::FIND, &organization, &id).await? else {
+            let Some(mut webhook) = webhooks::load(tx, webhooks::FIND, &organization, &id).await?
+            else {
                 continue;
             };
             let mut entries = Vec::new();

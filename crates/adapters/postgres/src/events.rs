@@ -29,10 +29,7 @@ pub(crate) const BEFORE: &str = concat!(
 );
 
 /// Those that follow from these audit rows.
-pub(crate) const OF_ROWS: &str = concat!(
-    columns!(),
-    "WHERE organization = $1 AND audit = ANY($2)"
-);
+pub(crate) const OF_ROWS: &str = concat!(columns!(), "WHERE organization = $1 AND audit = ANY($2)");
 
 fn read(row: &PgRow) -> Result<OutboxEntry, Fault> {
     let columns = Columns::of("events", row);
@@ -92,7 +89,10 @@ pub(crate) async fn holding(
     organization: &OrganizationId,
     events: &[EventId],
 ) -> Result<Vec<OutboxEntry>, Fault> {
-    let rows: Vec<String> = events.iter().map(|event| event.audit_id().to_string()).collect();
+    let rows: Vec<String> = events
+        .iter()
+        .map(|event| event.audit_id().to_string())
+        .collect();
     sqlx::query(OF_ROWS)
         .bind(organization.as_str())
         .bind(&rows)

@@ -26,9 +26,11 @@ struct Request<'a> {
 /// What the row of a key says to a request; `None` if it may go on.
 fn answer_of(row: &PgRow, request: &Request<'_>, now: Timestamp) -> Result<Option<Claimed>, Fault> {
     let columns = Columns::of("idempotency_claims", row);
-    let age = (now - columns.time("claimed_at")?).to_std().unwrap_or_default();
+    let age = (now - columns.time("claimed_at")?)
+        .to_std()
+        .unwrap_or_default();
     let fingerprint: &str = columns.get("fingerprint")?;
-    if fingerprint == NOBODYS || age > request.keep {
+    if fingerprint == NOBODYS || age >= request.keep {
         return Ok(None);
     }
     if fingerprint != request.fingerprint {
@@ -146,7 +148,9 @@ impl IdempotencyRepository for Store {
             patience,
             keep,
         };
-        Ok(in_transaction!(self, organization, tx => self.claim_key(&mut tx, organization, &request))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.claim_key(&mut tx, organization, &request))?,
+        )
     }
 
     async fn answer(
@@ -155,7 +159,9 @@ impl IdempotencyRepository for Store {
         claim: &Claim,
         answer: StoredAnswer,
     ) -> Result<(), RepositoryError> {
-        Ok(in_transaction!(self, organization, tx => self.answer_claim(&mut tx, organization, claim, &answer))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.answer_claim(&mut tx, organization, claim, &answer))?,
+        )
     }
 
     async fn release(
@@ -163,6 +169,8 @@ impl IdempotencyRepository for Store {
         organization: &OrganizationId,
         claim: &Claim,
     ) -> Result<(), RepositoryError> {
-        Ok(in_transaction!(self, organization, tx => self.release_claim(&mut tx, organization, claim))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.release_claim(&mut tx, organization, claim))?,
+        )
     }
 }

@@ -15,12 +15,12 @@ use wharf_ports::{
     InsertError, RepositoryError, WebhookError, WebhookFilter, WebhookLease, WebhookRepository,
 };
 
+use crate::audit;
 use crate::clock::span;
 use crate::error::{Failure, Fault};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, Tx, in_transaction};
-use crate::audit;
 
 macro_rules! columns {
     () => {
@@ -163,7 +163,7 @@ fn texts(events: &[EventId]) -> Vec<&str> {
     events.iter().map(EventId::as_str).collect()
 }
 
-/// Stores the attempts of a round, a microsecond apart, so that they keep their order.
+/// Stores the attempts of a round.
 async fn insert_deliveries(
     tx: &mut Tx,
     organization: &OrganizationId,
@@ -178,14 +178,12 @@ async fn insert_deliveries(
         "INSERT INTO webhook_deliveries (organization, id, webhook, event, event_type, attempt, redelivery, http_status, \
          error, ms, at) \
          SELECT $1, it.id, $2, it.event, it.event_type, it.attempt, it.redelivery, it.http_status, it.error, it.ms, \
-         $3::timestamptz - ($4 - it.place) * INTERVAL '1 microsecond' \
-         FROM UNNEST($5::text[], $6::text[], $7::text[], $8::bigint[], $9::boolean[], $10::bigint[], $11::text[], \
-         $12::bigint[]) WITH ORDINALITY AS it (id, event, event_type, attempt, redelivery, http_status, error, ms, place)",
+         $3 FROM UNNEST($4::text[], $5::text[], $6::text[], $7::bigint[], $8::boolean[], $9::bigint[], $10::text[], \
+         $11::bigint[]) AS it (id, event, event_type, attempt, redelivery, http_status, error, ms)",
     )
     .bind(organization.as_str())
     .bind(webhook.as_str())
     .bind(now)
-    .bind(number(deliveries.len() as u64))
     .bind(each(deliveries, |it| it.id.as_str()))
     .bind(each(deliveries, |it| it.event.as_str()))
     .bind(each(deliveries, |it| it.event_type.as_str()))
@@ -293,7 +291,7 @@ impl Store {
         })
     }
 
-        async fn replace_webhook(
+    async fn replace_webhook(
         &self,
         tx: &mut Tx,
         organization: &OrganizationId,
@@ -430,7 +428,14 @@ impl Store {
         if settled.rows_affected() == 0 {
             return Ok(false);
         }
-        insert_deliveries(tx, organization, &lease.webhook, &settlement.deliveries, now).await?;
+        insert_deliveries(
+            tx,
+            organization,
+            &lease.webhook,
+            &settlement.deliveries,
+            now,
+        )
+        .await?;
         if !settlement.redelivered.is_empty() {
             sqlx::query(
                 "DELETE FROM webhook_redeliveries WHERE organization = $1 AND webhook = $2 \
@@ -470,9 +475,11 @@ impl Store {
             .bind(bounds.offset)
             .fetch_all(&mut *reader)
             .await?;
-        page(request, &rows, total, read_delivery, |delivery| PageCursor {
-            created_at: delivery.at,
-            id: delivery.id.to_string(),
+        page(request, &rows, total, read_delivery, |delivery| {
+            PageCursor {
+                created_at: delivery.at,
+                id: delivery.id.to_string(),
+            }
         })
     }
 }
@@ -525,7 +532,9 @@ impl WebhookRepository for Store {
         id: &WebhookId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(in_transaction!(self, organization, tx => self.remove_webhook(&mut tx, organization, id, &audit))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.remove_webhook(&mut tx, organization, id, &audit))?,
+        )
     }
 
     async fn redeliver(
@@ -535,7 +544,9 @@ impl WebhookRepository for Store {
         events: &[EventId],
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(in_transaction!(self, organization, tx => self.ask_for_redelivery(&mut tx, organization, id, events, &audit))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.ask_for_redelivery(&mut tx, organization, id, events, &audit))?,
+        )
     }
 
     async fn settle(
@@ -545,7 +556,9 @@ impl WebhookRepository for Store {
         settlement: Settlement,
         paused: Option<NewAuditRow>,
     ) -> Result<bool, RepositoryError> {
-        Ok(in_transaction!(self, organization, tx => self.settle_webhook(&mut tx, organization, lease, &settlement, paused.as_ref()))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.settle_webhook(&mut tx, organization, lease, &settlement, paused.as_ref()))?,
+        )
     }
 
     async fn deliveries(

@@ -56,7 +56,7 @@ macro_rules! stretch {
     };
 }
 
-/// What the history amounts to: of the day, of the week, and of the month, which is all of it.
+/// What the history amounts to: of the day, of the week and of the month.
 pub(crate) const AVAILABILITY: &str = concat!(
     "SELECT ",
     stretch!("day", "$3"),
@@ -64,7 +64,7 @@ pub(crate) const AVAILABILITY: &str = concat!(
     stretch!("month", "$5"),
     "MAX(at) FILTER (WHERE outcome = 'passed') AS last_passed_at, \
      MAX(at) FILTER (WHERE outcome = 'failed') AS last_failed_at \
-     FROM connection_checks WHERE organization = $1 AND connection = $2 AND at > $5"
+     FROM connection_checks WHERE organization = $1 AND connection = $2"
 );
 
 /// The word for what a check says of its connection, whatever is wrong with a path.

@@ -33,7 +33,7 @@ fn answer_of(
     let columns = Columns::of("idempotency_claims", row);
     let age = micros(now) - micros(columns.time("claimed_at")?);
     let fingerprint: &str = columns.get("fingerprint")?;
-    if fingerprint == NOBODYS || age > span(request.keep) {
+    if fingerprint == NOBODYS || age >= span(request.keep) {
         return Ok(None);
     }
     if fingerprint != request.fingerprint {

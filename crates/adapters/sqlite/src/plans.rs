@@ -126,7 +126,7 @@ const CASES: &[Case] = &[
     ),
     (
         checks::AVAILABILITY,
-        &["COVERING INDEX connection_checks_by_age (organization=? AND connection=? AND at>?)"],
+        &["COVERING INDEX connection_checks_by_age (organization=? AND connection=?)"],
     ),
     (events::FROM, &["(organization=? AND position>?)"]),
     (events::BEFORE, &["(organization=? AND position<?)"]),

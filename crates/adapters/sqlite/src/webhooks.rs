@@ -146,7 +146,7 @@ pub(crate) async fn load(
     .transpose()
 }
 
-/// Stores the attempts of a round, a microsecond apart, so that they keep their order.
+/// Stores the attempts of a round.
 async fn insert_deliveries(
     tx: &mut Tx,
     organization: &OrganizationId,
@@ -154,7 +154,7 @@ async fn insert_deliveries(
     deliveries: &[Delivery],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    for (delivery, before) in deliveries.iter().zip((0..deliveries.len() as u64).rev()) {
+    for delivery in deliveries {
         sqlx::query(
             "INSERT INTO webhook_deliveries (organization, id, webhook, event, event_type, attempt, redelivery, http_status, \
              error, ms, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -169,7 +169,7 @@ async fn insert_deliveries(
         .bind(delivery.http_status)
         .bind(&delivery.error)
         .bind(number(delivery.ms))
-        .bind(micros(now) - number(before))
+        .bind(micros(now))
         .execute(&mut **tx)
         .await?;
     }
