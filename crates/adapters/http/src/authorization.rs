@@ -73,6 +73,7 @@ pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
         "GET",
         "/v1/organizations/connections/{connection_identifier}/checks",
         READ,
+        METADATA,
     ),
     (
         "GET",
