@@ -397,14 +397,8 @@ pub async fn what_the_state_does_not_allow_is_not_recorded(h: Harness) {
     let connection = acme.connection("store").await;
     let archived = acme.apply(&connection, vec![Event::Archive]).await;
     assert_eq!(archived.connection.intent, Intent::Archived);
-    let outcome = AttemptOutcome {
-        epoch: archived.connection.epoch,
-        credential_version: 1,
-        started_at: build::instant(0),
-        result: AttemptResult::Success { used: false },
-    };
     let check = build::check(&h.ids, None);
-    let event = Event::PersonTested(outcome);
+    let event = Event::Suspend;
     let refused = record(&h, &acme.organization, &connection, None, check, event).await;
     assert!(
         matches!(
