@@ -590,9 +590,7 @@ pub async fn a_redelivery_waits_for_no_pause_but_for_its_own(h: Harness) {
     assert_eq!(h.lease_webhook(LONG).await, None);
 }
 
-pub async fn a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its_pause(
-    h: Harness,
-) {
+pub async fn a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its_pause(h: Harness) {
     let acme = h.tenant("acme").await;
     let webhook = acme.webhook("hook").await;
     acme.happening().await;
