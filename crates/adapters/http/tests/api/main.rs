@@ -3,6 +3,7 @@
 
 mod authorization;
 mod buckets;
+mod checks;
 mod connections;
 mod dead_letters;
 mod errors;
