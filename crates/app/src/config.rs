@@ -2,6 +2,7 @@
 
 mod aws;
 mod blob_store;
+mod events;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,18 +21,20 @@ use wharf_s3::Aws;
 use self::aws::AwsSettings;
 use self::blob_store::BlobStoreS3;
 pub(crate) use self::blob_store::BlobsAt;
+use self::events::Events;
 
 /// Environment variables with the prefix that are not settings: they are read by the command line itself.
 const NOT_SETTINGS: [&str; 3] = ["config", "url", "api_key"];
 
 /// Settings whose text is anybody's choice. In the environment they stand as they are, even if they look like a number,
 /// a list or a quotation.
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
     "blob_store_s3.access_key_id",
     "blob_store_s3.secret_access_key",
     "blob_store_s3.session_token",
     "bootstrap.admin_key",
     "database_url",
+    "events.nats.url",
     "providers.aws.identity.access_key_id",
     "providers.aws.identity.secret_access_key",
     "providers.aws.identity.session_token",
@@ -65,6 +68,7 @@ pub(crate) struct Config {
     providers: Providers,
     pub(crate) health: Health,
     pub(crate) sync: Sync,
+    pub(crate) events: Events,
     pub(crate) log: Log,
 }
 
@@ -149,6 +153,7 @@ impl Default for Config {
             providers: Providers::default(),
             health: Health::default(),
             sync: Sync::default(),
+            events: Events::default(),
             log: Log::default(),
         }
     }
@@ -232,6 +237,7 @@ impl Config {
         config.key_ring_place()?;
         config.egress_policy()?;
         config.aws()?;
+        config.events.check()?;
         config.check_bounds()?;
         Ok(config)
     }
@@ -542,6 +548,11 @@ mod tests {
                 "database_url",
                 "egress.allow",
                 "egress.allow_loopback",
+                "events.nats.credentials_file",
+                "events.nats.stream",
+                "events.nats.subject_prefix",
+                "events.nats.url",
+                "events.retention",
                 "health.interval",
                 "health.probe_backoff",
                 "health.timeout",
@@ -605,7 +616,7 @@ mod tests {
             figment::Jail::expect_with(|jail| {
                 jail.clear_env();
                 jail.set_env("WHARF_BLOB_STORE", "s3://media");
-                for name in TEXTS.iter().filter(|name| **name != "database_url") {
+                for name in TEXTS.iter().filter(|name| !name.ends_with("url")) {
                     let variable = name.replace('.', "__").to_ascii_uppercase();
                     jail.set_env(format!("WHARF_{variable}"), format!(" {text}\n"));
                 }

@@ -12,17 +12,15 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::authorization::{Access, access};
+use crate::authorization::{Access, access, only_reads};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, buckets, connections, dead_letters, health, jobs, namespaces, objects, operator,
-    setup, syncs,
+    ApiState, buckets, connections, dead_letters, events, health, jobs, namespaces, objects,
+    operator, setup, syncs, webhooks,
 };
 
 const BEARER: &str = "BearerAuth";
-/// What a `POST` that only reads ends with.
-const READS_BY_POST: [&str; 4] = ["/list", "/jobs", "/dlq", "/plan"];
 
 /// The `OpenAPI` 3.1 document of this API.
 pub fn openapi() -> OpenApi {
@@ -40,6 +38,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(base())
         .merge(connections::routes())
         .merge(setup::routes())
+        .merge(webhooks::routes())
+        .merge(events::routes())
         .merge(namespaces::routes())
         .merge(buckets::routes())
         .merge(objects::routes())
@@ -82,7 +82,7 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
         let description = "The namespace, by identifier or name; `default` unless given.";
         parameters.push(RefOr::T(header_parameter(NAMESPACE_HEADER, description)));
     }
-    if method != "GET" && !READS_BY_POST.iter().any(|end| path.ends_with(end)) {
+    if !only_reads(method, path) {
         let description = "Why the change is made, for the audit trail; at most 500 characters.";
         parameters.push(RefOr::T(header_parameter("x-change-reason", description)));
     }
@@ -115,7 +115,7 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ]);
         }
-        if method != "GET" && !READS_BY_POST.iter().any(|end| path.ends_with(end)) {
+        if !only_reads(method, path) {
             errors.push(StatusCode::CONFLICT);
         }
     } else {
@@ -234,6 +234,15 @@ mod tests {
         }),
         ("ListSyncJobsRequest", |reader| {
             let _ = jobs::ListJobsRequest::parse(reader);
+        }),
+        ("WebhookInput", |reader| {
+            let _ = webhooks::WebhookRequest::parse(reader);
+        }),
+        ("ListWebhooksRequest", |reader| {
+            let _ = webhooks::ListWebhooksRequest::parse(reader);
+        }),
+        ("RedeliverRequest", |reader| {
+            let _ = webhooks::RedeliverRequest::parse(reader);
         }),
     ];
 

@@ -15,14 +15,22 @@ pub use test::TestedConnection;
 pub use update::{ConfigFields, UpdateConnection};
 pub use watch::Watcher;
 
+use wharf_domain::audit::ResourceType;
 use wharf_domain::connection::Connection;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::provider::{CredentialType, Credentials, ProviderConfig};
+use wharf_domain::scope::Place;
 use wharf_envelope::{Binding, OpenError};
 use wharf_ports::KeyRingError;
 
 use crate::{Engine, EngineError};
+
+/// The place of a connection.
+pub(crate) fn place(connection: &Connection) -> Place<'_> {
+    let id = connection.id.as_str();
+    Place::named(ResourceType::Connection, id, connection.name.as_str())
+}
 
 /// What sealed credentials are bound to: they open for this row, at this version and for this audience only.
 fn binding(

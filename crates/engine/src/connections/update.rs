@@ -20,6 +20,8 @@ const ATTEMPTS: usize = 3;
 /// A change of a connection as a request describes it. `None` leaves a field as it is.
 #[derive(Debug, Default)]
 pub struct UpdateConnection {
+    /// The revision that it is meant for; any, if none.
+    pub if_revision: Option<u64>,
     /// A new name.
     pub name: Option<ConnectionName>,
     /// A new description; empty clears it.
@@ -92,8 +94,8 @@ fn wanted_intent(
 }
 
 impl Engine {
-    /// Changes a connection. A new configuration, and a return to ACTIVE, must pass a test first; nothing is saved
-    /// otherwise. Omitted secrets are kept only while credential type and audience stay the same.
+    /// Changes a connection, if it has the wanted revision. A new configuration, and a return to ACTIVE, must pass a
+    /// test first; nothing is saved otherwise. Omitted secrets are kept only while credential type and audience stay the same.
     pub async fn update_connection(
         &self,
         caller: &Caller,
@@ -104,6 +106,8 @@ impl Engine {
         let mut attempt = 1;
         loop {
             let connection = self.connection(caller, identifier).await?;
+            let wanted = update.if_revision;
+            EngineError::refuse_other_revision("connection", wanted, connection.revision)?;
             let result = self.try_update(caller, &connection, &update, intent).await;
             match result {
                 Err(UpdateError::Apply(ApplyError::RevisionConflict)) if attempt < ATTEMPTS => {
@@ -197,9 +201,8 @@ impl Engine {
             Some(Intent::Archived) => events.push(Event::Archive),
             _ => {}
         }
-        // The test and the kept secrets belong to the revision that was read; plain fields do not depend on it.
-        let guarded = update.provider_config.is_some() || reactivates;
-        if guarded && intent != Some(Intent::Archived) {
+        let checked = update.provider_config.is_some() || reactivates;
+        if checked && intent != Some(Intent::Archived) {
             events.push(Event::PlanCheck {
                 after: self.ordinary_pause(),
             });
@@ -211,6 +214,8 @@ impl Engine {
         };
         let resource = (ResourceType::Connection, connection.id.as_str());
         let audit = caller.audit(self.ids(), action, resource, changed_fields(update, intent));
+        // The test and the kept secrets belong to the revision that was read; plain fields do not depend on it.
+        let guarded = update.if_revision.is_some() || checked;
         let transition = self
             .repositories()
             .connections

@@ -6,6 +6,7 @@ mod contended;
 mod crash;
 mod dead_letters;
 mod deletes;
+mod events;
 mod explain;
 mod filters;
 mod hostile;
