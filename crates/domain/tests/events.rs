@@ -88,14 +88,20 @@ fn arrivals_are_told_together_first_and_then_each_object_by_itself() {
     assert_eq!(events[3].resource_id, "obj_0000000000000002");
     assert_eq!(events[3].facts["sync_job_id"], Value::Null);
     let without = objects(&[Deleted]).events();
-    assert_eq!(told(&without), [("evt_00000000000000ab.0", "object.deleted", 1)]);
+    assert_eq!(
+        told(&without),
+        [("evt_00000000000000ab.0", "object.deleted", 1)]
+    );
 }
 
 #[test]
 fn a_cursor_tells_what_is_left_of_an_entry() {
     let entry = objects(&[ObjectFate::Updated; 3]);
     let left = |position, item| entry.events_after(EventCursor { position, item }).len();
-    assert_eq!((left(6, u32::MAX), left(7, 0), left(7, 2), left(7, 3)), (3, 3, 1, 0));
+    assert_eq!(
+        (left(6, u32::MAX), left(7, 0), left(7, 2), left(7, 3)),
+        (3, 3, 1, 0)
+    );
     assert!(entry.events_after(EventCursor::past(7)).is_empty());
     for event in entry.events() {
         let rest = entry.events_after(event.cursor);
@@ -128,7 +134,9 @@ fn a_webhook_wants_its_types_of_its_kinds_of_things() {
 
 #[test]
 fn pauses_double_up_to_an_hour() {
-    let pauses: Vec<u64> = (1..MOST_ATTEMPTS).map(|n| pause_after(n).as_secs()).collect();
+    let pauses: Vec<u64> = (1..MOST_ATTEMPTS)
+        .map(|n| pause_after(n).as_secs())
+        .collect();
     assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320]);
     assert_eq!(pause_after(40).as_secs(), 3600);
     assert_eq!(pause_after(u32::MAX).as_secs(), 3600);
@@ -136,7 +144,15 @@ fn pauses_double_up_to_an_hour() {
 
 #[test]
 fn what_is_no_event_identifier_is_refused() {
-    for text in ["", "evt_", "evt_00000000000000AB", "evt_00000000000000ab.", "evt_00000000000000ab.x", "aud_00000000000000ab", "evt_00000000000000ab.1.2"] {
+    for text in [
+        "",
+        "evt_",
+        "evt_00000000000000AB",
+        "evt_00000000000000ab.",
+        "evt_00000000000000ab.x",
+        "aud_00000000000000ab",
+        "evt_00000000000000ab.1.2",
+    ] {
         assert!(text.parse::<EventId>().is_err(), "{text}");
     }
 }

@@ -16,8 +16,8 @@ use crate::authorization::{Access, access};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, buckets, connections, dead_letters, events, health, jobs, namespaces, objects, operator,
-    setup, syncs, webhooks,
+    ApiState, buckets, connections, dead_letters, events, health, jobs, namespaces, objects,
+    operator, setup, syncs, webhooks,
 };
 
 const BEARER: &str = "BearerAuth";

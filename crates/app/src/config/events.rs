@@ -65,7 +65,9 @@ impl Events {
             (1..=100).contains(&word.len()) && word.bytes().all(sound)
         };
         if !subject_prefix.split('.').all(is_word) {
-            return refused("events.nats.subject_prefix must be words with dots between, of letters, digits, _ and -");
+            return refused(
+                "events.nats.subject_prefix must be words with dots between, of letters, digits, _ and -",
+            );
         }
         if !is_word(stream) {
             return refused("events.nats.stream must have letters, digits, _ and - only");
@@ -74,7 +76,11 @@ impl Events {
             None if credentials_file.is_some() => {
                 refused("events.nats.credentials_file needs events.nats.url")
             }
-            Some(url) if !["nats://", "tls://"].iter().any(|start| url.expose().starts_with(start)) => {
+            Some(url)
+                if !["nats://", "tls://"]
+                    .iter()
+                    .any(|start| url.expose().starts_with(start)) =>
+            {
                 refused("events.nats.url must be nats:// or tls://, a host and a port")
             }
             _ => Ok(()),
@@ -100,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_stream_is_named_by_its_url_and_nothing_else() {
-        let config = from_toml("[events.nats]\nurl = \"tls://user:hunter2@nats.example.net\"").expect("parses");
+        let config = from_toml("[events.nats]\nurl = \"tls://user:hunter2@nats.example.net\"")
+            .expect("parses");
         config.events.check().expect("sound");
         assert!(config.events.nats().is_some());
         assert!(!format!("{config:?}").contains("hunter2"));

@@ -32,7 +32,10 @@ impl Server {
     fn start() -> Option<Self> {
         let Ok(program) = std::env::var("WHARF_TEST_NATS_SERVER") else {
             let may_be_missing = std::env::var_os("WHARF_TEST_ALLOW_MISSING").is_some();
-            assert!(may_be_missing, "WHARF_TEST_NATS_SERVER must name the NATS server; `cargo xtask test` installs one");
+            assert!(
+                may_be_missing,
+                "WHARF_TEST_NATS_SERVER must name the NATS server; `cargo xtask test` installs one"
+            );
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
@@ -79,14 +82,24 @@ impl Server {
             .await
             .unwrap();
         let stream = jetstream::new(client).get_stream("WHARF").await.unwrap();
-        let consumer = stream.create_consumer(pull::Config::default()).await.unwrap();
+        let consumer = stream
+            .create_consumer(pull::Config::default())
+            .await
+            .unwrap();
         let count = stream.get_info().await.unwrap().state.messages;
-        let batch = consumer.fetch().max_messages(usize::try_from(count).unwrap());
+        let batch = consumer
+            .fetch()
+            .max_messages(usize::try_from(count).unwrap());
         let mut messages = batch.messages().await.unwrap();
         let mut stored = Vec::new();
         while let Some(message) = messages.next().await {
             let message = message.unwrap();
-            let id = message.headers.as_ref().unwrap().get("Nats-Msg-Id").unwrap();
+            let id = message
+                .headers
+                .as_ref()
+                .unwrap()
+                .get("Nats-Msg-Id")
+                .unwrap();
             let body = serde_json::from_slice(&message.payload).unwrap();
             stored.push((message.subject.to_string(), id.to_string(), body));
         }
@@ -133,7 +146,9 @@ fn event(position: u64, facts: Value) -> Event {
 }
 
 fn events(positions: impl Iterator<Item = u64>) -> Vec<Event> {
-    positions.map(|position| event(position, json!({"n": position}))).collect()
+    positions
+        .map(|position| event(position, json!({"n": position})))
+        .collect()
 }
 
 /// Publishes until it works, as the publisher does.
@@ -149,19 +164,27 @@ async fn publish(stream: &NatsStream, events: &[Event]) {
 
 /// The numbers of one thing's events, in the order in which they stand.
 fn of_thing(stored: &[(String, String, Value)], thing: u64) -> Vec<u64> {
-    let numbers = stored.iter().map(|(_, _, body)| body["data"]["n"].as_u64().unwrap());
+    let numbers = stored
+        .iter()
+        .map(|(_, _, body)| body["data"]["n"].as_u64().unwrap());
     numbers.filter(|number| number % 3 == thing).collect()
 }
 
 #[tokio::test]
 async fn the_stream_is_made_and_holds_every_event_once_on_its_subject() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = Server::start() else {
+        return;
+    };
     let stream = NatsStream::connect(server.settings()).await.unwrap();
     let events = events(1..=20);
     publish(&stream, &events).await;
     publish(&stream, &events[5..]).await;
     let stored = server.stored().await;
-    assert_eq!(stored.len(), 20, "repetitions are told by their identifiers");
+    assert_eq!(
+        stored.len(),
+        20,
+        "repetitions are told by their identifiers"
+    );
     for (event, (subject, id, body)) in events.iter().zip(&stored) {
         assert_eq!(*subject, format!("wharf.{ORGANIZATION}.sync.updated"));
         assert_eq!(id, event.id.as_str());
@@ -171,7 +194,9 @@ async fn the_stream_is_made_and_holds_every_event_once_on_its_subject() {
 
 #[tokio::test]
 async fn a_server_that_ends_in_the_middle_costs_neither_an_event_nor_the_order_of_any_thing() {
-    let Some(mut server) = Server::start() else { return };
+    let Some(mut server) = Server::start() else {
+        return;
+    };
     let stream = NatsStream::connect(server.settings()).await.unwrap();
     publish(&stream, &events(1..=30)).await;
     let many = events(31..=2000);
@@ -202,7 +227,9 @@ async fn a_server_that_ends_in_the_middle_costs_neither_an_event_nor_the_order_o
 
 #[tokio::test]
 async fn a_server_that_is_not_there_yet_fails_soon_and_works_once_it_is() {
-    let Some(mut server) = Server::start() else { return };
+    let Some(mut server) = Server::start() else {
+        return;
+    };
     server.end();
     let stream = NatsStream::connect(server.settings()).await.unwrap();
     let began = std::time::Instant::now();
@@ -215,7 +242,9 @@ async fn a_server_that_is_not_there_yet_fails_soon_and_works_once_it_is() {
 
 #[tokio::test]
 async fn an_event_larger_than_the_server_takes_goes_without_its_particulars() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = Server::start() else {
+        return;
+    };
     let stream = NatsStream::connect(server.settings()).await.unwrap();
     let large = event(1, json!({"n": 1, "much": "x".repeat(2 << 20)}));
     publish(&stream, std::slice::from_ref(&large)).await;
@@ -236,5 +265,8 @@ async fn settings_that_cannot_be_used_are_refused() {
     let refused = NatsStream::connect(settings("http://x y", None)).await;
     assert!(matches!(refused, Err(NatsError::Address)), "{refused:?}");
     let refused = NatsStream::connect(settings("nats://127.0.0.1:1", Some("/no/such/file"))).await;
-    assert!(matches!(refused, Err(NatsError::Credentials(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(NatsError::Credentials(_))),
+        "{refused:?}"
+    );
 }

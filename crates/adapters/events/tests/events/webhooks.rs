@@ -79,7 +79,10 @@ fn delivery(url: &str) -> WebhookRequest {
     WebhookRequest {
         webhook: "wh_0123456789abcdef".parse().unwrap(),
         url: SecretString::new(url.to_owned()),
-        headers: vec![header("x-wharf-event-id", "evt_1"), header("authorization", "Bearer t")],
+        headers: vec![
+            header("x-wharf-event-id", "evt_1"),
+            header("authorization", "Bearer t"),
+        ],
         body: Bytes::from_static(br#"{"a": 1}"#),
         signing_secret: Some(SecretString::new("hunter2".to_owned())),
         timeout: Duration::from_secs(2),
@@ -104,7 +107,9 @@ fn hmac(key: &[u8], message: &[u8]) -> String {
 #[tokio::test]
 async fn a_delivery_arrives_as_it_is_with_a_signature_that_its_receiver_can_verify() {
     let (address, got) = receiver().await;
-    let status = sender(true).send(delivery(&format!("{address}/take?x=1"))).await;
+    let status = sender(true)
+        .send(delivery(&format!("{address}/take?x=1")))
+        .await;
     assert_eq!(status, Ok(204));
     let (headers, body) = got.0.lock().unwrap()[0].clone();
     assert_eq!(body, r#"{"a": 1}"#);
@@ -127,15 +132,25 @@ async fn without_a_secret_nothing_is_signed() {
         ..delivery(&format!("{address}/take"))
     };
     assert_eq!(sender(true).send(unsigned).await, Ok(204));
-    assert!(!got.0.lock().unwrap()[0].0.contains_key("x-mixpeek-signature"));
+    assert!(
+        !got.0.lock().unwrap()[0]
+            .0
+            .contains_key("x-mixpeek-signature")
+    );
 }
 
 #[tokio::test]
 async fn redirects_are_answers_and_nothing_follows_them() {
     let (address, got) = receiver().await;
     let sender = sender(true);
-    assert_eq!(sender.send(delivery(&format!("{address}/moved"))).await, Ok(307));
-    assert_eq!(sender.send(delivery(&format!("{address}/gone"))).await, Ok(410));
+    assert_eq!(
+        sender.send(delivery(&format!("{address}/moved"))).await,
+        Ok(307)
+    );
+    assert_eq!(
+        sender.send(delivery(&format!("{address}/gone"))).await,
+        Ok(410)
+    );
     assert!(got.0.lock().unwrap().is_empty());
 }
 
@@ -144,12 +159,26 @@ async fn huge_and_endless_answers_are_left_and_silent_ones_are_not_waited_for() 
     let (address, _) = receiver().await;
     let sender = sender(true);
     let began = Instant::now();
-    assert_eq!(sender.send(delivery(&format!("{address}/huge"))).await, Ok(202));
-    assert_eq!(sender.send(delivery(&format!("{address}/endless"))).await, Ok(200));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(
+        sender.send(delivery(&format!("{address}/huge"))).await,
+        Ok(202)
+    );
+    assert_eq!(
+        sender.send(delivery(&format!("{address}/endless"))).await,
+        Ok(200)
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
     let silent = sender.send(delivery(&format!("{address}/silent"))).await;
     assert_eq!(silent, Err(SendError::TimedOut(Duration::from_secs(2))));
-    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -178,9 +207,14 @@ async fn nobody_listening_and_what_cannot_be_sent_are_told_apart() {
     drop(free);
     let sender = sender(true);
     let unreachable = sender.send(delivery(&format!("http://{address}/"))).await;
-    assert!(matches!(unreachable, Err(SendError::Unreachable(_))), "{unreachable:?}");
+    assert!(
+        matches!(unreachable, Err(SendError::Unreachable(_))),
+        "{unreachable:?}"
+    );
     let mut broken = delivery(&format!("http://{address}/"));
-    broken.headers.push(("a b".to_owned(), SecretString::new("x".to_owned())));
+    broken
+        .headers
+        .push(("a b".to_owned(), SecretString::new("x".to_owned())));
     let refused = sender.send(broken).await;
     assert!(matches!(refused, Err(SendError::Refused(_))), "{refused:?}");
 }

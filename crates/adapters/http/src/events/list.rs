@@ -49,7 +49,14 @@ pub(super) async fn list(
     Authorized(caller): Authorized,
     mut query: Query,
 ) -> Result<Json<EventList>, ApiError> {
-    query.only(&["event_type", "resource_type", "resource_id", "order", "after", "limit"]);
+    query.only(&[
+        "event_type",
+        "resource_type",
+        "resource_id",
+        "order",
+        "after",
+        "limit",
+    ]);
     let event_type = query.string("event_type", 100).and_then(|word| {
         let parsed = word.parse::<EventType>().ok();
         if parsed.is_none() {
@@ -100,5 +107,7 @@ fn parse_cursor(text: &str) -> Option<EventCursor> {
         position: position.parse().ok()?,
         item: item.parse().ok()?,
     };
-    i64::try_from(cursor.position).is_ok_and(|place| place < i64::MAX).then_some(cursor)
+    i64::try_from(cursor.position)
+        .is_ok_and(|place| place < i64::MAX)
+        .then_some(cursor)
 }

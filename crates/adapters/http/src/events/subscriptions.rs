@@ -30,7 +30,10 @@ pub(crate) struct Subscription {
 impl From<Webhook> for Subscription {
     fn from(webhook: Webhook) -> Self {
         Self {
-            event_types: told_of(&webhook).into_iter().map(EventType::as_str).collect(),
+            event_types: told_of(&webhook)
+                .into_iter()
+                .map(EventType::as_str)
+                .collect(),
             webhook_id: webhook.id.to_string(),
             webhook_name: webhook.settings.name,
             all_event_types: webhook.settings.all,

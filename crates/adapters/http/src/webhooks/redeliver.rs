@@ -36,7 +36,11 @@ impl RedeliverRequest {
         for (i, text) in listed.into_iter().flatten().enumerate() {
             let parsed = text.parse::<EventId>().map_err(|_| {
                 let message = "must be the identifier of an event, such as evt_0123456789abcdef";
-                InvalidInput::from(FieldError::new(&format!("event_ids.{i}"), "string_pattern", message))
+                InvalidInput::from(FieldError::new(
+                    &format!("event_ids.{i}"),
+                    "string_pattern",
+                    message,
+                ))
             });
             events.extend(fields::noted(reader, parsed).filter(|event| !events.contains(event)));
         }

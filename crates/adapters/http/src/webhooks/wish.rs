@@ -58,7 +58,11 @@ impl WebhookRequest {
         let more = named(reader, "extension_event_types").unwrap_or_default();
         let mut all = reader.boolean("all_event_types").unwrap_or(false);
         if types.as_ref().is_some_and(Vec::is_empty) {
-            reader.reject("event_types", "too_short", "must have at least one type, or *");
+            reader.reject(
+                "event_types",
+                "too_short",
+                "must have at least one type, or *",
+            );
         }
         let mut event_types: Vec<EventType> = Vec::new();
         for word in types.iter().flatten().chain(&more) {
@@ -84,7 +88,13 @@ impl WebhookRequest {
             .flatten()
             .and_then(|value| fields::noted(reader, DraftChannels::parse("channels", value)));
         let is_active = reader.boolean("is_active").unwrap_or(true);
-        for key in ["webhook_id", "internal_id", "delivery_health", "created_at", "updated_at"] {
+        for key in [
+            "webhook_id",
+            "internal_id",
+            "delivery_health",
+            "created_at",
+            "updated_at",
+        ] {
             let _ = reader.value(key);
         }
         Some(WebhookWish {
