@@ -13,6 +13,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::LevelFilter;
+use wharf_domain::health::LONGEST_BACKOFF;
 use wharf_domain::secret::SecretString;
 use wharf_egress::{AllowEntry, Policy};
 use wharf_s3::Aws;
@@ -95,12 +96,16 @@ struct Providers {
     aws: AwsSettings,
 }
 
-/// Tests of connections.
+/// Checks of connections.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Health {
     #[serde(deserialize_with = "duration")]
+    pub(crate) interval: Duration,
+    #[serde(deserialize_with = "duration")]
     pub(crate) timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) probe_backoff: Duration,
 }
 
 /// Runs of syncs.
@@ -157,7 +162,9 @@ impl Default for Config {
 impl Default for Health {
     fn default() -> Self {
         Self {
+            interval: Duration::from_mins(5),
             timeout: Duration::from_secs(10),
+            probe_backoff: Duration::from_mins(15),
         }
     }
 }
@@ -277,7 +284,18 @@ impl Config {
                 "sync.undo_window must be from 1h to 365d".to_owned(),
             ));
         }
-        if !(Duration::from_millis(100)..=Duration::from_mins(5)).contains(&self.health.timeout) {
+        let health = &self.health;
+        if !(Duration::from_secs(1)..=Duration::from_hours(24)).contains(&health.interval) {
+            return Err(ConfigError(
+                "health.interval must be from 1s to 24h".to_owned(),
+            ));
+        }
+        if !(Duration::from_secs(1)..=LONGEST_BACKOFF).contains(&health.probe_backoff) {
+            return Err(ConfigError(
+                "health.probe_backoff must be from 1s to 6h".to_owned(),
+            ));
+        }
+        if !(Duration::from_millis(100)..=Duration::from_mins(5)).contains(&health.timeout) {
             return Err(ConfigError(
                 "health.timeout must be from 100ms to 5m".to_owned(),
             ));
@@ -535,6 +553,8 @@ mod tests {
                 "events.nats.subject_prefix",
                 "events.nats.url",
                 "events.retention",
+                "health.interval",
+                "health.probe_backoff",
                 "health.timeout",
                 "key_ring",
                 "listen",

@@ -37,6 +37,7 @@ pub mod page;
 pub mod plan;
 pub mod provider;
 pub mod run;
+pub mod scope;
 pub mod secret;
 pub mod rate_limit;
 pub mod setup;

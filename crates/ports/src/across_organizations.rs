@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, Principal};
+use wharf_domain::access::{ApiKeyHash, Organization, Principal, Role};
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::connection::Connection;
 use wharf_domain::event::{Event, EventCursor, EventId, OutboxEntry};
@@ -20,6 +20,8 @@ use crate::{
 pub struct Credential {
     /// Who makes the request.
     pub principal: Principal,
+    /// What the user is to the organization now; whoever authenticates lowers the grant to it.
+    pub role: Role,
     /// The stored form of the key, to be compared with what was asked for.
     pub hash: ApiKeyHash,
     /// Neither revoked nor expired.

@@ -12,7 +12,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::authorization::{Access, access};
+use crate::authorization::{Access, access, only_reads};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
@@ -21,8 +21,6 @@ use crate::{
 };
 
 const BEARER: &str = "BearerAuth";
-/// What a `POST` that only reads ends with.
-const READS_BY_POST: [&str; 4] = ["/list", "/jobs", "/dlq", "/plan"];
 
 /// The `OpenAPI` 3.1 document of this API.
 pub fn openapi() -> OpenApi {
@@ -84,7 +82,7 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
         let description = "The namespace, by identifier or name; `default` unless given.";
         parameters.push(RefOr::T(header_parameter(NAMESPACE_HEADER, description)));
     }
-    if method != "GET" && !READS_BY_POST.iter().any(|end| path.ends_with(end)) {
+    if !only_reads(method, path) {
         let description = "Why the change is made, for the audit trail; at most 500 characters.";
         parameters.push(RefOr::T(header_parameter("x-change-reason", description)));
     }
@@ -117,7 +115,7 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ]);
         }
-        if method != "GET" && !READS_BY_POST.iter().any(|end| path.ends_with(end)) {
+        if !only_reads(method, path) {
             errors.push(StatusCode::CONFLICT);
         }
     } else {

@@ -11,7 +11,7 @@ use wharf_ports::{BucketRepository, InsertError, RepositoryError};
 use crate::error::{Failure, Fault, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 use crate::{audit, syncs};
 
 macro_rules! columns {
@@ -81,7 +81,7 @@ fn read(row: &PgRow) -> Result<Bucket, Fault> {
 impl Store {
     async fn insert_bucket(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewBucket,
         audit: &NewAuditRow,
@@ -100,10 +100,10 @@ impl Store {
         .bind(json(&new.schema))
         .bind(json(&new.metadata))
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await
         .map_err(|error| inserting(error))?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Bucket {
             id: new.id,
             namespace: new.namespace,
@@ -147,7 +147,7 @@ impl Store {
             .bind(organization.as_str())
             .bind(namespace.as_str())
             .bind(wanted)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.read(organization).await?)
             .await?
             .as_ref()
             .map(read)
@@ -163,7 +163,7 @@ impl Store {
     ) -> Result<Page<Bucket>, Fault> {
         let search = search.map(str::to_lowercase);
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(namespace.as_str())
@@ -193,7 +193,7 @@ impl Store {
 
     async fn remove_bucket(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         audit: &NewAuditRow,
@@ -203,13 +203,13 @@ impl Store {
         let removed = sqlx::query("DELETE FROM buckets WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(bucket.as_str())
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
         let now = self.now(tx).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(true)
     }
 }
@@ -222,7 +222,7 @@ impl BucketRepository for Store {
         bucket: NewBucket,
         audit: NewAuditRow,
     ) -> Result<Bucket, InsertError> {
-        in_transaction!(self, tx => self.insert_bucket(&mut tx, organization, bucket.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.insert_bucket(&mut tx, organization, bucket.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn find(
@@ -254,6 +254,8 @@ impl BucketRepository for Store {
         bucket: &BucketId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(in_transaction!(self, tx => self.remove_bucket(&mut tx, organization, bucket, &audit))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.remove_bucket(&mut tx, organization, bucket, &audit))?,
+        )
     }
 }

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::PgPool;
 use sqlx::migrate::{MigrateError as DriverError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use thiserror::Error;
-use wharf_ports::Repositories;
+use wharf_ports::{AuditSeal, Repositories, RepositoryError};
 
 use crate::store::Store;
 
@@ -98,7 +99,7 @@ pub enum SchemaError {
 /// A database that is connected to.
 #[derive(Clone)]
 pub struct PostgresDatabase {
-    store: Arc<Store>,
+    pool: PgPool,
 }
 
 impl fmt::Debug for PostgresDatabase {
@@ -117,14 +118,12 @@ impl PostgresDatabase {
             .connect_with(options.application_name("wharf"))
             .await
             .map_err(OpenError::Connect)?;
-        Ok(Self {
-            store: Arc::new(Store { pool }),
-        })
+        Ok(Self { pool })
     }
 
     /// Brings the database up to date. Of several processes at once, one migrates and the others wait.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
-        Ok(MIGRATIONS.run(&self.store.pool).await?)
+        Ok(MIGRATIONS.run(&self.pool).await?)
     }
 
     /// Whether the database has exactly the migrations that this program needs.
@@ -155,7 +154,7 @@ impl PostgresDatabase {
     }
 
     async fn applied_migrations(&self) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
-        let pool = &self.store.pool;
+        let pool = &self.pool;
         let ever: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
             .fetch_one(pool)
             .await?;
@@ -169,29 +168,41 @@ impl PostgresDatabase {
         Ok(rows.into_iter().collect())
     }
 
-    /// All repositories of this database.
-    pub fn repositories(&self) -> Repositories {
-        let store = &self.store;
+    /// All repositories of this database; audit rows are linked under the seal's key.
+    pub fn repositories(&self, seal: Arc<dyn AuditSeal>) -> Repositories {
+        let store = Arc::new(Store::new(self.pool.clone(), seal));
         Repositories {
             access: store.clone(),
             across: store.clone(),
             audit: store.clone(),
             buckets: store.clone(),
             catalogue: store.clone(),
+            checks: store.clone(),
             connections: store.clone(),
             dead_letters: store.clone(),
+            events: store.clone(),
             external_ids: store.clone(),
+            idempotency: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),
             namespaces: store.clone(),
             objects: store.clone(),
             runs: store.clone(),
             syncs: store.clone(),
+            webhooks: store,
         }
+    }
+
+    /// Links audit rows of an earlier version to their organizations' chains, oldest first. To be called before anything else
+    /// stores rows; where there are none, it does nothing.
+    pub async fn adopt_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<(), RepositoryError> {
+        let store = Store::new(self.pool.clone(), seal);
+        while store.adopt_unchained().await? > 0 {}
+        Ok(())
     }
 
     /// Waits for statements at work and closes all connections. Later calls fail.
     pub async fn close(&self) {
-        self.store.pool.close().await;
+        self.pool.close().await;
     }
 }

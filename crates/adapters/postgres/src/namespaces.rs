@@ -12,7 +12,7 @@ use crate::audit;
 use crate::error::{Failure, Fault, inserting};
 use crate::page::{Bounds, page};
 use crate::row::Columns;
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 /// Adds a namespace within a transaction.
 pub(crate) async fn insert(
@@ -49,7 +49,7 @@ fn read(row: &PgRow) -> Result<Namespace, Fault> {
 impl Store {
     async fn insert_namespace(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewNamespace,
         audit: &NewAuditRow,
@@ -65,7 +65,7 @@ impl Store {
         )
         .await
         .map_err(|error| inserting(error))?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Namespace {
             id: new.id,
             name: new.name,
@@ -92,7 +92,7 @@ impl Store {
             .bind(name),
         };
         query
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.read(organization).await?)
             .await?
             .as_ref()
             .map(read)
@@ -105,7 +105,7 @@ impl Store {
         request: &PageRequest,
     ) -> Result<Page<Namespace>, Fault> {
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar("SELECT COUNT(*) FROM namespaces WHERE organization = $1")
             .bind(organization.as_str())
             .fetch_one(&mut *connection)
@@ -137,7 +137,7 @@ impl NamespaceRepository for Store {
         namespace: NewNamespace,
         audit: NewAuditRow,
     ) -> Result<Namespace, InsertError> {
-        in_transaction!(self, tx => self.insert_namespace(&mut tx, organization, namespace.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.insert_namespace(&mut tx, organization, namespace.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn find(

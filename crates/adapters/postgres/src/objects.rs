@@ -17,7 +17,7 @@ use wharf_ports::{ObjectRepository, RepositoryError, RestoreOutcome};
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 use crate::{audit, buckets};
 
 macro_rules! columns {
@@ -231,7 +231,7 @@ impl Store {
         .bind(source.provider.as_str())
         .bind(&source.authority)
         .bind(&source.object)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(organization).await?)
         .await?
         .as_ref()
         .map(read)
@@ -240,7 +240,7 @@ impl Store {
 
     async fn restore_object(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
@@ -254,7 +254,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         let Some(found) = found.as_ref().map(read).transpose()? else {
             return Ok(None);
@@ -272,9 +272,9 @@ impl Store {
         .bind(organization.as_str())
         .bind(object.as_str())
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         let restored = Object {
             deleted: None,
             updated_at: now,
@@ -297,7 +297,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(organization).await?)
         .await?
         .as_ref()
         .map(read)
@@ -312,7 +312,7 @@ impl Store {
         request: &PageRequest,
     ) -> Result<Page<Object>, Fault> {
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(bucket.as_str())
@@ -344,7 +344,7 @@ impl Store {
 
     async fn remove_object(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
@@ -359,12 +359,12 @@ impl Store {
         .bind(bucket.as_str())
         .bind(object.as_str())
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(true)
     }
 }
@@ -409,7 +409,7 @@ impl ObjectRepository for Store {
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.remove_object(&mut tx, organization, bucket, object, &audit))?,
+            in_transaction!(self, organization, tx => self.remove_object(&mut tx, organization, bucket, object, &audit))?,
         )
     }
 
@@ -421,7 +421,7 @@ impl ObjectRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<RestoreOutcome>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.restore_object(&mut tx, organization, bucket, object, &audit))?,
+            in_transaction!(self, organization, tx => self.restore_object(&mut tx, organization, bucket, object, &audit))?,
         )
     }
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wharf_egress::Guard;
-use wharf_engine::{Dispatcher, Engine, Publisher, Swept, Worker};
+use wharf_engine::{Dispatcher, Engine, Publisher, Swept, Watcher, Worker};
 use wharf_events::{GuardedSender, NatsStream};
 use wharf_http::ApiState;
 
@@ -113,7 +113,10 @@ async fn start_api(
     );
     let state = state.with_metrics(metrics);
     let stopped = stop.clone().cancelled_owned();
-    tasks.spawn(async move { Ok(wharf_http::serve(listener, state, stopped).await?) });
+    tasks.spawn(async move {
+        wharf_http::serve(listener, state, stopped).await;
+        Ok(())
+    });
     say(&format!("listening on http://{address}"));
     Ok(())
 }
@@ -136,6 +139,11 @@ fn start_workers(
             Ok(())
         });
     }
+    let (watcher, stopped) = (Watcher::new(engine.clone()), stop.clone());
+    tasks.spawn(async move {
+        watcher.watch(&stopped).await;
+        Ok(())
+    });
     let (engine, stop) = (engine.clone(), stop.clone());
     tasks.spawn(async move {
         while stop

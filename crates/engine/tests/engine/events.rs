@@ -653,6 +653,9 @@ async fn events_are_read_page_by_page_in_both_directions() {
             }
             read.extend(page.events.into_iter().map(|event| event.id));
             after = page.next;
+            if after.is_none() {
+                break;
+            }
         }
         assert_eq!(read, expected, "{order:?}");
     }

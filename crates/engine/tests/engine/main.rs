@@ -16,4 +16,5 @@ mod setup;
 mod sweep;
 mod syncs;
 mod trouble;
+mod watch;
 mod world;

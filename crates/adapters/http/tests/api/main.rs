@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod authorization;
+mod browsers;
 mod buckets;
 mod connections;
 mod dead_letters;
@@ -10,13 +11,17 @@ mod explain;
 mod health;
 mod held_deletes;
 mod hostile;
+mod idempotency;
 mod job_events;
 mod namespaces;
 mod objects;
 mod operator;
 mod pagination;
 mod plan;
+mod rate_limits;
+mod revisions;
 mod setup;
+mod slow_clients;
 mod sync_changes;
 mod sync_lifecycle;
 mod sync_metrics;

@@ -16,7 +16,7 @@ use wharf_domain::sync::{Lease, Sync};
 use super::{Outcome, Progress, Run, advance, hold_standing};
 use crate::error::Fault;
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::{audit, buckets, dead_letters, objects};
 
 /// Source identities as three bound arrays.
@@ -301,7 +301,7 @@ async fn publish(
 impl Store {
     pub(super) async fn commit_step(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -335,7 +335,7 @@ impl Store {
                 0 => row.clone(),
                 some => row.clone().with("passed_over", some),
             };
-            audit::store(tx, organization, &row, now).await?;
+            audit::store(tx, organization, &row, now);
         }
         Ok(())
     }
