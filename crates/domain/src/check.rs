@@ -157,7 +157,10 @@ impl CheckReport {
 
     /// When the first of what was checked runs out.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.checks.iter().filter_map(|check| check.expires_at).min()
+        self.checks
+            .iter()
+            .filter_map(|check| check.expires_at)
+            .min()
     }
 
     fn works(&self) -> String {

@@ -11,7 +11,7 @@ use wharf_domain::health::{
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::time_text;
-use wharf_ports::{ApplyError, CheckLease, CheckRepository, RecordError, RepositoryError};
+use wharf_ports::{CheckLease, CheckRepository, RecordError, RepositoryError};
 
 use crate::clock::DAY;
 use crate::error::{Failure, Fault};
@@ -152,10 +152,8 @@ impl Store {
         recording: &Recording<'_>,
     ) -> Result<Transition, Failure<RecordError>> {
         let id = recording.connection;
-        let stored = connections::find_locked(tx, organization, id).await?;
-        let stored = stored.ok_or(Failure::Refused(ApplyError::NotFound.into()))?;
-        let now = self.now(tx).await?;
-        let transition = connections::change(tx, stored, vec![recording.event.clone()], now)
+        let events = vec![recording.event.clone()];
+        let (transition, now) = connections::transit(tx, organization, id, None, events)
             .await
             .map_err(|failure| failure.map(RecordError::from))?;
         if let Some(lease) = recording.lease

@@ -491,12 +491,7 @@ impl Connection {
         }
     }
 
-    fn stamp(
-        mut self,
-        before: &Self,
-        expiring: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Transition {
+    fn stamp(mut self, before: &Self, expiring: Option<Timestamp>, now: Timestamp) -> Transition {
         let changed = self != *before;
         let (old, new) = (before.status(), self.status());
         let status_change = (old != new).then_some((old, new));

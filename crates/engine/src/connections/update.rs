@@ -234,7 +234,10 @@ impl Engine {
     /// Tests what a change would make of a connection. A test that fails saves nothing, and leaves a row all the same: it may have
     /// used stored secrets.
     async fn check_change(&self, caller: &Caller, trial: Trial<'_>) -> Result<(), EngineError> {
-        let resource = (ResourceType::Connection, trial.connection.as_str().to_owned());
+        let resource = (
+            ResourceType::Connection,
+            trial.connection.as_str().to_owned(),
+        );
         let checked = self.check_before_saving(trial).await;
         if let Err(
             EngineError::ConnectionTestFailed(report)

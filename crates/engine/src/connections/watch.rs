@@ -79,7 +79,12 @@ impl Watcher {
 
     async fn lease(&self) -> Result<Option<DueCheck>, EngineError> {
         let ttl = self.engine.parts.settings.check_timeout + GRACE + MARGIN;
-        Ok(self.engine.repositories().across.lease_due_check(ttl).await?)
+        Ok(self
+            .engine
+            .repositories()
+            .across
+            .lease_due_check(ttl)
+            .await?)
     }
 
     /// What cannot be recorded is left to the lease's end, and checked again then.

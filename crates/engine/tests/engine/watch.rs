@@ -102,7 +102,10 @@ async fn a_connection_that_works_is_checked_again_and_again_a_little_before_its_
     assert!(!watched(&world.engine).await, "it was tested just now");
     for _ in 0..3 {
         let pause = next_check(&world, &connection).await.to_std().unwrap();
-        assert!((INTERVAL.mul_f64(0.9)..=INTERVAL).contains(&pause), "{pause:?}");
+        assert!(
+            (INTERVAL.mul_f64(0.9)..=INTERVAL).contains(&pause),
+            "{pause:?}"
+        );
     }
     let rows = world.audited(Action::ConnectionTested).await;
     assert_eq!(rows.len(), 3, "every use of the credentials leaves a row");
@@ -131,7 +134,10 @@ async fn failures_back_off_and_double_and_the_fifth_stops_the_checks_until_a_per
     world.clock.advance(Duration::from_hours(1000));
     assert!(!watched(&world.engine).await);
     assert!(!tested(&world, "store").await.is_active());
-    assert!(!watched(&world.engine).await, "a test alone brings nothing back");
+    assert!(
+        !watched(&world.engine).await,
+        "a test alone brings nothing back"
+    );
     let rows = world.audited(Action::ConnectionTested).await;
     let change = json!({"from": "ACTIVE", "to": "SUSPENDED"});
     let told = rows.iter().filter(|row| row.changes["status"] == change);
@@ -155,7 +161,10 @@ async fn a_failed_connection_recovers_by_a_check_that_passes() {
     next_check(&world, &connection).await;
     let recovered = world.connection(&connection).await;
     assert_eq!(recovered.status(), PublicStatus::Active);
-    assert_eq!((recovered.health, recovered.last_error), (Health::Healthy, None));
+    assert_eq!(
+        (recovered.health, recovered.last_error),
+        (Health::Healthy, None)
+    );
     let checks = history(&world, &connection).await.checks.items;
     let statuses: Vec<PublicStatus> = checks.iter().map(|check| check.status).collect();
     assert_eq!(statuses, [PublicStatus::Active, PublicStatus::Failed]);
@@ -176,16 +185,24 @@ async fn a_password_that_was_refused_is_not_tried_again_before_a_person_acts() {
     };
     let connection = engine.create_connection(&world.caller, new).await.unwrap();
     world.source.next_report(failing(ErrorCode::NetworkConnect));
-    world.source.next_report(failing(ErrorCode::AuthInvalidCredentials));
+    world
+        .source
+        .next_report(failing(ErrorCode::AuthInvalidCredentials));
     for _ in 0..2 {
         world.clock.advance(Duration::from_mins(15));
         assert!(watched(&engine).await);
     }
     let failed = world.connection(&connection).await;
     assert_eq!(failed.status(), PublicStatus::Failed);
-    assert_eq!((failed.health.consecutive_failures(), failed.next_check_at), (2, None));
+    assert_eq!(
+        (failed.health.consecutive_failures(), failed.next_check_at),
+        (2, None)
+    );
     world.clock.advance(Duration::from_hours(1000));
-    assert!(!watched(&engine).await, "another refusal could lock the account");
+    assert!(
+        !watched(&engine).await,
+        "another refusal could lock the account"
+    );
 
     let passed = engine.test_connection(&world.caller, "store", None).await;
     let passed = passed.unwrap().connection;
@@ -203,17 +220,25 @@ async fn what_cannot_be_decided_keeps_the_ordinary_rhythm_and_the_health() {
         (world.engine_with_another_ring(), "integrity_error"),
         (world.engine.clone(), "quota.rate_limited"),
     ];
-    world.source.set_report(failing(ErrorCode::QuotaRateLimited));
+    world
+        .source
+        .set_report(failing(ErrorCode::QuotaRateLimited));
     for (engine, code) in engines {
         world.clock.advance(INTERVAL);
         assert!(watched(&engine).await);
         let checked = world.connection(&connection).await;
-        assert_eq!((checked.is_active(), checked.health), (true, Health::Healthy));
+        assert_eq!(
+            (checked.is_active(), checked.health),
+            (true, Health::Healthy)
+        );
         assert!(checked.last_error.unwrap().contains(code));
         assert!(checked.next_check_at.unwrap() <= world.clock.now() + INTERVAL);
     }
     let availability = history(&world, &connection).await.availability;
-    assert_eq!((availability.day.undecided, availability.day.share()), (3, None));
+    assert_eq!(
+        (availability.day.undecided, availability.day.share()),
+        (3, None)
+    );
 }
 
 #[tokio::test]
@@ -272,15 +297,22 @@ async fn what_a_person_changes_during_a_check_is_not_undone_by_its_result() {
                 provider_config: Some(ConfigFields::new(fields(s3_config("second secret")))),
                 ..UpdateConnection::default()
             };
-            let updated = world.engine.update_connection(&world.caller, "store", change);
+            let updated = world
+                .engine
+                .update_connection(&world.caller, "store", change);
             updated.await.unwrap();
         }
     });
     world.source.next_report(passing_until(None));
-    world.source.next_report(failing(ErrorCode::AuthInvalidCredentials));
+    world
+        .source
+        .next_report(failing(ErrorCode::AuthInvalidCredentials));
     next_check(&world, &connection).await;
     let changed = world.connection(&connection).await;
-    assert_eq!((changed.is_active(), changed.health), (true, Health::Healthy));
+    assert_eq!(
+        (changed.is_active(), changed.health),
+        (true, Health::Healthy)
+    );
     assert_eq!(changed.last_error, None);
     let checks = history(&world, &connection).await.checks.items;
     assert_eq!(checks.len(), 1, "it is in the history all the same");
@@ -377,7 +409,9 @@ async fn an_expiry_is_warned_about_once_and_another_one_again() {
     let told = warned[0].changes["expires_at"].as_str().unwrap();
     assert_eq!(told.parse::<Timestamp>().unwrap(), end);
 
-    world.source.set_report(failing(ErrorCode::ProviderUnavailable));
+    world
+        .source
+        .set_report(failing(ErrorCode::ProviderUnavailable));
     assert!(watched(&world.engine).await);
     world.clock.advance(INTERVAL);
     let renewed = world.clock.now() + 2 * DAY;
@@ -386,7 +420,11 @@ async fn an_expiry_is_warned_about_once_and_another_one_again() {
     assert_eq!(warnings().await.len(), 2);
     let tested = tested(&world, "store").await;
     assert_eq!(tested.expires_at, Some(renewed));
-    assert_eq!(warnings().await.len(), 2, "a person's test knows of it, too");
+    assert_eq!(
+        warnings().await.len(),
+        2,
+        "a person's test knows of it, too"
+    );
 }
 
 #[tokio::test]
@@ -398,7 +436,9 @@ async fn the_history_tells_who_asked_and_nothing_of_paths() {
     world.source.next_report(CheckReport {
         checks: vec![Check::passed("sign_in", 1), denied],
     });
-    let asked = world.engine.test_connection(&world.caller, "store", Some("media"));
+    let asked = world
+        .engine
+        .test_connection(&world.caller, "store", Some("media"));
     let asked = asked.await.unwrap();
     assert!(!asked.report.success());
     assert!(asked.connection.is_active());
@@ -432,9 +472,14 @@ async fn every_other_use_of_stored_credentials_leaves_a_row() {
         .collect();
     purposes.sort_unstable();
     assert_eq!(purposes, ["explain", "plan"]);
-    assert!(rows.iter().all(|row| row.resource_id == connection.id.as_str()));
+    assert!(
+        rows.iter()
+            .all(|row| row.resource_id == connection.id.as_str())
+    );
 
-    world.source.set_report(failing(ErrorCode::AuthInvalidCredentials));
+    world
+        .source
+        .set_report(failing(ErrorCode::AuthInvalidCredentials));
     let change = UpdateConnection {
         provider_config: Some(ConfigFields::new(fields(s3_config("second secret")))),
         ..UpdateConnection::default()

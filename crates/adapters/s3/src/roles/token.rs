@@ -26,7 +26,9 @@ pub(super) fn end_of(token: &str) -> Option<Timestamp> {
         clippy::cast_possible_truncation,
         reason = "casts of floats saturate, and what is out of range is no time"
     )]
-    let seconds = end.as_i64().or_else(|| end.as_f64().map(|end| end as i64))?;
+    let seconds = end
+        .as_i64()
+        .or_else(|| end.as_f64().map(|end| end as i64))?;
     let is_sensible = (1..=LAST_SECOND).contains(&seconds);
     is_sensible
         .then(|| DateTime::from_timestamp(seconds, 0))
@@ -41,7 +43,10 @@ mod tests {
     use super::*;
 
     fn token(claims: &str) -> String {
-        format!("eyJhbGciOiJIUzUxMiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims))
+        format!(
+            "eyJhbGciOiJIUzUxMiJ9.{}.c2lnbmF0dXJl",
+            URL_SAFE_NO_PAD.encode(claims)
+        )
     }
 
     #[test]
@@ -49,7 +54,10 @@ mod tests {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
         let claims = r#"{"accessKey": "AKIA", "exp": 1767225600}"#;
         assert_eq!(end_of(&token(claims)), at(1_767_225_600));
-        assert_eq!(end_of(&token(r#"{"exp": 1767225600.5}"#)), at(1_767_225_600));
+        assert_eq!(
+            end_of(&token(r#"{"exp": 1767225600.5}"#)),
+            at(1_767_225_600)
+        );
         for silent in [
             "IQoJb3JpZ2luX2VjEHoaCXVzLWVhc3QtMSJHMEUCIQ==".to_owned(),
             String::new(),
@@ -61,7 +69,10 @@ mod tests {
             token(r#"{"exp": "1767225600"}"#),
             token(r#"{"exp": -1}"#),
             token(r#"{"exp": 1e300}"#),
-            token(&format!(r#"{{"exp": 1767225600, "policy": "{}"}}"#, "x".repeat(LONGEST))),
+            token(&format!(
+                r#"{{"exp": 1767225600, "policy": "{}"}}"#,
+                "x".repeat(LONGEST)
+            )),
         ] {
             assert_eq!(end_of(&silent), None, "{silent}");
         }
