@@ -295,10 +295,7 @@ async fn what_fails_is_tried_again_after_growing_pauses_and_then_the_next_event_
     });
     let first = world.all_events().await[0].clone();
     for attempt in 1..=MOST_ATTEMPTS {
-        assert_eq!(
-            world.deliver(&receiver).await,
-            if attempt == MOST_ATTEMPTS { 2 } else { 1 }
-        );
+        assert_eq!(world.deliver(&receiver).await, 1);
         if attempt < MOST_ATTEMPTS {
             let stored = world.stored_webhook(&webhook).await;
             assert_eq!(
@@ -409,7 +406,9 @@ async fn an_address_that_is_gone_pauses_at_once_and_nothing_is_lost() {
         .await
         .unwrap();
     world.deliver(&receiver).await;
-    assert_eq!(receiver.types()[0], "storage_connection.created");
+    let mut types = receiver.types();
+    types.sort();
+    assert_eq!(types, ["storage_connection.created", "webhook.paused"]);
 }
 
 #[tokio::test]
@@ -513,18 +512,20 @@ async fn a_stop_in_the_middle_settles_what_was_answered_and_the_rest_is_told_wit
 
 #[tokio::test]
 async fn failures_here_and_there_cost_repetitions_and_never_an_event_or_its_order() {
-    for period in 2..6 {
+    for most in 1..6 {
         let (world, _, events) = eventful().await;
-        let mut calls = 0;
-        let receiver = Receiver::answering(move |_| {
-            calls += 1;
-            if calls % period == 0 {
-                Ok(500)
-            } else {
-                Ok(200)
+        let ids = events.iter().map(|event| event.id.as_str().to_owned());
+        let mut failures_left: HashMap<String, usize> =
+            ids.enumerate().map(|(i, id)| (id, i * 7 % (most + 1))).collect();
+        let receiver = Receiver::answering(move |body| {
+            let left = failures_left.get_mut(body["id"].as_str().unwrap()).unwrap();
+            if *left == 0 {
+                return Ok(200);
             }
+            *left -= 1;
+            Ok(500)
         });
-        for _ in 0..20 {
+        for _ in 0..100 {
             world.deliver(&receiver).await;
             world.clock.advance(Duration::from_hours(1));
         }
@@ -652,6 +653,9 @@ async fn events_are_read_page_by_page_in_both_directions() {
             }
             read.extend(page.events.into_iter().map(|event| event.id));
             after = page.next;
+            if after.is_none() {
+                break;
+            }
         }
         assert_eq!(read, expected, "{order:?}");
     }
