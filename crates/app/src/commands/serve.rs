@@ -106,7 +106,9 @@ async fn start_api(
         Arc::new(SystemIds),
         config.sync.min_polling_interval,
     );
-    let state = state.with_metrics(metrics);
+    let state = state
+        .with_metrics(metrics)
+        .with_limits(config.limits.read());
     let stopped = stop.clone().cancelled_owned();
     tasks.spawn(async move {
         wharf_http::serve(listener, state, stopped).await;
