@@ -6,7 +6,7 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, Content, Header, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
+    ComponentsBuilder, Content, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
     OpenApiBuilder, Ref, RefOr, ResponseBuilder, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
@@ -173,8 +173,10 @@ fn tell_headers(method: &str, path: &str, operation: &mut Operation) {
             continue;
         };
         let mut tell = |name: &str, kind, description: &str| {
-            let header = Header::new(ObjectBuilder::new().schema_type(kind));
-            let header = header.description(Some(description));
+            let header = HeaderBuilder::new()
+                .schema(Some(ObjectBuilder::new().schema_type(kind)))
+                .description(Some(description))
+                .build();
             response.headers.insert(name.to_owned(), RefOr::T(header));
         };
         if status != "401" {
