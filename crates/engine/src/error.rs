@@ -8,7 +8,9 @@ use wharf_domain::connection::TransitionError;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::input::InvalidInput;
 use wharf_envelope::{OpenError, SealError};
-use wharf_ports::{ApplyError, BlobError, InsertError, KeyRingError, RepositoryError, Source};
+use wharf_ports::{
+    ApplyError, BlobError, InsertError, KeyRingError, RecordError, RepositoryError, Source,
+};
 
 /// Why a use case did not do what it was asked. Nothing is half done.
 #[derive(Debug, Error)]
@@ -57,6 +59,22 @@ pub enum EngineError {
     /// This connection cannot do that.
     #[error("{0}")]
     NotSupported(String),
+    /// The scopes of the API key do not cover this.
+    #[error("the API key's scopes do not cover this {resource}")]
+    ScopeDenied {
+        /// What kind of thing.
+        resource: &'static str,
+        /// As the request named it.
+        id: String,
+    },
+    /// The API key is not enough for this, whatever its permission.
+    #[error("{message}")]
+    Forbidden {
+        /// A stable word, such as `grant_exceeds_key`.
+        code: &'static str,
+        /// For the person who asked.
+        message: String,
+    },
     /// The API key is missing, unknown, expired or revoked.
     #[error("the API key is missing, unknown, expired or revoked")]
     Unauthenticated,
@@ -213,6 +231,13 @@ pub(crate) fn apply_failed(error: ApplyError, id: &str) -> EngineError {
         ApplyError::NameTaken => name_taken(),
         ApplyError::Transition(error) => error.into(),
         ApplyError::Repository(error) => error.into(),
+    }
+}
+
+pub(crate) fn record_failed(error: RecordError, id: &str) -> EngineError {
+    match error {
+        RecordError::Apply(error) => apply_failed(error, id),
+        error @ RecordError::LeaseLost => EngineError::Internal(error.into()),
     }
 }
 

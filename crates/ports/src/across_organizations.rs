@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, Principal};
+use wharf_domain::access::{ApiKeyHash, Organization, Principal, Role};
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::connection::Connection;
 use wharf_domain::event::{Event, EventCursor, EventId, OutboxEntry};
@@ -11,15 +11,15 @@ use wharf_domain::object::BlobKey;
 use wharf_domain::sync::Lease;
 use wharf_domain::webhook::Webhook;
 
-use crate::{
-    CheckLease, InsertError, NewApiKey, NewOrganization, RepositoryError, WebhookLease,
-};
+use crate::{CheckLease, InsertError, NewApiKey, NewOrganization, RepositoryError, WebhookLease};
 
 /// What an API key stands for, and whether it may be used now by the database's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
     /// Who makes the request.
     pub principal: Principal,
+    /// What the user is to the organization now; whoever authenticates lowers the grant to it.
+    pub role: Role,
     /// The stored form of the key, to be compared with what was asked for.
     pub hash: ApiKeyHash,
     /// Neither revoked nor expired.

@@ -45,6 +45,7 @@ mod provider;
 mod repositories;
 mod runs;
 mod syncs;
+mod webhook_sender;
 mod webhooks;
 
 pub use access::{
@@ -79,6 +80,5 @@ pub use provider::{
 pub use repositories::Repositories;
 pub use runs::{RunError, RunRepository};
 pub use syncs::{SyncChange, SyncRepository, TriggerOutcome, UpdateSyncError};
-pub use webhooks::{
-    WebhookError, WebhookFilter, WebhookLease, WebhookRepository,
-};
+pub use webhook_sender::{SendError, WebhookRequest, WebhookSender};
+pub use webhooks::{WebhookError, WebhookFilter, WebhookLease, WebhookRepository};

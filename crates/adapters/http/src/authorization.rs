@@ -71,6 +71,12 @@ pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
     ),
     (
         "GET",
+        "/v1/organizations/connections/{connection_identifier}/checks",
+        READ,
+        METADATA,
+    ),
+    (
+        "GET",
         "/v1/organizations/connections/{connection_identifier}/folders",
         READ,
         COMPUTE,
@@ -113,6 +119,47 @@ pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
         DATA,
     ),
     ("GET", "/v1/buckets/{bucket_identifier}/objects", READ, DATA),
+    ("POST", "/v1/organizations/webhooks", ADMIN, METADATA),
+    ("POST", "/v1/organizations/webhooks/list", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "PUT",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "GET",
+        "/v1/organizations/webhooks/{identifier}/deliveries",
+        ADMIN,
+        DATA,
+    ),
+    (
+        "POST",
+        "/v1/organizations/webhooks/{identifier}/redeliver",
+        ADMIN,
+        COMPUTE,
+    ),
+    ("GET", "/v1/organizations/events", ADMIN, DATA),
+    ("GET", "/v1/organizations/events/types", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/organizations/events/subscriptions",
+        ADMIN,
+        METADATA,
+    ),
+    ("GET", "/v1/organizations/events/{event_id}", ADMIN, DATA),
     (
         "GET",
         "/v1/buckets/{bucket_identifier}/objects/{object_identifier}",
@@ -328,7 +375,11 @@ pub(crate) async fn authorize(
     let mut response = match admitted {
         Ok(()) => {
             let origin = origin(&principal, request.headers(), peer);
-            let caller = Caller { principal, origin };
+            let caller = Caller {
+                principal,
+                wants: required,
+                origin,
+            };
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

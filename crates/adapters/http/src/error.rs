@@ -394,6 +394,17 @@ impl From<EngineError> for ApiError {
                     .code("credentials_reentry_required")
             }
             EngineError::NotSupported(message) => Self::bad_request(message),
+            EngineError::ScopeDenied { resource, id } => {
+                let message = format!(
+                    "The scopes of the API key do not cover this {resource}; use a key that is scoped to it, or to what it belongs to."
+                );
+                Self::new(StatusCode::FORBIDDEN, "ForbiddenError", message)
+                    .code("scope_denied")
+                    .details(json!({"resource": resource, "id": id}))
+            }
+            EngineError::Forbidden { code, message } => {
+                Self::new(StatusCode::FORBIDDEN, "ForbiddenError", message).code(code)
+            }
             EngineError::Unauthenticated => Self::unauthorized(),
             EngineError::ProviderAway {
                 code,

@@ -12,6 +12,7 @@ mod connections;
 mod cors;
 mod dead_letters;
 mod error;
+mod events;
 mod fields;
 mod head;
 mod health;
@@ -37,6 +38,7 @@ mod setup;
 mod state;
 mod syncs;
 mod time;
+mod webhooks;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};

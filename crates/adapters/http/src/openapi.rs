@@ -16,8 +16,8 @@ use crate::authorization::{Access, access, only_reads, repeatable};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, buckets, connections, dead_letters, health, jobs, namespaces, objects, operator,
-    setup, syncs,
+    ApiState, buckets, connections, dead_letters, events, health, jobs, namespaces, objects,
+    operator, setup, syncs, webhooks,
 };
 
 const BEARER: &str = "BearerAuth";
@@ -38,6 +38,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(base())
         .merge(connections::routes())
         .merge(setup::routes())
+        .merge(webhooks::routes())
+        .merge(events::routes())
         .merge(namespaces::routes())
         .merge(buckets::routes())
         .merge(objects::routes())
@@ -301,6 +303,15 @@ mod tests {
         }),
         ("ListSyncJobsRequest", |reader| {
             let _ = jobs::ListJobsRequest::parse(reader);
+        }),
+        ("WebhookInput", |reader| {
+            let _ = webhooks::WebhookRequest::parse(reader);
+        }),
+        ("ListWebhooksRequest", |reader| {
+            let _ = webhooks::ListWebhooksRequest::parse(reader);
+        }),
+        ("RedeliverRequest", |reader| {
+            let _ = webhooks::RedeliverRequest::parse(reader);
         }),
     ];
 

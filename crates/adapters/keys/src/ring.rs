@@ -10,8 +10,9 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use wharf_domain::Timestamp;
+use wharf_domain::audit::AuditHash;
 use wharf_domain::secret::SecretKey;
-use wharf_ports::{IdSource, KeyContext, KeyRing, KeyRingError, WrappedKey};
+use wharf_ports::{AuditSeal, IdSource, KeyContext, KeyRing, KeyRingError, WrappedKey};
 use zeroize::Zeroizing;
 
 use crate::KeyRingFileError;
@@ -29,6 +30,7 @@ pub struct FileKeyRing {
     primary: String,
     keys: Vec<(String, SecretKey)>,
     api_key_hash_key: SecretKey,
+    audit_key: SecretKey,
     request_hash_key: SecretKey,
 }
 
@@ -46,8 +48,9 @@ impl FileKeyRing {
         Ok(Self {
             primary,
             keys,
-            request_hash_key: derive_hash_key(&api_key_hash_key, b"wharf request hash 1"),
-            api_key_hash_key: derive_hash_key(&api_key_hash_key, b"wharf api key hash 1"),
+            audit_key: derive(&api_key_hash_key, b"wharf audit chain 1"),
+            request_hash_key: derive(&api_key_hash_key, b"wharf request hash 1"),
+            api_key_hash_key: derive(&api_key_hash_key, b"wharf api key hash 1"),
         })
     }
 
@@ -126,10 +129,7 @@ impl KeyRing for FileKeyRing {
     }
 
     async fn hash_api_key(&self, api_key: &[u8]) -> Result<[u8; 32], KeyRingError> {
-        let mut hash = Hmac::<Sha256>::new_from_slice(self.api_key_hash_key.expose())
-            .expect("keys of any length are accepted");
-        hash.update(api_key);
-        Ok(hash.finalize().into_bytes().into())
+        Ok(keyed_hash(&self.api_key_hash_key, api_key))
     }
 
     async fn hash_request(&self, parts: &[&[u8]]) -> Result<[u8; 32], KeyRingError> {
@@ -145,6 +145,12 @@ impl KeyRing for FileKeyRing {
     /// Always: the keys are in memory.
     async fn check(&self) -> Result<(), KeyRingError> {
         Ok(())
+    }
+}
+
+impl AuditSeal for FileKeyRing {
+    fn link(&self, bytes: &[u8]) -> AuditHash {
+        AuditHash(keyed_hash(&self.audit_key, bytes))
     }
 }
 
@@ -177,8 +183,15 @@ fn associated_data(context: &KeyContext, ring_key: &str) -> Vec<u8> {
     bytes
 }
 
-/// The key of one kind of hash: each use of the stored key has a key of its own.
-fn derive_hash_key(stored: &SecretKey, label: &[u8]) -> SecretKey {
+fn keyed_hash(key: &SecretKey, bytes: &[u8]) -> [u8; 32] {
+    let mut hash =
+        Hmac::<Sha256>::new_from_slice(key.expose()).expect("keys of any length are accepted");
+    hash.update(bytes);
+    hash.finalize().into_bytes().into()
+}
+
+/// The key of one use of the stored key that no rotation changes: each use has a key of its own.
+fn derive(stored: &SecretKey, label: &[u8]) -> SecretKey {
     let mut bytes = Zeroizing::new([0; KEY]);
     Hkdf::<Sha256>::new(None, stored.expose())
         .expand(label, bytes.as_mut_slice())

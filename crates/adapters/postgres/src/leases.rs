@@ -7,6 +7,7 @@ use wharf_domain::job::JobEnd;
 use crate::error::Fault;
 use crate::jobs;
 use crate::row::Columns;
+use crate::store::Tx;
 
 /// Since when or from when a sync can be leased.
 macro_rules! due_at {
@@ -144,7 +145,7 @@ pub(crate) async fn lock_next(
 
 /// Ends the jobs whose lease has expired while their sync is not to run: its connection is not active, or it is paused.
 /// Their syncs wait, due at once, until they are to run again.
-pub(crate) async fn release_abandoned(tx: &mut PgConnection, now: Timestamp) -> Result<(), Fault> {
+pub(crate) async fn release_abandoned(tx: &mut Tx, now: Timestamp) -> Result<(), Fault> {
     let released = sqlx::query(
         "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
          lease_ttl = NULL, next_run_at = $1, resume_of = lease_job, updated_at = $1 \
@@ -155,7 +156,7 @@ pub(crate) async fn release_abandoned(tx: &mut PgConnection, now: Timestamp) -> 
          RETURNING organization, id, resume_of",
     )
     .bind(now)
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut **tx)
     .await?;
     let end = JobEnd::interrupted("lease_expired");
     for row in &released {

@@ -1,6 +1,7 @@
 //! How the server carries out what happens often: by index, whatever else the tables hold.
 
 mod common;
+mod superuser;
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,8 +77,8 @@ async fn fill(database: &TestDatabase, run: &Run<'_>) {
              'lease_expires_at', NULL, 'lease_ttl', NULL, 'next_run_at', now() + g * INTERVAL '1 hour')) AS s \
              FROM syncs s, generate_series(1, 39) AS g WHERE s.id = '{sync}') AS copies"
         ),
-        "INSERT INTO organizations SELECT 'int_' || lpad(g::text, 24, '0'), 'other ' || g, now() \
-         FROM generate_series(1, 200) AS g"
+        "INSERT INTO organizations (id, name, created_at, updated_at) \
+         SELECT 'int_' || lpad(g::text, 24, '0'), 'other ' || g, now(), now() FROM generate_series(1, 200) AS g"
             .to_owned(),
         "INSERT INTO namespaces SELECT o.id, n.id, n.name, n.description, n.created_at FROM organizations o, namespaces n \
          WHERE o.name LIKE 'other %'"
@@ -138,6 +139,8 @@ async fn fill(database: &TestDatabase, run: &Run<'_>) {
             .await
             .unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
+    // Only a superuser may have a server tell its plans.
+    let mut superuser = superuser::session(&database.url).await;
     let name = database.url.rsplit('/').next().expect("a name");
     for (setting, value) in [
         ("session_preload_libraries", "auto_explain"),
@@ -151,7 +154,7 @@ async fn fill(database: &TestDatabase, run: &Run<'_>) {
     ] {
         let statement = format!("ALTER DATABASE {name} SET {setting} = '{value}'");
         sqlx::query(AssertSqlSafe(statement))
-            .execute(&mut bare)
+            .execute(&mut superuser)
             .await
             .expect("the setting is set");
     }
@@ -344,7 +347,7 @@ impl House<'_> {
 #[tokio::test]
 async fn what_happens_often_goes_by_index_however_full_the_tables_are() {
     let (plain, guard) = common::migrated_database().await;
-    let before = Harness::in_real_time(plain.repositories());
+    let before = Harness::in_real_time(common::repositories(&plain));
     let acme = before.tenant("acme").await;
     let run = acme.run().await;
     run.publish(1, &["media/"], "1").await;
@@ -353,7 +356,7 @@ async fn what_happens_often_goes_by_index_however_full_the_tables_are() {
     let plans = Plans::default();
     let subscriber = tracing_subscriber::registry().with(plans.clone());
     let _listening = tracing::subscriber::set_default(subscriber);
-    let mut h = Harness::in_real_time(guard.connect().await.repositories());
+    let mut h = Harness::in_real_time(common::repositories(&guard.connect().await));
     h.ids = before.ids.clone();
     plans.take();
     let house = House {

@@ -26,4 +26,5 @@ mod sync_changes;
 mod sync_lifecycle;
 mod sync_metrics;
 mod syncs;
+mod webhooks;
 mod world;

@@ -15,12 +15,12 @@ use tower::ServiceExt;
 use wharf_domain::access::{Email, Grant, Permission};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::secret::{SecretKey, SecretString};
-use wharf_engine::{ApiKeyGrant, Engine, Parts, Settings, Worker};
+use wharf_engine::{CreateApiKey, Engine, Operator, Parts, Settings, Worker};
 use wharf_http::ApiState;
 use wharf_memory::{MemoryBlobs, MemoryStore};
 use wharf_ports::{KeyContext, KeyRing, KeyRingError, Repositories, WrappedKey};
 use wharf_testkit::provider::{FakeProviderFactory, FakeSource};
-use wharf_testkit::{FakeClock, SeededIds};
+use wharf_testkit::{FakeClock, SeededIds, TestSeal};
 
 /// The admin's key in every world.
 pub(crate) const ADMIN: &str = "sk_admin0000000000000000000000000000000000000000";
@@ -178,13 +178,14 @@ impl World {
     /// A world whose repositories were changed after its organization was made.
     pub(crate) async fn with(change: impl FnOnce(Repositories) -> Repositories) -> Self {
         let clock = Arc::new(FakeClock::new());
-        let repositories = MemoryStore::new(clock.clone()).repositories();
+        let repositories = MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories();
         let source = FakeSource::new();
         let factory = Arc::new(FakeProviderFactory::new(source.clone()));
         let ring = Arc::new(OpenRing::default());
         let mut parts = Parts {
             repositories: repositories.clone(),
             key_ring: ring.clone(),
+            audit_seal: Arc::new(TestSeal),
             providers: factory.clone(),
             blobs: Arc::new(MemoryBlobs::new(clock.clone())),
             ids: Arc::new(SeededIds::new(7)),
@@ -224,16 +225,19 @@ impl World {
         email: &str,
         permission: Permission,
     ) -> String {
-        let grant = ApiKeyGrant {
-            name: format!("{permission} key"),
-            grant: Grant::of(permission),
-        };
-        let issued = self
-            .engine
-            .create_api_key(organization, &Email::parse(email).unwrap(), grant)
-            .await
-            .unwrap();
-        issued.secret.expose().to_owned()
+        let new = CreateApiKey::named(format!("{permission} key"), Grant::of(permission));
+        let operator = Operator::of(organization);
+        let issued = self.engine.create_api_key(&operator, email, new).await;
+        issued.unwrap().secret.expose().to_owned()
+    }
+
+    /// A key of the organization's admin with this grant.
+    pub(crate) async fn key_with(&self, name: &str, grant: Grant) -> String {
+        let new = CreateApiKey::named(name, grant);
+        let operator = Operator::of(&self.organization);
+        let email = "admin@wharf.local";
+        let issued = self.engine.create_api_key(&operator, email, new).await;
+        issued.unwrap().secret.expose().to_owned()
     }
 
     /// The admin key of another organization.
