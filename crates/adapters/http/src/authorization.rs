@@ -362,16 +362,16 @@ pub(crate) async fn authorize(
         Err(refusal) => return refuse(request, refusal).await,
     };
     let browser = cors::Browser::of(request.headers());
+    let readable = browser.may_use(&principal.grant);
     let standing = state.rates().request(&principal, category);
     let admitted = match &standing {
         Err(exhausted) => Err(ApiError::too_many_requests(exhausted)),
-        Ok(_) if !browser.may_use(&principal.grant) => Err(ApiError::origin_not_allowed()),
+        Ok(_) if !readable => Err(ApiError::origin_not_allowed()),
         Ok(_) if principal.permission() < required => {
             Err(ApiError::forbidden(required, principal.permission()))
         }
         Ok(_) => Ok(()),
     };
-    let readable = browser.may_use(&principal.grant);
     let mut response = match admitted {
         Ok(()) => {
             let origin = origin(&principal, request.headers(), peer);
