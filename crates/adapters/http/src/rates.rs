@@ -91,6 +91,10 @@ impl Rates {
         }
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Counts a request for its key and its organization; `Err` when one of them has no more left.
     pub(crate) fn request(
         &self,
