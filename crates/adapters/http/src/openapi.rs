@@ -16,8 +16,8 @@ use crate::authorization::{Access, access, only_reads, repeatable};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, buckets, connections, dead_letters, events, health, jobs, namespaces, objects,
-    operator, setup, syncs, webhooks,
+    ApiState, api_keys, audit, buckets, connections, dead_letters, events, health, jobs, namespaces,
+    objects, operator, organization, setup, syncs, users, webhooks,
 };
 
 const BEARER: &str = "BearerAuth";
@@ -36,6 +36,10 @@ pub fn openapi() -> OpenApi {
 /// Every route with its documentation.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(base())
+        .merge(organization::routes())
+        .merge(users::routes())
+        .merge(api_keys::routes())
+        .merge(audit::routes())
         .merge(connections::routes())
         .merge(setup::routes())
         .merge(webhooks::routes())
@@ -267,6 +271,36 @@ mod tests {
         }),
         ("ListStorageConnectionsRequest", |reader| {
             let _ = connections::ListConnectionsRequest::parse(reader);
+        }),
+        ("OrganizationUpdateRequest", |reader| {
+            let _ = organization::UpdateOrganizationRequest::parse(reader);
+        }),
+        ("UserCreateRequest", |reader| {
+            let _ = users::CreateUserRequest::parse(reader);
+        }),
+        ("UserUpdateRequest", |reader| {
+            let _ = users::UpdateUserRequest::parse(reader);
+        }),
+        ("APIKeyCreateRequest", |reader| {
+            let _ = api_keys::CreateKeyRequest::parse(reader);
+        }),
+        ("APIKeyUpdateRequest", |reader| {
+            let _ = api_keys::UpdateKeyRequest::parse(reader);
+        }),
+        ("AuditSettingsUpdateRequest", |reader| {
+            let _ = audit::UpdateSettingsRequest::parse(reader);
+        }),
+        ("PatchNamespaceRequest", |reader| {
+            let _ = namespaces::PatchNamespaceRequest::parse(reader);
+        }),
+        ("UpdateNamespaceRequest", |reader| {
+            let _ = namespaces::UpdateNamespaceRequest::parse(reader);
+        }),
+        ("BucketPatchRequest", |reader| {
+            let _ = buckets::PatchBucketRequest::parse(reader);
+        }),
+        ("BucketUpdateRequest", |reader| {
+            let _ = buckets::UpdateBucketRequest::parse(reader);
         }),
         ("CreateNamespaceRequest", |reader| {
             let _ = namespaces::CreateNamespaceRequest::parse(reader);
