@@ -44,11 +44,11 @@ fn end_of(certificate: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn certificate(days: i64) -> Vec<u8> {
+    fn certificate(days: u64) -> Vec<u8> {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(["storage.example.com".to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
-        params.not_after = params.not_before + std::time::Duration::from_secs(days as u64 * 86_400);
+        params.not_after = params.not_before + std::time::Duration::from_secs(days * 86_400);
         params.self_signed(&key).unwrap().der().to_vec()
     }
 

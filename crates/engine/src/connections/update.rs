@@ -193,24 +193,16 @@ impl Engine {
         if edit != Edit::default() {
             events.push(Event::Edit(Box::new(edit)));
         }
-        match intent {
-            Some(Intent::Enabled) if reactivates => {
-                events.push(Event::Activate { tested: supported });
-            }
-            Some(Intent::Suspended) => events.push(Event::Suspend),
-            Some(Intent::Archived) => events.push(Event::Archive),
-            _ => {}
-        }
+        events.extend(wish(intent, reactivates, supported));
         let checked = update.provider_config.is_some() || reactivates;
         if checked && intent != Some(Intent::Archived) {
             events.push(Event::PlanCheck {
                 after: self.ordinary_pause(),
             });
         }
-        let action = if intent == Some(Intent::Archived) {
-            Action::ConnectionDeleted
-        } else {
-            Action::ConnectionUpdated
+        let action = match intent {
+            Some(Intent::Archived) => Action::ConnectionDeleted,
+            _ => Action::ConnectionUpdated,
         };
         let resource = (ResourceType::Connection, connection.id.as_str());
         let audit = caller.audit(self.ids(), action, resource, changed_fields(update, intent));
@@ -298,6 +290,16 @@ impl Engine {
                 CredentialsError::ForeignKey => KeyRingError::Refused.into(),
                 CredentialsError::Engine(error) => error,
             })
+    }
+}
+
+/// What becomes of the connection by a person's will.
+fn wish(intent: Option<Intent>, reactivates: bool, tested: bool) -> Option<Event> {
+    match intent {
+        Some(Intent::Enabled) if reactivates => Some(Event::Activate { tested }),
+        Some(Intent::Suspended) => Some(Event::Suspend),
+        Some(Intent::Archived) => Some(Event::Archive),
+        _ => None,
     }
 }
 
