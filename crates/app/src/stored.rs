@@ -94,6 +94,7 @@ pub(crate) async fn open_engine(
                 count: config.sync.delete_threshold_count,
             },
             undo_window: config.sync.undo_window,
+            ..Settings::default()
         },
     });
     Ok((engine, database))
