@@ -9,7 +9,9 @@ use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_egress::Guard;
 use wharf_engine::{Engine, Parts, Settings};
 use wharf_keys::FileKeyRing;
-use wharf_ports::{AuditSeal, BlobError, BlobStore, Clock, IdSource, Repositories, RepositoryError};
+use wharf_ports::{
+    AuditSeal, BlobError, BlobStore, Clock, IdSource, Repositories, RepositoryError,
+};
 use wharf_postgres::PostgresDatabase;
 use wharf_s3::S3;
 use wharf_sqlite::SqliteDatabase;

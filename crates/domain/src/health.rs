@@ -188,7 +188,11 @@ mod tests {
         let refused = Some(ErrorCode::AuthInvalidCredentials);
         let password = CredentialType::UsernamePassword;
         assert_eq!(RHYTHM.after(refused, password, 1, 0.5), None);
-        assert!(RHYTHM.after(refused, CredentialType::KeyPair, 1, 0.5).is_some());
+        assert!(
+            RHYTHM
+                .after(refused, CredentialType::KeyPair, 1, 0.5)
+                .is_some()
+        );
         assert!(
             RHYTHM
                 .after(Some(ErrorCode::NetworkDns), password, 1, 0.5)

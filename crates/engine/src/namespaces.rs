@@ -121,10 +121,7 @@ impl Engine {
         caller: &Caller,
         page: &PageRequest,
     ) -> Result<Page<Namespace>, EngineError> {
-        caller.may(
-            ("namespace", "*"),
-            &[Place::all(ResourceType::Namespace)],
-        )?;
+        caller.may(("namespace", "*"), &[Place::all(ResourceType::Namespace)])?;
         Ok(self
             .repositories()
             .namespaces

@@ -81,9 +81,7 @@ impl Engine {
         new: &CreateSync,
         budget: Duration,
     ) -> Result<Plan, EngineError> {
-        let connection = self
-            .connection_of_new_sync(caller, &new.connection)
-            .await?;
+        let connection = self.connection_of_new_sync(caller, &new.connection).await?;
         self.vet_new(connection.provider(), &new.settings)?;
         let all = ObjectFilter {
             search: None,

@@ -11,9 +11,7 @@ use wharf_domain::object::BlobKey;
 use wharf_domain::sync::Lease;
 use wharf_domain::webhook::Webhook;
 
-use crate::{
-    CheckLease, InsertError, NewApiKey, NewOrganization, RepositoryError, WebhookLease,
-};
+use crate::{CheckLease, InsertError, NewApiKey, NewOrganization, RepositoryError, WebhookLease};
 
 /// What an API key stands for, and whether it may be used now by the database's clock.
 #[derive(Debug, Clone, PartialEq)]

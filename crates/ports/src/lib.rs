@@ -79,6 +79,4 @@ pub use provider::{
 pub use repositories::Repositories;
 pub use runs::{RunError, RunRepository};
 pub use syncs::{SyncChange, SyncRepository, TriggerOutcome, UpdateSyncError};
-pub use webhooks::{
-    WebhookError, WebhookFilter, WebhookLease, WebhookRepository,
-};
+pub use webhooks::{WebhookError, WebhookFilter, WebhookLease, WebhookRepository};

@@ -16,8 +16,8 @@ use crate::authorization::{Access, access, only_reads};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, api_keys, audit, buckets, connections, dead_letters, health, jobs, namespaces, objects,
-    operator, organization, setup, syncs, users,
+    ApiState, api_keys, audit, buckets, connections, dead_letters, health, jobs, namespaces,
+    objects, operator, organization, setup, syncs, users,
 };
 
 const BEARER: &str = "BearerAuth";

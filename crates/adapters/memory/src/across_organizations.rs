@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, OrganizationProfile, Principal, Role, UserStatus};
+use wharf_domain::access::{
+    ApiKeyHash, Organization, OrganizationProfile, Principal, Role, UserStatus,
+};
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::event::EventCursor;
 use wharf_domain::ids::{AuditId, JobId};

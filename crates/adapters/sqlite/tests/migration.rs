@@ -220,7 +220,9 @@ async fn write_unchained(h: &Harness, folder: &TempDir) -> (OrganizationId, User
     let (user, key): (UserId, ApiKeyId) = (h.ids.id(), h.ids.id());
     let mut rows = vec![
         format!("INSERT INTO organizations VALUES ('{organization}', 'acme', 7)"),
-        format!("INSERT INTO users VALUES ('{organization}', '{user}', 'ann@example.test', 'admin', 8)"),
+        format!(
+            "INSERT INTO users VALUES ('{organization}', '{user}', 'ann@example.test', 'admin', 8)"
+        ),
         format!(
             "INSERT INTO api_keys (organization, id, user_id, name, prefix, hash, permission, created_at) \
              VALUES ('{organization}', '{key}', '{user}', 'first', 'whk_abcdef', x'{}', 'delete', 9)",
@@ -315,7 +317,10 @@ async fn audit_rows_of_an_older_version_are_linked_in_the_order_of_their_times_a
     adopt().await.expect("there is nothing to adopt");
     let (rows, head) = follow(&h, &organization).await;
     assert_eq!((head.position, rows.last()), (2501, Some(&audit)));
-    let trail = h.repositories.audit.list(&organization, &AuditFilter::default(), 0, 1);
+    let trail = h
+        .repositories
+        .audit
+        .list(&organization, &AuditFilter::default(), 0, 1);
     let trail = trail.await.expect("the trail");
     assert_eq!((trail.total, &trail.rows[0].row), (2501, &audit));
     let slipped_in = "aud_ffffffffffffffff".parse().expect("an identifier");
@@ -333,7 +338,10 @@ async fn people_keys_and_connections_of_an_older_version_have_what_is_new() {
     let access = &h.repositories.access;
     let stored = access.organization(&organization).await.expect("an answer");
     let stored = stored.expect("the organization");
-    assert_eq!((stored.profile.name.as_str(), stored.updated_at), ("acme", stored.created_at));
+    assert_eq!(
+        (stored.profile.name.as_str(), stored.updated_at),
+        ("acme", stored.created_at)
+    );
     assert_eq!(stored.profile.rate_limits, RateLimits::default());
 
     let people = access.list_users(&organization).await.expect("a list");
@@ -342,9 +350,16 @@ async fn people_keys_and_connections_of_an_older_version_have_what_is_new() {
         (profile.name.as_str(), profile.role, profile.status),
         ("ann@example.test", Role::Admin, UserStatus::Active)
     );
-    let keys = access.list_api_keys(&organization, &user).await.expect("a list");
+    let keys = access
+        .list_api_keys(&organization, &user)
+        .await
+        .expect("a list");
     assert_eq!(keys[0].grant, Grant::of(Permission::Delete));
-    let known = h.repositories.across.find_api_key(&ApiKeyHash([0xab; 32])).await;
+    let known = h
+        .repositories
+        .across
+        .find_api_key(&ApiKeyHash([0xab; 32]))
+        .await;
     assert!(known.expect("an answer").expect("the key").valid);
 
     let connections = h.repositories.connections.list(

@@ -4,9 +4,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use wharf_domain::Timestamp;
-use wharf_domain::access::{
-    ApiKey, ApiKeyHash, Grant, Permission, ResourceScope, User,
-};
+use wharf_domain::access::{ApiKey, ApiKeyHash, Grant, Permission, ResourceScope, User};
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::ids::{Alphabet, UserId};
 use wharf_domain::input::InvalidInput;
@@ -386,8 +384,7 @@ fn check_name(name: &str) -> Result<(), InvalidInput> {
     {
         return Ok(());
     }
-    let message =
-        "must have 1 to 100 characters, no control characters, and not start with key_";
+    let message = "must have 1 to 100 characters, no control characters, and not start with key_";
     Err(InvalidInput::one("name", "string_pattern", message))
 }
 

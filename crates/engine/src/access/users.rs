@@ -154,10 +154,7 @@ impl Engine {
             metadata: update.metadata.unwrap_or(user.profile.metadata),
         };
         if profile == before {
-            return Ok(User {
-                profile,
-                ..user
-            });
+            return Ok(User { profile, ..user });
         }
         let audit = audit_row(
             self.ids(),

@@ -6,9 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::json;
 use wharf_domain::access::Email;
-use wharf_domain::audit::{
-    Action, Actor, AuditFilter, AuditRow, AuditSettings, ResourceType,
-};
+use wharf_domain::audit::{Action, Actor, AuditFilter, AuditRow, AuditSettings, ResourceType};
 use wharf_domain::ids::OrganizationId;
 use wharf_ports::AuditPage;
 

@@ -356,10 +356,7 @@ mod tests {
 
         let mut gap = rows.clone();
         gap.remove(2);
-        assert_eq!(
-            walk(gap.clone(), &head),
-            Some((ChainFaultKind::Removed, 3))
-        );
+        assert_eq!(walk(gap.clone(), &head), Some((ChainFaultKind::Removed, 3)));
         assert_eq!(walk(renumbered(gap), &head), altered);
 
         let mut doubled = rows.clone();

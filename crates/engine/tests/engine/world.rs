@@ -29,7 +29,7 @@ use wharf_keys::FileKeyRing;
 use wharf_memory::{MemoryBlobs, MemoryStore};
 use wharf_ports::{Clock, ProviderFactory, Repositories};
 use wharf_testkit::provider::{FakeProviderFactory, FakeSource};
-use wharf_testkit::{TestSeal, FakeClock, SeededIds, build};
+use wharf_testkit::{FakeClock, SeededIds, TestSeal, build};
 
 /// Worlds differ in their identifiers.
 static SEED: AtomicU64 = AtomicU64::new(7);
@@ -57,7 +57,8 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock::new());
         let ids = Arc::new(SeededIds::new(SEED.fetch_add(1, Ordering::Relaxed)));
-        let repositories = wrap(MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories());
+        let repositories =
+            wrap(MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories());
         let source = FakeSource::new();
         let ring =
             FileKeyRing::create(folder.path().join("ring.json"), &*ids, clock.now()).unwrap();

@@ -149,14 +149,24 @@ async fn buckets_are_changed_in_part_and_as_a_whole() {
         .ok();
     assert_eq!(changed["bucket_name"], "papers");
     assert_eq!(changed["bucket_schema"], other);
-    assert_eq!((&changed["description"], &changed["metadata"]), (&json!("For files."), &json!({"a": 1})));
+    assert_eq!(
+        (&changed["description"], &changed["metadata"]),
+        (&json!("For files."), &json!({"a": 1}))
+    );
     let replaced = world
-        .call("PUT", "/v1/buckets/papers", json!({"storage_class": "standard"}))
+        .call(
+            "PUT",
+            "/v1/buckets/papers",
+            json!({"storage_class": "standard"}),
+        )
         .await
         .ok();
     assert_eq!(replaced["bucket_name"], "papers");
     assert_eq!(replaced["bucket_schema"], other);
-    assert_eq!((&replaced["description"], &replaced["metadata"]), (&Value::Null, &json!({})));
+    assert_eq!(
+        (&replaced["description"], &replaced["metadata"]),
+        (&Value::Null, &json!({}))
+    );
     world.bucket("others").await;
     let clash = json!({"bucket_name": "others"});
     let error = world.call("PATCH", &path, clash).await.error(409);
@@ -167,13 +177,22 @@ async fn buckets_are_changed_in_part_and_as_a_whole() {
         ("ingest_filter", json!({"retriever_id": "x"})),
     ] {
         for method in ["PATCH", "PUT"] {
-            let mistakes = world.call(method, &path, json!({field: value})).await.mistakes();
-            assert_eq!(mistakes, [(format!("body.{field}"), "not_supported".to_owned())]);
+            let mistakes = world
+                .call(method, &path, json!({field: value}))
+                .await
+                .mistakes();
+            assert_eq!(
+                mistakes,
+                [(format!("body.{field}"), "not_supported".to_owned())]
+            );
         }
     }
     let cold = json!({"storage_class": "archive"});
     assert_eq!(world.call("PUT", &path, cold).await.mistakes().len(), 1);
     let broken = json!({"bucket_schema": {"properties": {"x": {"type": "odd"}}}});
     assert_eq!(world.call("PATCH", &path, broken).await.mistakes().len(), 1);
-    world.call("PATCH", "/v1/buckets/nothing", json!({})).await.error(404);
+    world
+        .call("PATCH", "/v1/buckets/nothing", json!({}))
+        .await
+        .error(404);
 }

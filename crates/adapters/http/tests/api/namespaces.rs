@@ -154,10 +154,16 @@ async fn namespaces_are_changed_and_deleted() {
     let request = request("POST", "/v1/buckets")
         .header("authorization", format!("Bearer {ADMIN}"))
         .header("x-namespace", "team-c");
-    world.send(request.body(bucket.to_string().into()).unwrap()).await.ok();
+    world
+        .send(request.body(bucket.to_string().into()).unwrap())
+        .await
+        .ok();
     let error = world.call("DELETE", &path, Value::Null).await.error(409);
     assert_eq!(error["code"], "namespace_not_empty");
-    let gone = world.call("DELETE", &format!("{path}?force=true"), Value::Null).await.ok();
+    let gone = world
+        .call("DELETE", &format!("{path}?force=true"), Value::Null)
+        .await
+        .ok();
     assert_eq!(gone["namespace_id"], created["namespace_id"]);
     world.get(&path).await.error(404);
     world.call("DELETE", &path, Value::Null).await.error(404);
@@ -168,13 +174,22 @@ async fn the_default_namespace_stays_what_it_is() {
     let world = World::new().await;
     let path = "/v1/namespaces/default";
     for answer in [
-        world.call("DELETE", &format!("{path}?force=true"), Value::Null).await,
-        world.call("PATCH", path, json!({"namespace_name": "other"})).await,
-        world.call("PUT", path, json!({"namespace_name": "other"})).await,
+        world
+            .call("DELETE", &format!("{path}?force=true"), Value::Null)
+            .await,
+        world
+            .call("PATCH", path, json!({"namespace_name": "other"}))
+            .await,
+        world
+            .call("PUT", path, json!({"namespace_name": "other"}))
+            .await,
     ] {
         assert_eq!(answer.error(409)["code"], "namespace_is_default");
     }
-    let described = world.call("PATCH", path, json!({"description": "The first."})).await.ok();
+    let described = world
+        .call("PATCH", path, json!({"description": "The first."}))
+        .await
+        .ok();
     assert_eq!(described["description"], "The first.");
     for (field, value) in [
         ("feature_extractors", json!([{}])),
@@ -186,8 +201,14 @@ async fn the_default_namespace_stays_what_it_is() {
         ("ttl_seconds", json!(60)),
         ("tiering", json!({"enabled": true})),
     ] {
-        let mistakes = world.call("PATCH", path, json!({field: value})).await.mistakes();
-        assert_eq!(mistakes, [(format!("body.{field}"), "not_supported".to_owned())]);
+        let mistakes = world
+            .call("PATCH", path, json!({field: value}))
+            .await
+            .mistakes();
+        assert_eq!(
+            mistakes,
+            [(format!("body.{field}"), "not_supported".to_owned())]
+        );
     }
     let indexes = json!({"payload_indexes": [{}]});
     assert_eq!(world.call("PUT", path, indexes).await.mistakes().len(), 1);

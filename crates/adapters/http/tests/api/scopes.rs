@@ -56,7 +56,10 @@ async fn a_key_for_one_bucket_gets_nothing_else_on_any_route() {
     let mine = world.bucket("mine").await;
     let sync = world.sync().await;
     let job = text(&sync["bucket_id"]).to_owned();
-    let jobs = format!("/v1/buckets/{job}/syncs/{}/jobs", text(&sync["sync_config_id"]));
+    let jobs = format!(
+        "/v1/buckets/{job}/syncs/{}/jobs",
+        text(&sync["sync_config_id"])
+    );
     let jobs = world.call("POST", &jobs, json!({})).await.ok();
     let trail = world.get("/v1/organizations/audit/logs").await.ok();
     let connection = text(&sync["connection_id"]);
@@ -69,7 +72,11 @@ async fn a_key_for_one_bucket_gets_nothing_else_on_any_route() {
     let audit = &world.repositories.audit;
     let rows = async || {
         let filter = AuditFilter::default();
-        audit.list(&world.organization, &filter, 0, 1).await.unwrap().total
+        audit
+            .list(&world.organization, &filter, 0, 1)
+            .await
+            .unwrap()
+            .total
     };
     let before = rows().await;
     let document = json!(wharf_http::openapi());
@@ -116,12 +123,18 @@ async fn a_key_for_one_bucket_reaches_it_with_what_it_holds() {
     };
     ask("GET", &bucket, Value::Null).await.ok();
     ask("GET", "/v1/buckets/files", Value::Null).await.ok();
-    ask("GET", &format!("{bucket}/objects"), Value::Null).await.ok();
+    ask("GET", &format!("{bucket}/objects"), Value::Null)
+        .await
+        .ok();
     let content = ask("GET", &format!("{object}/content"), Value::Null).await;
     assert_eq!(&content.body[..], b"hello");
-    let syncs = ask("POST", &format!("{bucket}/syncs/list"), json!({})).await.ok();
+    let syncs = ask("POST", &format!("{bucket}/syncs/list"), json!({}))
+        .await
+        .ok();
     let sync = text(&syncs["results"][0]["sync_config_id"]).to_owned();
-    ask("POST", &format!("{bucket}/syncs/{sync}/pause"), Value::Null).await.ok();
+    ask("POST", &format!("{bucket}/syncs/{sync}/pause"), Value::Null)
+        .await
+        .ok();
     // A new sync would read through a connection that the key does not reach.
     let connection = text(&syncs["results"][0]["connection_id"]).to_owned();
     let body = json!({"connection_id": connection, "source_path": "other/"});
@@ -135,7 +148,10 @@ async fn a_key_for_one_bucket_reaches_it_with_what_it_holds() {
     let both = key(&world, "both", both).await;
     world.call_as(&both, "POST", &path, body).await.ok();
     let test = format!("/v1/organizations/connections/{connection}/test");
-    denied(&world.call_as(&both, "POST", &test, json!({})).await, "a test");
+    denied(
+        &world.call_as(&both, "POST", &test, json!({})).await,
+        "a test",
+    );
     let get = "/v1/organizations/connections/store";
     world.call_as(&both, "GET", get, Value::Null).await.ok();
 }
@@ -151,25 +167,50 @@ async fn scopes_lower_permissions_and_name_what_they_refuse() {
     };
     ask("GET", "/v1/namespaces/default", Value::Null).await.ok();
     ask("GET", "/v1/buckets", Value::Null).await.ok();
-    let details = denied(&ask("DELETE", "/v1/buckets/files", Value::Null).await, "a delete");
+    let details = denied(
+        &ask("DELETE", "/v1/buckets/files", Value::Null).await,
+        "a delete",
+    );
     assert_eq!(details, json!({"resource": "bucket", "id": "files"}));
     // What is covered and not there is missing; what is not covered is refused, there or not.
-    ask("GET", "/v1/buckets/nothing", Value::Null).await.error(404);
+    ask("GET", "/v1/buckets/nothing", Value::Null)
+        .await
+        .error(404);
     for id in ["team-b", "ns_0123456789abcdef"] {
         let path = format!("/v1/namespaces/{id}");
         let details = denied(&ask("GET", &path, Value::Null).await, id);
         assert_eq!(details, json!({"resource": "namespace", "id": id}));
     }
-    denied(&ask("GET", "/v1/namespaces", Value::Null).await, "all namespaces");
+    denied(
+        &ask("GET", "/v1/namespaces", Value::Null).await,
+        "all namespaces",
+    );
     let lists = key(&world, "lists", vec![scope("namespace", "*", &[])]).await;
-    world.call_as(&lists, "GET", "/v1/namespaces", Value::Null).await.ok();
-    let whole = key(&world, "whole", vec![scope("organization", "*", &["read_data"])]).await;
-    world.call_as(&whole, "GET", "/v1/organizations", Value::Null).await.ok();
+    world
+        .call_as(&lists, "GET", "/v1/namespaces", Value::Null)
+        .await
+        .ok();
+    let whole = key(
+        &world,
+        "whole",
+        vec![scope("organization", "*", &["read_data"])],
+    )
+    .await;
+    world
+        .call_as(&whole, "GET", "/v1/organizations", Value::Null)
+        .await
+        .ok();
     let audit = "/v1/organizations/audit/logs";
-    denied(&world.call_as(&whole, "GET", audit, Value::Null).await, "the audit trail");
+    denied(
+        &world.call_as(&whole, "GET", audit, Value::Null).await,
+        "the audit trail",
+    );
     let people = key(&world, "people", vec![scope("user", "admin@*", &[])]).await;
     let user = "/v1/organizations/users/admin@wharf.local";
     world.call_as(&people, "GET", user, Value::Null).await.ok();
     let users = "/v1/organizations/users";
-    denied(&world.call_as(&people, "GET", users, Value::Null).await, "all users");
+    denied(
+        &world.call_as(&people, "GET", users, Value::Null).await,
+        "all users",
+    );
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use wharf_domain::access::Permission;
 
@@ -18,17 +20,23 @@ async fn users_are_added_listed_changed_and_deleted() {
         "email": " Ann@Example.COM ", "user_name": "Ann", "avatar_url": "https://x.example/ann.png",
         "metadata": {"team": "a"},
     });
+    world.clock.advance(Duration::from_secs(1));
     let ann = world.call("POST", USERS, body.clone()).await.ok();
     assert!(text(&ann["user_id"]).starts_with("usr_"));
     assert_eq!(
         (&ann["email"], &ann["role"], &ann["status"]),
-        (&json!("ann@example.com"), &json!("member"), &json!("active"))
+        (
+            &json!("ann@example.com"),
+            &json!("member"),
+            &json!("active")
+        )
     );
     let path = format!("{USERS}/ANN@example.com");
     assert_eq!(world.get(&path).await.ok(), ann);
     let error = world.call("POST", USERS, body).await.error(409);
     assert_eq!(error["code"], "user_exists");
 
+    world.clock.advance(Duration::from_secs(1));
     user(&world, "bob@example.com", "viewer").await;
     let list = async |query: &str| {
         let list = world.get(&format!("{USERS}{query}")).await.ok();
@@ -37,21 +45,36 @@ async fn users_are_added_listed_changed_and_deleted() {
         (emails, list["total"].clone())
     };
     let (all, total) = list("").await;
-    assert_eq!(all, ["admin@wharf.local", "ann@example.com", "bob@example.com"]);
+    assert_eq!(
+        all,
+        ["admin@wharf.local", "ann@example.com", "bob@example.com"]
+    );
     assert_eq!(total, 3);
-    assert_eq!(list("?skip=1&limit=1").await, (vec!["ann@example.com".to_owned()], json!(3)));
+    assert_eq!(
+        list("?skip=1&limit=1").await,
+        (vec!["ann@example.com".to_owned()], json!(3))
+    );
     assert_eq!(list("?role=viewer").await.0, ["bob@example.com"]);
     assert_eq!(list("?status=suspended").await.1, 0);
 
     let change = json!({"role": "admin", "status": "pending", "avatar_url": "", "metadata": {}});
     let changed = world.call("PATCH", &path, change).await.ok();
-    assert_eq!((&changed["role"], &changed["status"]), (&json!("admin"), &json!("pending")));
-    assert_eq!((&changed["avatar_url"], &changed["metadata"]), (&Value::Null, &json!({})));
+    assert_eq!(
+        (&changed["role"], &changed["status"]),
+        (&json!("admin"), &json!("pending"))
+    );
+    assert_eq!(
+        (&changed["avatar_url"], &changed["metadata"]),
+        (&Value::Null, &json!({}))
+    );
     assert_eq!(changed["user_name"], "Ann");
 
     let gone = world.call("DELETE", &path, Value::Null).await.ok();
     assert_eq!(gone["success"], true);
-    assert_eq!(world.get(&path).await.error(404)["details"]["resource"], "user");
+    assert_eq!(
+        world.get(&path).await.error(404)["details"]["resource"],
+        "user"
+    );
 }
 
 #[tokio::test]
@@ -68,12 +91,21 @@ async fn mistakes_in_users_are_told_by_name() {
     places.sort();
     assert_eq!(
         places,
-        ["body.age", "body.email", "body.role", "body.status", "body.user_name"]
+        [
+            "body.age",
+            "body.email",
+            "body.role",
+            "body.status",
+            "body.user_name"
+        ]
     );
     for path in ["nobody@example.com", "nobody", "%20"] {
         world.get(&format!("{USERS}/{path}")).await.error(404);
     }
-    world.get(&format!("{USERS}?role=king&limit=0")).await.error(422);
+    world
+        .get(&format!("{USERS}?role=king&limit=0"))
+        .await
+        .error(422);
 }
 
 #[tokio::test]
@@ -83,14 +115,23 @@ async fn the_last_active_admin_stays() {
         let error = world.call("PATCH", ADMIN_USER, change).await.error(409);
         assert_eq!(error["code"], "last_admin");
     }
-    let error = world.call("DELETE", ADMIN_USER, Value::Null).await.error(409);
+    let error = world
+        .call("DELETE", ADMIN_USER, Value::Null)
+        .await
+        .error(409);
     assert_eq!(error["code"], "last_admin");
     user(&world, "second@example.com", "admin").await;
-    world.call("PATCH", ADMIN_USER, json!({"role": "viewer"})).await.ok();
+    world
+        .call("PATCH", ADMIN_USER, json!({"role": "viewer"}))
+        .await
+        .ok();
     // The key's permission follows its user's role.
     world.get("/v1/namespaces").await.ok();
     let error = world.get(USERS).await.error(403);
-    assert_eq!(error["details"], json!({"required": "admin", "granted": "read"}));
+    assert_eq!(
+        error["details"],
+        json!({"required": "admin", "granted": "read"})
+    );
 }
 
 #[tokio::test]
@@ -99,18 +140,30 @@ async fn keys_of_suspended_and_deleted_users_are_refused() {
     user(&world, "ann@example.com", "member").await;
     let path = format!("{USERS}/ann@example.com");
     let issued = world
-        .call("POST", &format!("{path}/api-keys"), json!({"name": "laptop"}))
+        .call(
+            "POST",
+            &format!("{path}/api-keys"),
+            json!({"name": "laptop"}),
+        )
         .await
         .ok();
     let key = text(&issued["key"]).to_owned();
     let status = async || {
-        let answer = world.call_as(&key, "GET", "/v1/namespaces", Value::Null).await;
+        let answer = world
+            .call_as(&key, "GET", "/v1/namespaces", Value::Null)
+            .await;
         answer.status.as_u16()
     };
     assert_eq!(status().await, 200);
-    world.call("PATCH", &path, json!({"status": "suspended"})).await.ok();
+    world
+        .call("PATCH", &path, json!({"status": "suspended"}))
+        .await
+        .ok();
     assert_eq!(status().await, 401);
-    world.call("PATCH", &path, json!({"status": "active"})).await.ok();
+    world
+        .call("PATCH", &path, json!({"status": "active"}))
+        .await
+        .ok();
     assert_eq!(status().await, 200);
     world.call("DELETE", &path, Value::Null).await.ok();
     assert_eq!(status().await, 401);
@@ -132,8 +185,14 @@ async fn the_organization_shows_itself_and_changes() {
     assert_eq!(changed["organization_name"], "Acme");
     assert_eq!(changed["billing_email"], "bills@example.com");
     assert_eq!(changed["rate_limits"]["data"], 7);
-    assert_eq!(changed["rate_limits"]["metadata"], shown["rate_limits"]["metadata"]);
-    let cleared = world.call("PATCH", path, json!({"billing_email": ""})).await.ok();
+    assert_eq!(
+        changed["rate_limits"]["metadata"],
+        shown["rate_limits"]["metadata"]
+    );
+    let cleared = world
+        .call("PATCH", path, json!({"billing_email": ""}))
+        .await
+        .ok();
     assert_eq!(cleared["billing_email"], Value::Null);
     world.stranger().await;
     let taken = json!({"organization_name": "other"});

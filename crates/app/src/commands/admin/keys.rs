@@ -170,7 +170,11 @@ impl Command {
                 };
                 let (operator, email) = key.owner(engine).await?;
                 let told = key.key.as_str();
-                view(&engine.update_api_key(&operator, &email, told, update).await?)
+                view(
+                    &engine
+                        .update_api_key(&operator, &email, told, update)
+                        .await?,
+                )
             }
             Self::Rotate { key } => {
                 let (operator, email) = key.owner(engine).await?;
@@ -211,14 +215,22 @@ fn scope(text: &str) -> Result<ResourceScope> {
     let form = "must be kind:identifier or kind:identifier:operations";
     let id = parts.next().filter(|id| !id.is_empty()).context(form)?;
     let known = RESOURCE_TYPES.contains(&kind);
-    ensure!(known, "the kind must be one of {}", RESOURCE_TYPES.join(", "));
+    ensure!(
+        known,
+        "the kind must be one of {}",
+        RESOURCE_TYPES.join(", ")
+    );
     ensure!(id.chars().count() <= 100, "the identifier is too long");
     let operations = parts
         .next()
         .map(|words| words.split(',').map(str::to_owned).collect::<Vec<_>>());
     let mut words = operations.iter().flatten();
     let known = words.all(|word| OPERATIONS.contains(&word.as_str()));
-    ensure!(known, "the operations must be some of {}", OPERATIONS.join(", "));
+    ensure!(
+        known,
+        "the operations must be some of {}",
+        OPERATIONS.join(", ")
+    );
     Ok(ResourceScope {
         resource_type: kind.to_owned(),
         resource_id: id.to_owned(),

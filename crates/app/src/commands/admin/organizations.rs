@@ -53,7 +53,12 @@ impl Command {
                 let (organization, admin) = engine.create_organization(&name, admin_email).await?;
                 json!({"organization": view(&organization), "admin": user_view(&admin)})
             }
-            Self::List => engine.list_organizations().await?.iter().map(view).collect(),
+            Self::List => engine
+                .list_organizations()
+                .await?
+                .iter()
+                .map(view)
+                .collect(),
             Self::Update {
                 organization,
                 name,
@@ -80,7 +85,9 @@ impl Command {
 fn limits(given: &[(Category, u32)]) -> Option<RateLimits> {
     let of = |category| {
         let mut given = given.iter().rev();
-        given.find(|(of, _)| *of == category).map(|(_, limit)| *limit)
+        given
+            .find(|(of, _)| *of == category)
+            .map(|(_, limit)| *limit)
     };
     (!given.is_empty()).then(|| RateLimits {
         metadata: of(Category::Metadata),

@@ -135,7 +135,11 @@ impl Command {
                     ..UpdateUser::default()
                 };
                 let operator = Operator::of(&organization);
-                user_view(&engine.update_user(&operator, email.as_str(), update).await?)
+                user_view(
+                    &engine
+                        .update_user(&operator, email.as_str(), update)
+                        .await?,
+                )
             }
             Self::Delete {
                 organization,
