@@ -247,3 +247,148 @@ fn head_behind(last: &ChainHead, stored: &ChainHead) -> Option<ChainFault> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wharf_domain::Timestamp;
+    use wharf_domain::audit::{Action, AuditRow, NewAuditRow, Origin, ResourceType};
+
+    use super::*;
+
+    /// A seal that nobody has to keep secret.
+    struct Sum;
+
+    impl AuditSeal for Sum {
+        fn link(&self, bytes: &[u8]) -> AuditHash {
+            let mut hash = [7_u8; 32];
+            for (i, byte) in bytes.iter().enumerate() {
+                hash[i % 32] = hash[i % 32].wrapping_mul(31).wrapping_add(*byte);
+            }
+            AuditHash(hash)
+        }
+    }
+
+    fn organization() -> OrganizationId {
+        "int_abcdefghijklmnopqrstuvwx".parse().expect("well formed")
+    }
+
+    fn chain(length: u64) -> Vec<ChainedRow> {
+        let at = Timestamp::from_timestamp(1_800_000_000, 0).expect("in range");
+        let mut head = ChainHead::EMPTY;
+        let mut rows = Vec::new();
+        for position in 1..=length {
+            let row = NewAuditRow {
+                id: format!("aud_{position:016x}").parse().expect("well formed"),
+                action: Action::BucketCreated,
+                resource_type: ResourceType::Bucket,
+                resource_id: format!("bucket {position}"),
+                origin: Origin::system(),
+                changes: json!({}),
+            };
+            let hash = Sum.link(&link_bytes(&organization(), &head, at, &row));
+            head = ChainHead { position, hash };
+            rows.push(ChainedRow {
+                id: row.id.to_string(),
+                link: head,
+                row: Some(AuditRow {
+                    organization: organization(),
+                    at,
+                    link: head,
+                    row,
+                }),
+            });
+        }
+        rows
+    }
+
+    /// What a walk along these rows finds, given the stored head and a known one.
+    fn walk(rows: Vec<ChainedRow>, expected: &[ChainHead]) -> Option<(ChainFaultKind, u64)> {
+        let organization = organization();
+        let mut walk = Walk {
+            organization: &organization,
+            seal: &Sum,
+            expected: expected.to_vec(),
+            head: ChainHead::EMPTY,
+            waiting: None,
+        };
+        let stepped = rows.into_iter().try_for_each(|row| walk.step(row));
+        let fault = stepped.and_then(|()| walk.end()).err()?;
+        Some((fault.kind, fault.position))
+    }
+
+    fn renumbered(mut rows: Vec<ChainedRow>) -> Vec<ChainedRow> {
+        for (row, position) in rows.iter_mut().zip(1..) {
+            row.link.position = position;
+        }
+        rows
+    }
+
+    #[test]
+    fn a_chain_as_it_was_written_is_intact() {
+        let rows = chain(5);
+        let heads = [rows[4].link, rows[2].link];
+        assert_eq!(walk(rows, &heads), None);
+        assert_eq!(walk(Vec::new(), &[ChainHead::EMPTY]), None);
+    }
+
+    #[test]
+    fn the_first_row_that_was_tampered_with_is_named() {
+        let rows = chain(6);
+        let head = [rows[5].link];
+        let alter = |change: fn(&mut ChainedRow)| {
+            let mut rows = rows.clone();
+            change(&mut rows[2]);
+            walk(rows, &head)
+        };
+        let altered = Some((ChainFaultKind::Altered, 3));
+        let reason = |row: &mut ChainedRow| {
+            let stored = row.row.as_mut().expect("a row");
+            stored.row.origin.reason = Some("another one".to_owned());
+        };
+        assert_eq!(alter(reason), altered);
+        assert_eq!(alter(|row| row.row = None), altered);
+        assert_eq!(alter(|row| row.link.hash = AuditHash::START), altered);
+        assert_eq!(alter(|row| row.id = "another id".to_owned()), altered);
+        let mut last = rows.clone();
+        last[5].row = None;
+        assert_eq!(walk(last, &head), Some((ChainFaultKind::Altered, 6)));
+
+        let mut gap = rows.clone();
+        gap.remove(2);
+        assert_eq!(walk(gap.clone(), &head), Some((ChainFaultKind::Removed, 3)));
+        assert_eq!(walk(renumbered(gap), &head), altered);
+
+        let mut doubled = rows.clone();
+        doubled.insert(3, rows[2].clone());
+        let slipped = Some((ChainFaultKind::SlippedIn, 3));
+        assert_eq!(walk(doubled, &head), slipped);
+        let mut grown = rows.clone();
+        grown.insert(2, rows[0].clone());
+        grown[2].link.position = 3;
+        assert_eq!(walk(grown, &head), slipped);
+    }
+
+    #[test]
+    fn rows_that_were_put_back_are_seen_by_a_head_from_elsewhere() {
+        let rows = chain(6);
+        let known = rows[5].link;
+        let short = rows[..4].to_vec();
+        let back = Some((ChainFaultKind::RolledBack, 5));
+        // The stored head alone tells, unless it was put back together with the rows.
+        assert_eq!(walk(short.clone(), &[known]), back);
+        let stored = short[3].link;
+        assert_eq!(walk(short.clone(), &[stored]), None);
+        assert_eq!(walk(short, &[stored, known]), back);
+        let other = ChainHead {
+            position: 4,
+            hash: known.hash,
+        };
+        assert_eq!(
+            walk(rows, &[known, other]),
+            Some((ChainFaultKind::RolledBack, 4))
+        );
+        let ahead = head_behind(&known, &stored).map(|fault| fault.position);
+        assert_eq!(ahead, Some(5));
+    }
+}

@@ -18,7 +18,7 @@ use wharf_domain::ids::{ConnectionId, SyncId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::Provider;
 use wharf_domain::scope::Place;
-use wharf_domain::sync::SyncSettings;
+use wharf_domain::sync::{Sync, SyncSettings};
 
 pub use create::{CreateSync, CreatedSync};
 pub use lifecycle::{RunWish, Triggered};
@@ -76,6 +76,15 @@ impl Engine {
         changes: serde_json::Value,
     ) -> NewAuditRow {
         caller.audit(self.ids(), action, (ResourceType::Sync, id), changes)
+    }
+
+    /// The connection of a sync. Whoever reaches the sync may know of it, whatever their key's scopes say about connections.
+    pub async fn connection_of(
+        &self,
+        caller: &Caller,
+        sync: &Sync,
+    ) -> Result<Connection, EngineError> {
+        self.connection_row(caller, &sync.connection).await
     }
 
     /// A sync's connection, archived or not.

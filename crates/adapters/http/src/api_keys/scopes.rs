@@ -110,7 +110,9 @@ pub(super) fn read_origins(reader: &mut Reader) -> Option<Option<Vec<String>>> {
         reader.reject(&format!("allowed_origins.{i}"), "string_pattern", message);
         return None;
     }
-    let lower = origins.into_iter().map(|origin| origin.to_ascii_lowercase());
+    let lower = origins
+        .into_iter()
+        .map(|origin| origin.to_ascii_lowercase());
     let lower: Vec<String> = lower.collect();
     Some((!lower.is_empty()).then_some(lower))
 }

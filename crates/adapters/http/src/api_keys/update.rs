@@ -67,7 +67,8 @@ impl UpdateKeyRequest {
             None | Some("active") => Wish::Change(update),
             Some("revoked") => {
                 if update != UpdateApiKey::default() {
-                    let message = "cannot be revoked together with another change; leave the others out";
+                    let message =
+                        "cannot be revoked together with another change; leave the others out";
                     reader.reject("status", "contradiction", message);
                 }
                 Wish::Revoke

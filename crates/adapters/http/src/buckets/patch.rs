@@ -50,8 +50,7 @@ impl PatchBucketRequest {
     pub(crate) fn parse(reader: &mut Reader) -> BucketChange {
         let change = BucketChange {
             name: bucket::name(reader),
-            description: fields::description(reader)
-                .map(|text| (!text.is_empty()).then_some(text)),
+            description: fields::description(reader).map(|text| (!text.is_empty()).then_some(text)),
             metadata: fields::metadata(reader),
             schema: bucket::schema(reader),
         };

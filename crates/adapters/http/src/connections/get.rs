@@ -23,9 +23,6 @@ pub(super) async fn get(
     Authorized(caller): Authorized,
     Segments(identifier): Segments<String>,
 ) -> Result<Revised<ConnectionView>, ApiError> {
-    let connection = state
-        .engine()
-        .read_connection(&caller, &identifier)
-        .await?;
+    let connection = state.engine().read_connection(&caller, &identifier).await?;
     Ok(Revised(connection.revision, connection.into()))
 }

@@ -186,8 +186,10 @@ impl Follower {
     /// Whether the API key still is good for the route. That nobody can say does not make it worse.
     async fn is_authorized(&self) -> bool {
         match self.state.engine().authenticate(self.key.expose()).await {
+            // With other scopes the caller may ask again, and finds out.
             Ok(principal) => {
-                matches!(access("GET", ROUTE), Some(Access::Key(required)) if principal.permission() >= required)
+                principal.grant.scopes == self.caller.principal.grant.scopes
+                    && matches!(access("GET", ROUTE), Some(Access::Key(required)) if principal.permission() >= required)
             }
             Err(EngineError::Unavailable { .. }) => true,
             Err(_) => false,

@@ -63,8 +63,7 @@ impl PatchNamespaceRequest {
     pub(crate) fn parse(reader: &mut Reader) -> NamespaceChange {
         let change = NamespaceChange {
             name: name(reader),
-            description: fields::description(reader)
-                .map(|text| (!text.is_empty()).then_some(text)),
+            description: fields::description(reader).map(|text| (!text.is_empty()).then_some(text)),
         };
         refuse_processing(reader);
         fields::not_supported(reader, "repair_vectors", &[json!(false)], PROCESSING);

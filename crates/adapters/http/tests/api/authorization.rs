@@ -24,7 +24,10 @@ fn operations() -> Vec<(String, String, Option<Permission>)> {
                 .replace("{bucket_id}", "bkt_0123456789abcdef")
                 .replace("{object_identifier}", "obj_0123456789abcdef")
                 .replace("{sync_config_id}", "sync_0123456789abcdef")
-                .replace("{sync_job_id}", "job_0123456789abcdef");
+                .replace("{sync_job_id}", "job_0123456789abcdef")
+                .replace("{user_email}", "nobody@example.com")
+                .replace("{key_name}", "nothing")
+                .replace("{audit_id}", "aud_0123456789abcdef");
             operations.push((method.to_uppercase(), filled, permission));
         }
     }
@@ -89,6 +92,16 @@ fn permissions_are_what_the_product_promises() {
         ("POST", "/organizations/connections", Permission::Admin),
         ("PATCH", "/conn_abcdefghijklmno", Permission::Admin),
         ("DELETE", "/conn_abcdefghijklmno", Permission::Admin),
+        ("GET", "/v1/organizations", Permission::Read),
+        ("PATCH", "/v1/organizations", Permission::Admin),
+        ("GET", "/organizations/users", Permission::Admin),
+        ("GET", "/api-keys", Permission::Admin),
+        ("POST", "/rotate", Permission::Admin),
+        ("GET", "/audit/logs", Permission::Admin),
+        ("GET", "/audit/settings", Permission::Admin),
+        ("PATCH", "/ns_0123456789abcdef", Permission::Write),
+        ("DELETE", "/ns_0123456789abcdef", Permission::Delete),
+        ("PUT", "/bkt_0123456789abcdef", Permission::Write),
         ("POST", "/test", Permission::Write),
         ("GET", "/conn_abcdefghijklmno", Permission::Read),
         ("POST", "/connections/list", Permission::Read),
