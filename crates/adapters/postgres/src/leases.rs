@@ -9,15 +9,18 @@ use crate::jobs;
 use crate::row::Columns;
 use crate::store::Tx;
 
-/// Since when or from when a sync can be leased.
+/// Since when or from when a sync can be leased. Spelled out, because the planner takes COALESCE for something that could
+/// leak rows, and does not look it up in an index before row-level security has let each row through.
 macro_rules! due_at {
     ($sync:literal) => {
         concat!(
-            "COALESCE(",
+            "CASE WHEN ",
             $sync,
-            ".lease_expires_at, ",
+            ".lease_expires_at IS NULL THEN ",
             $sync,
-            ".next_run_at)"
+            ".next_run_at ELSE ",
+            $sync,
+            ".lease_expires_at END"
         )
     };
 }
