@@ -325,7 +325,7 @@ pub async fn becoming_active_again_ends_the_round_that_began_before(h: Harness) 
     };
     let active = replace(&h, &acme, &webhook, 1, settings).await.unwrap();
     let settlement = Settlement {
-        health: paused_health(&h),
+        health: paused_health(),
         ..build::settlement(before.webhook.cursor)
     };
     assert!(!h.settle(&acme, &before.lease, settlement).await);
