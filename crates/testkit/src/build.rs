@@ -126,7 +126,7 @@ pub fn connection(
         write_enabled: false,
         metadata: metadata(),
         created_by: user.clone(),
-        first_check_in: Duration::from_secs(300),
+        first_check_in: Duration::from_mins(5),
     }
 }
 

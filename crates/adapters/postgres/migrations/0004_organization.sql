@@ -59,7 +59,7 @@ CREATE TABLE connection_checks (
     FOREIGN KEY (organization, connection) REFERENCES connections (organization, id) ON DELETE CASCADE
 );
 
-CREATE INDEX connection_checks_by_age ON connection_checks (organization, connection, at, id);
+CREATE INDEX connection_checks_by_age ON connection_checks (organization, connection, at, id) INCLUDE (outcome);
 CREATE INDEX connection_checks_old ON connection_checks (at);
 
 -- Audit rows are chained. Rows from before have no place until the server adopts them, in the order of their times.
@@ -98,8 +98,12 @@ CREATE TABLE event_streams (
     item             BIGINT           NOT NULL,
     next_attempt_at  TIMESTAMPTZ,
     fence            BIGINT           NOT NULL,
-    lease_expires_at TIMESTAMPTZ
+    lease_expires_at TIMESTAMPTZ,
+    -- A column of its own: row-level security lets no such expression into the condition of an index.
+    due_at           TIMESTAMPTZ      GENERATED ALWAYS AS (COALESCE(lease_expires_at, next_attempt_at)) STORED
 );
+
+CREATE INDEX event_streams_due ON event_streams (due_at, organization);
 
 CREATE TABLE webhooks (
     organization     TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
@@ -119,12 +123,14 @@ CREATE TABLE webhooks (
     next_attempt_at  TIMESTAMPTZ,
     fence            BIGINT           NOT NULL,
     lease_expires_at TIMESTAMPTZ,
+    due_at           TIMESTAMPTZ      GENERATED ALWAYS AS (COALESCE(lease_expires_at, next_attempt_at)) STORED,
     created_at       TIMESTAMPTZ      NOT NULL,
     updated_at       TIMESTAMPTZ      NOT NULL,
     PRIMARY KEY (organization, id)
 );
 
 CREATE INDEX webhooks_by_age ON webhooks (organization, created_at, id);
+CREATE INDEX webhooks_due ON webhooks (due_at, organization, id);
 
 CREATE TABLE webhook_redeliveries (
     organization TEXT COLLATE "C" NOT NULL,

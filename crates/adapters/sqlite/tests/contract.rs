@@ -10,7 +10,7 @@ wharf_testkit::repository_suites!(async || {
     let (database, folder) = common::empty_database().await;
     let folder = Arc::new(folder);
     let kept = folder.clone();
-    Harness::in_real_time(database.repositories())
+    Harness::in_real_time(common::repositories(&database))
         .ageing(move |by| {
             let folder = folder.clone();
             Box::pin(async move {

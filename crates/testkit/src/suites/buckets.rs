@@ -363,11 +363,11 @@ pub async fn a_bucket_is_changed_field_by_field_and_keeps_its_counts(h: Harness)
         if let Some(metadata) = &change.metadata {
             expected.metadata = metadata.clone();
         }
-        let changed = update(&h, &acme.organization, &id, change.clone()).await;
-        let changed = changed.unwrap();
-        assert!(changed.updated_at > expected.updated_at);
-        expected.updated_at = changed.updated_at;
-        assert_eq!(changed, expected);
+        let bucket = update(&h, &acme.organization, &id, change.clone()).await;
+        let bucket = bucket.unwrap();
+        assert!(bucket.updated_at > expected.updated_at);
+        expected.updated_at = bucket.updated_at;
+        assert_eq!(bucket, expected);
         let again = update(&h, &acme.organization, &id, change).await;
         assert_eq!(again.unwrap(), expected, "which changes nothing");
     }

@@ -11,7 +11,9 @@ use wharf_domain::connection::{
 };
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::event::EventType;
-use wharf_domain::health::{Availability, CheckCause, CheckRecord, NewCheckRecord};
+use wharf_domain::health::{
+    Availability, AvailabilitySummary, CheckCause, CheckRecord, NewCheckRecord,
+};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::time_text;
 use wharf_ports::{ApplyError, CheckLease, RecordError};
@@ -385,10 +387,7 @@ pub async fn another_organization_neither_records_nor_sees_a_check(h: Harness) {
     assert_eq!(other.checks(&connection).await, []);
     let checks = &h.repositories.checks;
     let summary = checks.availability(&other.organization, &connection.id);
-    assert_eq!(
-        summary.await.unwrap(),
-        wharf_domain::health::AvailabilitySummary::default()
-    );
+    assert_eq!(summary.await.unwrap(), AvailabilitySummary::default());
     assert_eq!(acme.checks(&connection).await.len(), 1);
     assert_eq!(other.audited(Action::ConnectionTested).await, 0);
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use wharf_domain::audit::{Action, NewAuditRow};
+use wharf_domain::connection::Event;
 use wharf_domain::event::{Announcement, EventType, OutboxEntry, announce};
-use wharf_domain::ids::AuditId;
+use wharf_domain::ids::{AuditId, OrganizationId};
 use wharf_ports::EventRepository;
 
 use crate::{Harness, build};
@@ -50,7 +51,7 @@ pub async fn changes_of_every_kind_of_thing_are_announced(h: Harness) {
     paused.await.unwrap();
     let connections = &h.repositories.connections;
     let audit = vec![h.audit(Action::ConnectionUpdated)];
-    let suspend = vec![wharf_domain::connection::Event::Suspend];
+    let suspend = vec![Event::Suspend];
     let suspended = connections.apply(organization, &connection.id, None, suspend, audit);
     suspended.await.unwrap();
     let told = acme.told_after(0).await;
@@ -164,7 +165,7 @@ pub async fn every_entry_has_its_audit_row(h: Harness) {
 /// Reads on behind what it has read until nothing is written any more, like a subscriber.
 async fn subscribe(
     events: Arc<dyn EventRepository>,
-    organization: wharf_domain::ids::OrganizationId,
+    organization: OrganizationId,
     over: Arc<AtomicBool>,
 ) -> Vec<AuditId> {
     let (mut position, mut read) = (0, Vec::new());

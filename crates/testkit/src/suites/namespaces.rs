@@ -166,8 +166,8 @@ pub async fn a_namespace_is_changed_field_by_field(h: Harness) {
         expected.description = description.map(str::to_owned);
         // The second time changes nothing.
         for _ in 0..2 {
-            let changed = update(&h, &acme.organization, &id, change.clone()).await;
-            assert_eq!(changed.unwrap(), expected);
+            let namespace = update(&h, &acme.organization, &id, change.clone()).await;
+            assert_eq!(namespace.unwrap(), expected);
         }
     }
     let nothing = update(&h, &acme.organization, &id, NamespaceChange::default()).await;

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use wharf_domain::audit::Action;
-use wharf_domain::event::{EventCursor, EventId, EventType};
+use wharf_domain::event::{EventCursor, EventId, EventType, OutboxEntry};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::page::PageRequest;
-use wharf_domain::webhook::{Delivery, DeliveryHealth, Settlement, Webhook, WebhookSettings};
+use wharf_domain::webhook::{
+    Delivery, DeliveryHealth, SealedChannels, Settlement, Webhook, WebhookSettings,
+};
 use wharf_ports::{InsertError, WebhookError, WebhookFilter};
 
 use crate::{Harness, LONG, SHORT, SOON, Tenant, build, paging};
@@ -65,6 +67,38 @@ pub async fn a_webhook_is_told_of_what_happens_from_its_creation_on(h: Harness) 
     let due = h.lease_webhook(LONG).await.unwrap();
     let told: Vec<_> = due.entries.iter().map(|entry| &entry.audit).collect();
     assert_eq!(told, [&row.id]);
+}
+
+pub async fn a_webhook_that_is_created_among_many_writers_misses_nothing(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let tasks = (0..8).map(|nth| {
+        let (audit, webhooks) = (
+            h.repositories.audit.clone(),
+            h.repositories.webhooks.clone(),
+        );
+        let organization = acme.organization.clone();
+        let rows = [h.audit(Action::SyncCreated), h.audit(Action::SyncDeleted)];
+        let (id, created) = (h.ids.id(), h.audit(Action::WebhookCreated));
+        tokio::spawn(async move {
+            let [before, after] = rows;
+            audit.record(&organization, before).await.unwrap();
+            let settings = build::webhook(&format!("hook {nth}"));
+            let row = created.id.clone();
+            let webhook = webhooks.insert(&organization, id, settings, created);
+            let webhook = webhook.await.unwrap();
+            audit.record(&organization, after).await.unwrap();
+            (webhook, row)
+        })
+    });
+    let created = futures::future::join_all(tasks.collect::<Vec<_>>()).await;
+    let chain = acme.chain().await;
+    for answer in created {
+        let (webhook, row) = answer.unwrap();
+        let place = chain.iter().find(|stored| stored.row.id == row);
+        let place = place.unwrap().link.position;
+        assert_eq!(webhook.cursor, EventCursor::past(place));
+        assert_eq!(acme.stored_webhook(&webhook).await, webhook);
+    }
 }
 
 pub async fn all_conditions_of_a_filter_must_hold(h: Harness) {
@@ -157,7 +191,7 @@ pub async fn settings_are_replaced_whole(h: Harness) {
         all: false,
         resource_types: Vec::new(),
         channels: serde_json::json!([]),
-        sealed: wharf_domain::webhook::SealedChannels(vec![9]),
+        sealed: SealedChannels(vec![9]),
         secret_version: 2,
         is_active: true,
     };
@@ -209,8 +243,7 @@ pub async fn of_two_replacements_that_read_the_same_one_is_stored(h: Harness) {
 }
 
 /// How deliveries went so far that failures pause the webhook.
-fn paused_health(h: &Harness) -> DeliveryHealth {
-    let _ = h;
+fn paused_health() -> DeliveryHealth {
     DeliveryHealth {
         consecutive_failures: 24,
         given_up: 3,
@@ -231,7 +264,7 @@ pub async fn a_round_that_pauses_the_webhook_tells_of_it(h: Harness) {
     let before = acme.head().await.position;
     let settlement = Settlement {
         attempts: 8,
-        health: paused_health(&h),
+        health: paused_health(),
         ..build::settlement(webhook.cursor)
     };
     let webhooks = &h.repositories.webhooks;
@@ -241,7 +274,7 @@ pub async fn a_round_that_pauses_the_webhook_tells_of_it(h: Harness) {
     let stored = acme.stored_webhook(&webhook).await;
     assert_eq!(
         (&stored.health, stored.settings.is_active, stored.attempts),
-        (&paused_health(&h), false, 8)
+        (&paused_health(), false, 8)
     );
     let told = acme.told_after(before).await;
     let types: Vec<_> = told.into_iter().map(|(event_type, _)| event_type).collect();
@@ -257,7 +290,7 @@ pub async fn becoming_active_again_clears_the_health_and_tells_what_happened_mea
     let due = h.lease_webhook(LONG).await.unwrap();
     let settlement = Settlement {
         attempts: 8,
-        health: paused_health(&h),
+        health: paused_health(),
         pause: LONG,
         ..build::settlement(webhook.cursor)
     };
@@ -273,6 +306,50 @@ pub async fn becoming_active_again_clears_the_health_and_tells_what_happened_mea
     assert_eq!(due.webhook, active);
     let told: Vec<_> = due.entries.iter().map(|entry| &entry.audit).collect();
     assert_eq!(told, [&missed.id, &later.id]);
+}
+
+pub async fn becoming_active_again_ends_the_round_that_began_before(h: Harness) {
+    let acme = h.tenant("acme").await;
+    acme.happening().await;
+    let resting = WebhookSettings {
+        is_active: false,
+        ..build::webhook("hook")
+    };
+    let webhook = acme.webhook_with(resting.clone()).await;
+    let event = acme.entries().await[0].events().remove(0);
+    assert!(redeliver(&h, &acme, &webhook, std::slice::from_ref(&event.id)).await);
+    let before = h.lease_webhook(LONG).await.expect("a redelivery is due");
+    let settings = WebhookSettings {
+        is_active: true,
+        ..resting
+    };
+    let active = replace(&h, &acme, &webhook, 1, settings).await.unwrap();
+    let settlement = Settlement {
+        health: paused_health(),
+        ..build::settlement(before.webhook.cursor)
+    };
+    assert!(!h.settle(&acme, &before.lease, settlement).await);
+    assert_eq!(acme.stored_webhook(&webhook).await, active);
+    let due = h.lease_webhook(LONG).await.expect("it is due at once");
+    assert_eq!(due.redeliveries, [event]);
+    assert!(due.lease.fence > before.lease.fence);
+}
+
+pub async fn a_round_does_not_bring_back_what_was_switched_off_meanwhile(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    let due = h.lease_webhook(LONG).await.unwrap();
+    let off = WebhookSettings {
+        name: "off".to_owned(),
+        is_active: false,
+        ..webhook.settings.clone()
+    };
+    replace(&h, &acme, &webhook, 1, off.clone()).await.unwrap();
+    let told = EventCursor::past(due.entries[0].head.position);
+    assert!(h.settle(&acme, &due.lease, build::settlement(told)).await);
+    let stored = acme.stored_webhook(&webhook).await;
+    assert_eq!((stored.settings, stored.cursor), (off, told));
 }
 
 pub async fn a_removed_webhook_takes_its_deliveries_along(h: Harness) {
@@ -348,7 +425,7 @@ pub async fn a_round_is_stored_with_every_attempt(h: Harness) {
         health: DeliveryHealth {
             paused_at: None,
             paused_reason: None,
-            ..paused_health(&h)
+            ..paused_health()
         },
         deliveries: vec![accepted.clone(), refused.clone()],
         ..build::settlement(first.cursor)
@@ -401,7 +478,7 @@ pub async fn a_round_whose_lease_was_taken_over_stores_nothing(h: Harness) {
     let event = first.entries[0].events().remove(0);
     let round = || Settlement {
         attempts: 5,
-        health: paused_health(&h),
+        health: paused_health(),
         deliveries: vec![build::delivery(&h.ids, &event)],
         ..build::settlement(event.cursor)
     };
@@ -451,7 +528,7 @@ pub async fn events_are_redelivered_to_a_webhook_that_rests_too(h: Harness) {
         .entries()
         .await
         .iter()
-        .flat_map(|entry| entry.events())
+        .flat_map(OutboxEntry::events)
         .collect();
     let gone: EventId = "evt_0123456789abcdef".parse().unwrap();
     let wrong: EventId = format!("{}.7", events[0].id.as_str()).parse().unwrap();
@@ -470,8 +547,8 @@ pub async fn events_are_redelivered_to_a_webhook_that_rests_too(h: Harness) {
     let due = h.lease_webhook(LONG).await.expect("it is due at once");
     assert_eq!(due.entries, [], "events wait until it is active");
     let mut found = due.redeliveries.clone();
-    found.sort_by(|a, b| a.cursor.cmp(&b.cursor));
-    events.sort_by(|a, b| a.cursor.cmp(&b.cursor));
+    found.sort_by_key(|event| event.cursor);
+    events.sort_by_key(|event| event.cursor);
     assert_eq!(found, events, "each once");
     let lost: HashSet<_> = due.lost.iter().cloned().collect();
     assert_eq!(
@@ -511,6 +588,23 @@ pub async fn a_redelivery_waits_for_no_pause_but_for_its_own(h: Harness) {
     assert_eq!(due.redeliveries, [event]);
     assert!(h.settle(&acme, &due.lease, resting).await);
     assert_eq!(h.lease_webhook(LONG).await, None);
+}
+
+pub async fn a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its_pause(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    let due = h.lease_webhook(LONG).await.unwrap();
+    let event = due.entries[0].events().remove(0);
+    assert!(redeliver(&h, &acme, &webhook, std::slice::from_ref(&event.id)).await);
+    assert_eq!(h.lease_webhook(LONG).await, None, "it is held");
+    let resting = Settlement {
+        pause: Duration::from_hours(1),
+        ..build::settlement(event.cursor)
+    };
+    assert!(h.settle(&acme, &due.lease, resting).await);
+    let due = h.lease_webhook(LONG).await.expect("it is due at once");
+    assert_eq!(due.redeliveries, [event]);
 }
 
 pub async fn attempts_are_listed_newest_first_in_pages(h: Harness) {

@@ -118,7 +118,7 @@ pub async fn a_key_is_changed_field_by_field(h: Harness) {
         name: Some("renamed".to_owned()),
         ..ApiKeyChange::default()
     };
-    expected.name = "renamed".to_owned();
+    "renamed".clone_into(&mut expected.name);
     let changed = update(&h, &acme.organization, &key.id, name.clone()).await;
     assert_eq!(changed.unwrap(), expected);
     let rest = ApiKeyChange {
@@ -126,7 +126,7 @@ pub async fn a_key_is_changed_field_by_field(h: Harness) {
         description: Some("new".to_owned()),
         grant: Some(grant()),
     };
-    expected.description = "new".to_owned();
+    "new".clone_into(&mut expected.description);
     expected.grant = grant();
     for _ in 0..2 {
         let changed = update(&h, &acme.organization, &key.id, rest.clone()).await;

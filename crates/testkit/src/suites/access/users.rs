@@ -4,7 +4,8 @@ use wharf_domain::access::{OrganizationProfile, Role, User, UserProfile, UserSta
 use wharf_domain::audit::{Action, Actor};
 use wharf_domain::ids::{OrganizationId, UserId};
 use wharf_domain::rate_limit::RateLimits;
-use wharf_ports::AccessError;
+use wharf_domain::sync::SyncMode;
+use wharf_ports::{AccessError, InsertError, NewApiKey};
 
 use crate::{Harness, build};
 
@@ -224,7 +225,7 @@ pub async fn of_two_admins_that_step_down_at_once_one_stays(h: Harness) {
     }
 }
 
-async fn is_valid(h: &Harness, key: &wharf_ports::NewApiKey) -> bool {
+async fn is_valid(h: &Harness, key: &NewApiKey) -> bool {
     let found = h.repositories.across.find_api_key(&key.hash).await;
     found.unwrap().is_some_and(|found| found.valid)
 }
@@ -272,10 +273,7 @@ pub async fn a_removed_user_is_gone_and_their_keys_are_revoked(h: Harness) {
     }
     let key = build::api_key(&h.ids, &user.id, "late");
     let late = access.insert_api_key(organization, key, h.audit(Action::ApiKeyCreated));
-    assert!(matches!(
-        late.await,
-        Err(wharf_ports::InsertError::ParentMissing)
-    ));
+    assert!(matches!(late.await, Err(InsertError::ParentMissing)));
     assert_eq!(acme.audited(Action::UserDeleted).await, 1);
 }
 
@@ -285,7 +283,7 @@ pub async fn what_a_removed_user_made_stays_and_their_address_is_free(h: Harness
     let (bucket, store) = (acme.bucket("media").await, acme.connection("store").await);
     let new = build::sync(&h.ids, &acme.namespace, &bucket.id, &store, &user.id);
     let syncs = &h.repositories.syncs;
-    let mode = wharf_domain::sync::SyncMode::Continuous;
+    let mode = SyncMode::Continuous;
     let audit = h.audit(Action::SyncCreated);
     let sync = syncs.insert(&acme.organization, new, mode, audit).await;
     let sync = sync.unwrap();

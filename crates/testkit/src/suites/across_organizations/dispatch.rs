@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use wharf_domain::audit::Action;
-use wharf_domain::event::EventCursor;
+use wharf_domain::event::{EventCursor, OutboxEntry};
+use wharf_domain::ids::OrganizationId;
 use wharf_domain::webhook::{Settlement, WebhookSettings};
 use wharf_ports::DueStream;
 
@@ -278,14 +279,14 @@ pub async fn of_many_callers_at_once_no_two_lease_the_same_stream(h: Harness) {
 }
 
 /// Stores as many entries and attempts as that, of an organization of that name.
-async fn history(h: &Harness, name: &str, count: usize) -> wharf_domain::ids::OrganizationId {
+async fn history(h: &Harness, name: &str, count: usize) -> OrganizationId {
     let tenant = h.tenant(name).await;
     tenant.webhook("hook").await;
     for _ in 0..count {
         tenant.happening().await;
     }
     let due = h.lease_webhook(LONG).await.unwrap();
-    let events = due.entries.iter().flat_map(|entry| entry.events());
+    let events = due.entries.iter().flat_map(OutboxEntry::events);
     let deliveries = events.map(|event| build::delivery(&h.ids, &event));
     let settlement = Settlement {
         deliveries: deliveries.collect(),

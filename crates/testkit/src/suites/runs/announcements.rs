@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wharf_domain::audit::{Action, NewAuditRow};
+use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::event::{Announcement, EventType, ObjectChange, ObjectFate};
 use wharf_domain::ids::{JobId, SyncId};
 use wharf_domain::job::JobEnd;
@@ -11,7 +11,7 @@ use wharf_domain::object::Object;
 use wharf_domain::run::commit::{Commit, Put};
 
 use super::finish;
-use crate::{Harness, Run, build};
+use crate::{Harness, LONG, Run, SHORT, build};
 
 fn change(object: &Object, fate: ObjectFate) -> ObjectChange {
     ObjectChange {
@@ -184,11 +184,8 @@ pub async fn a_run_that_begins_and_ends_is_audited_and_announced(h: Harness) {
         (started.action, started.resource_id.as_str()),
         (Action::JobStarted, run.lease.job.as_str())
     );
-    assert_eq!(
-        started.resource_type,
-        wharf_domain::audit::ResourceType::Job
-    );
-    assert_eq!(started.origin, wharf_domain::audit::Origin::system());
+    assert_eq!(started.resource_type, ResourceType::Job);
+    assert_eq!(started.origin, Origin::system());
     assert_eq!(
         started.changes,
         json!({
@@ -207,7 +204,7 @@ pub async fn a_run_that_begins_and_ends_is_audited_and_announced(h: Harness) {
     let end = JobEnd::complete();
     let finished = runs.finish(&acme.organization, &run.lease, end, Duration::ZERO, ended);
     finished.await.unwrap();
-    let next = h.lease(crate::LONG).await;
+    let next = h.lease(LONG).await;
     finish(&h, &run, &next, JobEnd::complete(), Duration::ZERO).await;
     let told = acme.told_after(0).await;
     let of_jobs = |told: &(EventType, String)| {
@@ -228,10 +225,10 @@ pub async fn a_run_that_begins_and_ends_is_audited_and_announced(h: Harness) {
 
 pub async fn a_run_that_is_taken_over_is_told_to_have_ended_before_the_next_began(h: Harness) {
     let acme = h.tenant("acme").await;
-    let run = acme.run_for(crate::SHORT).await;
-    h.outlive(crate::SHORT).await;
+    let run = acme.run_for(SHORT).await;
+    h.outlive(SHORT).await;
     let before = acme.head().await.position;
-    let next = h.lease(crate::LONG).await;
+    let next = h.lease(LONG).await;
     assert_eq!(
         acme.told_after(before).await,
         [
