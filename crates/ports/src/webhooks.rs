@@ -69,7 +69,7 @@ pub trait WebhookRepository: Send + Sync {
     ) -> Result<Page<Webhook>, RepositoryError>;
 
     /// Replaces the settings, if the stored `secret_version` still is `read_version`. Becoming active clears the health and the
-    /// attempts, and is due at once; the cursor stays, so that what happened meanwhile is told then.
+    /// attempts, ends a round that is under way, and is due at once; the cursor stays, so that what happened meanwhile is told then.
     async fn replace(
         &self,
         organization: &OrganizationId,
@@ -87,8 +87,8 @@ pub trait WebhookRepository: Send + Sync {
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError>;
 
-    /// Asks for events to be delivered once more, active or not; due at once. Ones that are asked for already stay so. Whether there
-    /// is such a webhook.
+    /// Asks for events to be delivered once more, active or not; due at once, or once the round under way has ended, whatever its
+    /// pause. Ones that are asked for already stay so. Whether there is such a webhook.
     async fn redeliver(
         &self,
         organization: &OrganizationId,
