@@ -3,6 +3,7 @@
 mod aws;
 mod blob_store;
 mod events;
+mod limits;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use self::aws::AwsSettings;
 use self::blob_store::BlobStoreS3;
 pub(crate) use self::blob_store::BlobsAt;
 use self::events::Events;
+use self::limits::LimitSettings;
 
 /// Environment variables with the prefix that are not settings: they are read by the command line itself.
 const NOT_SETTINGS: [&str; 3] = ["config", "url", "api_key"];
@@ -67,6 +69,7 @@ pub(crate) struct Config {
     pub(crate) egress: Egress,
     providers: Providers,
     pub(crate) health: Health,
+    pub(crate) limits: LimitSettings,
     pub(crate) sync: Sync,
     pub(crate) events: Events,
     pub(crate) log: Log,
@@ -152,6 +155,7 @@ impl Default for Config {
             egress: Egress::default(),
             providers: Providers::default(),
             health: Health::default(),
+            limits: LimitSettings::default(),
             sync: Sync::default(),
             events: Events::default(),
             log: Log::default(),
@@ -300,6 +304,7 @@ impl Config {
                 "health.timeout must be from 100ms to 5m".to_owned(),
             ));
         }
+        self.limits.check()?;
         if let Some(key) = &self.bootstrap.admin_key {
             let sound = (8..=256).contains(&key.expose().len())
                 && key.expose().bytes().all(|b| b.is_ascii_graphic());
@@ -557,6 +562,13 @@ mod tests {
                 "health.probe_backoff",
                 "health.timeout",
                 "key_ring",
+                "limits.connections",
+                "limits.connections_per_address",
+                "limits.failed_authentications_per_minute",
+                "limits.requests_per_minute_per_key",
+                "limits.requests_per_minute_per_organization",
+                "limits.tests_per_minute_per_connection",
+                "limits.tests_per_minute_per_organization",
                 "listen",
                 "log.format",
                 "log.level",

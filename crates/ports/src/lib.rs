@@ -12,15 +12,6 @@
 //!
 //! This crate knows the model and nothing else: no SQL, no HTTP, no runtime.
 #![warn(missing_docs)]
-#![allow(unused_variables)]
-
-/// Stands in for what an adapter does not have yet.
-#[allow(unused_macros)]
-macro_rules! prep {
-    () => {
-        unreachable!("not built yet")
-    };
-}
 
 mod access;
 mod across_organizations;

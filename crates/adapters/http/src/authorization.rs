@@ -43,6 +43,68 @@ const COMPUTE: Category = Category::Compute;
 /// Every operation: method, path, what it asks of its caller, and which of the organization's limits it counts for. A `HEAD` is
 /// what its `GET` is.
 pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
+    ("GET", "/v1/organizations", READ, METADATA),
+    ("PATCH", "/v1/organizations", ADMIN, METADATA),
+    ("POST", "/v1/organizations/users", ADMIN, METADATA),
+    ("GET", "/v1/organizations/users", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/organizations/users/{user_email}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "PATCH",
+        "/v1/organizations/users/{user_email}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/organizations/users/{user_email}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "POST",
+        "/v1/organizations/users/{user_email}/api-keys",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "GET",
+        "/v1/organizations/users/{user_email}/api-keys",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "PATCH",
+        "/v1/organizations/users/{user_email}/api-keys/{key_name}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/organizations/users/{user_email}/api-keys/{key_name}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "POST",
+        "/v1/organizations/users/{user_email}/api-keys/{key_name}/rotate",
+        ADMIN,
+        METADATA,
+    ),
+    ("GET", "/v1/organizations/audit/logs", ADMIN, DATA),
+    ("GET", "/v1/organizations/audit/logs/export", ADMIN, DATA),
+    (
+        "GET",
+        "/v1/organizations/audit/logs/{audit_id}",
+        ADMIN,
+        DATA,
+    ),
+    ("GET", "/v1/organizations/audit/settings", ADMIN, METADATA),
+    ("PATCH", "/v1/organizations/audit/settings", ADMIN, METADATA),
     ("POST", "/v1/organizations/connections", ADMIN, METADATA),
     ("POST", "/v1/organizations/connections/list", READ, METADATA),
     (
@@ -73,6 +135,7 @@ pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
         "GET",
         "/v1/organizations/connections/{connection_identifier}/checks",
         READ,
+        METADATA,
     ),
     (
         "GET",
@@ -101,10 +164,30 @@ pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
         READ,
         METADATA,
     ),
+    (
+        "PATCH",
+        "/v1/namespaces/{namespace_identifier}",
+        WRITE,
+        METADATA,
+    ),
+    (
+        "PUT",
+        "/v1/namespaces/{namespace_identifier}",
+        WRITE,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/namespaces/{namespace_identifier}",
+        DELETE,
+        METADATA,
+    ),
     ("POST", "/v1/buckets", WRITE, METADATA),
     ("GET", "/v1/buckets", READ, METADATA),
     ("POST", "/v1/buckets/list", READ, METADATA),
     ("GET", "/v1/buckets/{bucket_identifier}", READ, METADATA),
+    ("PATCH", "/v1/buckets/{bucket_identifier}", WRITE, METADATA),
+    ("PUT", "/v1/buckets/{bucket_identifier}", WRITE, METADATA),
     (
         "DELETE",
         "/v1/buckets/{bucket_identifier}",
@@ -361,16 +444,16 @@ pub(crate) async fn authorize(
         Err(refusal) => return refuse(request, refusal).await,
     };
     let browser = cors::Browser::of(request.headers());
+    let readable = browser.may_use(&principal.grant);
     let standing = state.rates().request(&principal, category);
     let admitted = match &standing {
         Err(exhausted) => Err(ApiError::too_many_requests(exhausted)),
-        Ok(_) if !browser.may_use(&principal.grant) => Err(ApiError::origin_not_allowed()),
+        Ok(_) if !readable => Err(ApiError::origin_not_allowed()),
         Ok(_) if principal.permission() < required => {
             Err(ApiError::forbidden(required, principal.permission()))
         }
         Ok(_) => Ok(()),
     };
-    let readable = browser.may_use(&principal.grant);
     let mut response = match admitted {
         Ok(()) => {
             let origin = origin(&principal, request.headers(), peer);

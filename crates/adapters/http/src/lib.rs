@@ -4,6 +4,8 @@
 //! engine hears of it. This crate must never know SQL, a provider or how credentials are sealed, and no view has a place
 //! for a secret.
 
+mod api_keys;
+mod audit;
 mod authorization;
 mod body;
 mod buckets;
@@ -11,6 +13,7 @@ mod check_report;
 mod connections;
 mod cors;
 mod dead_letters;
+mod done;
 mod error;
 mod events;
 mod fields;
@@ -27,6 +30,7 @@ mod objects;
 mod observe;
 mod openapi;
 mod operator;
+mod organization;
 mod pagination;
 mod path;
 mod problem;
@@ -38,6 +42,7 @@ mod setup;
 mod state;
 mod syncs;
 mod time;
+mod users;
 mod webhooks;
 
 use axum::Router;

@@ -203,9 +203,7 @@ impl WebhookRepository for MemoryStore {
         let Some(stored) = held else { return Ok(false) };
         stored.held_until = None;
         // What was asked for during the round does not wait for the round's pause.
-        stored
-            .next_attempt_at
-            .get_or_insert(now + settlement.pause);
+        stored.next_attempt_at.get_or_insert(now + settlement.pause);
         stored
             .redeliveries
             .retain(|event| !settlement.redelivered.contains(event));

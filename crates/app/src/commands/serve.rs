@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use metrics_exporter_prometheus::PrometheusHandle;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -102,6 +103,7 @@ async fn start_api(
     stop: &CancellationToken,
     tasks: &mut JoinSet<Result<()>>,
 ) -> Result<()> {
+    allow_many_files();
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -111,7 +113,9 @@ async fn start_api(
         Arc::new(SystemIds),
         config.sync.min_polling_interval,
     );
-    let state = state.with_metrics(metrics);
+    let state = state
+        .with_metrics(metrics)
+        .with_limits(config.limits.read());
     let stopped = stop.clone().cancelled_owned();
     tasks.spawn(async move {
         wharf_http::serve(listener, state, stopped).await;
@@ -119,6 +123,22 @@ async fn start_api(
     });
     say(&format!("listening on http://{address}"));
     Ok(())
+}
+
+/// Lets the process open as many files and sockets as it may: what a shell gives by default is little for a server.
+fn allow_many_files() {
+    const WISH: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let wish = limit.maximum.map_or(WISH, |most| most.min(WISH));
+    if limit.current.is_some_and(|current| current < wish) {
+        let raised = Rlimit {
+            current: Some(wish),
+            ..limit
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the process may not open more files than before");
+        }
+    }
 }
 
 fn start_workers(

@@ -60,7 +60,7 @@ impl CreateApiKey {
 }
 
 /// A change of an API key as a request describes it. `None` leaves a field as it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpdateApiKey {
     /// A new name.
     pub name: Option<String>,

@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// The database's clock.
-    pub(super) async fn now(&self) -> Result<Timestamp, EngineError> {
+    pub async fn now(&self) -> Result<Timestamp, EngineError> {
         Ok(self.repositories().across.now().await?)
     }
 }

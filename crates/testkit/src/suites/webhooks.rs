@@ -325,7 +325,7 @@ pub async fn becoming_active_again_ends_the_round_that_began_before(h: Harness) 
     };
     let active = replace(&h, &acme, &webhook, 1, settings).await.unwrap();
     let settlement = Settlement {
-        health: paused_health(&h),
+        health: paused_health(),
         ..build::settlement(before.webhook.cursor)
     };
     assert!(!h.settle(&acme, &before.lease, settlement).await);
@@ -590,9 +590,7 @@ pub async fn a_redelivery_waits_for_no_pause_but_for_its_own(h: Harness) {
     assert_eq!(h.lease_webhook(LONG).await, None);
 }
 
-pub async fn a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its_pause(
-    h: Harness,
-) {
+pub async fn a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its_pause(h: Harness) {
     let acme = h.tenant("acme").await;
     let webhook = acme.webhook("hook").await;
     acme.happening().await;

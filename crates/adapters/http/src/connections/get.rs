@@ -23,6 +23,9 @@ pub(super) async fn get(
     Authorized(caller): Authorized,
     Segments(identifier): Segments<String>,
 ) -> Result<Revised<ConnectionView>, ApiError> {
-    let connection = state.engine().connection(&caller, &identifier).await?;
+    let connection = state
+        .engine()
+        .read_connection(&caller, &identifier)
+        .await?;
     Ok(Revised(connection.revision, connection.into()))
 }

@@ -107,7 +107,7 @@ async fn until_its_end<C: Retire>(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut retired = None;
     loop {
-        let retires = tokio::select! {
+        let is_over = tokio::select! {
             // What went wrong is the client's affair.
             _ = connection.as_mut() => return,
             _ = stopped.wait_for(|stopped| *stopped), if retired.is_none() => true,
@@ -117,7 +117,7 @@ async fn until_its_end<C: Retire>(
                 Verdict::IsCut => return,
             },
         };
-        if retires && retired.is_none() {
+        if is_over && retired.is_none() {
             connection.as_mut().retire();
             retired = Some(Instant::now());
         }

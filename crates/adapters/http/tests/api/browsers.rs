@@ -1,8 +1,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
-use wharf_domain::access::{Email, Grant, Permission};
-use wharf_engine::ApiKeyGrant;
+use wharf_domain::access::{Grant, Permission};
 
 use crate::world::{ADMIN, Answer, World, request};
 
@@ -17,19 +16,12 @@ async fn from(world: &World, key: &str, origin: &str) -> Answer {
 
 async fn key_for(world: &World, origins: &[&str]) -> String {
     let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
-    let grant = ApiKeyGrant {
-        name: format!("{origins:?}"),
-        grant: Grant {
-            allowed_origins: Some(origins),
-            ..Grant::of(Permission::Read)
-        },
+    let name = format!("{origins:?}");
+    let grant = Grant {
+        allowed_origins: Some(origins),
+        ..Grant::of(Permission::Read)
     };
-    let admin = Email::parse("admin@wharf.local").unwrap();
-    let issued = world
-        .engine
-        .create_api_key(&world.organization, &admin, grant)
-        .await;
-    issued.unwrap().secret.expose().to_owned()
+    world.key_with(&name, grant).await
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod authorization;
 mod browsers;
 mod buckets;
+mod checks;
 mod connections;
 mod dead_letters;
 mod errors;

@@ -5,9 +5,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use serde_json::{Value, json};
-use wharf_domain::access::{Email, Grant, Permission};
+use wharf_domain::access::{Grant, Permission};
 use wharf_domain::audit::Action;
-use wharf_engine::ApiKeyGrant;
 use wharf_http::{ApiState, Limits};
 use wharf_testkit::{SeededIds, build};
 
@@ -24,19 +23,11 @@ async fn limited(limits: Limits) -> World {
 }
 
 async fn key_with(world: &World, name: &str, rate_limit_override: u32) -> String {
-    let grant = ApiKeyGrant {
-        name: name.to_owned(),
-        grant: Grant {
-            rate_limit_override: Some(rate_limit_override),
-            ..Grant::of(Permission::Admin)
-        },
+    let grant = Grant {
+        rate_limit_override: Some(rate_limit_override),
+        ..Grant::of(Permission::Admin)
     };
-    let admin = Email::parse("admin@wharf.local").unwrap();
-    let issued = world
-        .engine
-        .create_api_key(&world.organization, &admin, grant)
-        .await;
-    issued.unwrap().secret.expose().to_owned()
+    world.key_with(name, grant).await
 }
 
 fn standing(answer: &Answer) -> [&str; 4] {

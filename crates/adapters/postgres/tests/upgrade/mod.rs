@@ -59,7 +59,7 @@ fn blob(digit: char) -> String {
 
 /// A connection as versions 2 and 3 stored it.
 fn connection(id: &str, name: &str, intent: &str) -> String {
-    let config = build::provider_config().to_json();
+    let config = serde_json::Value::Object(build::provider_config().to_json());
     format!(
         "INSERT INTO connections (organization, id, name, provider, config, credential_type, sealed, \
          credential_version, write_enabled, metadata, intent, consecutive_failures, definite_failure, epoch, revision, \
