@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::jetstream::context::{Context, ContextBuilder};
+use async_nats::jetstream::context::{self, Context, ContextBuilder, PublishAckFuture};
 use async_nats::jetstream::stream;
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use async_trait::async_trait;
@@ -142,13 +142,7 @@ impl NatsStream {
         Ok(())
     }
 
-    async fn send(
-        &self,
-        event: &Event,
-    ) -> Result<
-        async_nats::jetstream::context::PublishAckFuture,
-        async_nats::jetstream::context::PublishError,
-    > {
+    async fn send(&self, event: &Event) -> Result<PublishAckFuture, context::PublishError> {
         let (prefix, organization) = (&self.subject_prefix, &event.organization);
         let subject = format!("{prefix}.{organization}.{}", event.event_type);
         let mut headers = HeaderMap::new();
@@ -164,10 +158,9 @@ impl NatsStream {
 #[async_trait]
 impl EventStream for NatsStream {
     async fn publish(&self, events: &[Event]) -> Result<(), PublishError> {
-        let published = match timeout(PATIENCE, self.publish_all(events)).await {
-            Ok(published) => published,
-            Err(_) => Err("the stream did not store the events in time".into()),
-        };
+        let published = timeout(PATIENCE, self.publish_all(events))
+            .await
+            .unwrap_or_else(|_| Err("the stream did not store the events in time".into()));
         published.map_err(|error| {
             self.seen.store(false, Ordering::Relaxed);
             PublishError(error)
@@ -207,7 +200,41 @@ fn fitting(mut body: Value, largest: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use wharf_domain::Timestamp;
+    use wharf_domain::audit::{AuditHash, ChainHead, ResourceType};
+    use wharf_domain::event::{Announcement, EventType, OutboxEntry};
+
     use super::*;
+
+    fn event_of(thing: &str) -> Event {
+        let entry = OutboxEntry {
+            organization: "int_aaaaaaaaaaaaaaaaaaaaaaaa".parse().expect("an id"),
+            audit: "aud_0000000000000001".parse().expect("an id"),
+            head: ChainHead {
+                position: 1,
+                hash: AuditHash::START,
+            },
+            at: Timestamp::UNIX_EPOCH,
+            resource_type: ResourceType::Sync,
+            resource_id: thing.to_owned(),
+            announcement: Announcement::One {
+                event_type: EventType::SyncUpdated,
+                facts: json!({}),
+            },
+        };
+        entry.events().remove(0)
+    }
+
+    #[test]
+    fn no_two_events_of_one_thing_are_on_their_way_together() {
+        let events: Vec<Event> = ["a", "b", "c", "b", "a", "a"].map(event_of).into();
+        let sizes: Vec<usize> = waves(&events).iter().map(|wave| wave.len()).collect();
+        assert_eq!(sizes, [3, 2, 1]);
+        assert!(waves(&[]).is_empty());
+        let many: Vec<Event> = (0..600).map(|n| event_of(&n.to_string())).collect();
+        let sizes: Vec<usize> = waves(&many).iter().map(|wave| wave.len()).collect();
+        assert_eq!(sizes, [WAVE, WAVE, 600 - 2 * WAVE]);
+    }
 
     #[test]
     fn a_body_that_is_too_large_goes_without_its_particulars() {

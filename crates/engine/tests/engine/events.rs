@@ -515,8 +515,10 @@ async fn failures_here_and_there_cost_repetitions_and_never_an_event_or_its_orde
     for most in 1..6 {
         let (world, _, events) = eventful().await;
         let ids = events.iter().map(|event| event.id.as_str().to_owned());
-        let mut failures_left: HashMap<String, usize> =
-            ids.enumerate().map(|(i, id)| (id, i * 7 % (most + 1))).collect();
+        let mut failures_left: HashMap<String, usize> = ids
+            .enumerate()
+            .map(|(i, id)| (id, i * 7 % (most + 1)))
+            .collect();
         let receiver = Receiver::answering(move |body| {
             let left = failures_left.get_mut(body["id"].as_str().unwrap()).unwrap();
             if *left == 0 {

@@ -23,7 +23,7 @@ async fn take(State(got): State<Got>, headers: HeaderMap, body: Bytes) -> Status
     StatusCode::NO_CONTENT
 }
 
-/// Two minutes of an answer that never ends, in small pieces.
+/// An answer that never ends, in small pieces.
 async fn endless() -> Response {
     let pieces = stream::unfold((), |()| async {
         tokio::time::sleep(Duration::from_millis(20)).await;
