@@ -13,8 +13,10 @@ mod environment;
 mod installation;
 mod lab;
 mod moto;
+mod predicates;
 mod program;
 mod random;
+mod rows;
 mod signed;
 
 pub use api::{Answer, Api, text};
@@ -26,5 +28,6 @@ pub use environment::{variable, variable_or};
 pub use installation::{ADMIN_KEY, Installation, Server, Store, files_below};
 pub use lab::Lab;
 pub use moto::Moto;
+pub use predicates::WithoutPredicates;
 pub use random::Random;
 pub use signed::Keys;

@@ -13,7 +13,7 @@ use crate::machine;
 use crate::postgres::{Cluster, Programs};
 use crate::process;
 use crate::python;
-use crate::servers::Server;
+use crate::servers::{self, Server};
 use crate::workspace::Workspace;
 
 pub(crate) const NEXTEST: &str = "0.9.143";
@@ -68,6 +68,7 @@ pub(crate) fn run_with(
         "the suite of the published SDK",
         python::with_sdk(workspace),
     )?;
+    let nats = parts.take("the suite on NATS", servers::nats(workspace))?;
     let mut servers = Vec::new();
     for start in [Server::seaweedfs, Server::rclone, Server::moto] {
         servers.extend(parts.take(INDEPENDENT, start(workspace))?);
@@ -87,6 +88,9 @@ pub(crate) fn run_with(
         .env("WHARF_TEST_LAB_BIN", workspace.program("wharf-lab"));
     if let Some(python) = &python {
         nextest.env("WHARF_TEST_PYTHON", python);
+    }
+    if let Some(nats) = &nats {
+        nextest.env("WHARF_TEST_NATS_SERVER", nats);
     }
     if let Some(postgres) = &postgres {
         let folder = postgres.folder().display();

@@ -320,6 +320,39 @@ pub struct ApiKey {
     pub revoked_by: Option<String>,
 }
 
+/// Whether an API key may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStatus {
+    /// It may.
+    Active,
+    /// Somebody took it back.
+    Revoked,
+    /// Its time is over.
+    Expired,
+}
+
+impl KeyStatus {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl ApiKey {
+    /// Whether it may be used at this time.
+    pub fn status(&self, now: Timestamp) -> KeyStatus {
+        match (self.revoked_at, self.grant.expires_at) {
+            (Some(_), _) => KeyStatus::Revoked,
+            (None, Some(expires_at)) if expires_at <= now => KeyStatus::Expired,
+            (None, _) => KeyStatus::Active,
+        }
+    }
+}
+
 /// Who makes a request: the outcome of a successful authentication.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Principal {

@@ -129,6 +129,7 @@ impl FromStr for EventType {
 /// An event's identifier, by which whoever gets it twice can tell: `evt_` and the audit row's hex digits, and for one of several
 /// events of one row a dot and its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct EventId {
     text: String,
 }
@@ -162,7 +163,8 @@ impl FromStr for EventId {
 
     fn from_str(text: &str) -> Result<Self, InvalidInput> {
         let refused = || {
-            let message = "must be evt_ + 16 hex digits, and a dot and a number where there are several";
+            let message =
+                "must be evt_ + 16 hex digits, and a dot and a number where there are several";
             InvalidInput::one("event_id", "string_pattern", message)
         };
         let rest = text.strip_prefix("evt_").ok_or_else(refused)?;
@@ -313,20 +315,21 @@ impl Event {
 impl OutboxEntry {
     /// The events of this entry, in order: where several objects arrived together, first what tells of them together.
     pub fn events(&self) -> Vec<Event> {
-        let event = |item: Option<u32>, event_type, resource: (ResourceType, String), facts| Event {
-            id: EventId::of(&self.audit, item),
-            organization: self.organization.clone(),
-            cursor: EventCursor {
-                position: self.head.position,
-                item: item.unwrap_or(0) + 1,
-            },
-            event_type,
-            at: self.at,
-            resource_type: resource.0,
-            resource_id: resource.1,
-            facts,
-            head: self.head,
-        };
+        let event =
+            |item: Option<u32>, event_type, resource: (ResourceType, String), facts| Event {
+                id: EventId::of(&self.audit, item),
+                organization: self.organization.clone(),
+                cursor: EventCursor {
+                    position: self.head.position,
+                    item: item.unwrap_or(0) + 1,
+                },
+                event_type,
+                at: self.at,
+                resource_type: resource.0,
+                resource_id: resource.1,
+                facts,
+                head: self.head,
+            };
         match &self.announcement {
             Announcement::One { event_type, facts } => {
                 let resource = (self.resource_type, self.resource_id.clone());
@@ -363,7 +366,12 @@ impl OutboxEntry {
                         "objects": objects,
                     });
                     let bucket = (ResourceType::Bucket, bucket_id.to_string());
-                    events.push(event(Some(0), EventType::ObjectsCreatedBatch, bucket, facts));
+                    events.push(event(
+                        Some(0),
+                        EventType::ObjectsCreatedBatch,
+                        bucket,
+                        facts,
+                    ));
                 }
                 for change in changes {
                     let event_type = match change.fate {

@@ -55,7 +55,7 @@ impl Rhythm {
 }
 
 /// Whether another sign-in with what was just refused could lock the account: a password, tried again and again, does.
-fn can_lock_the_account(code: ErrorCode, credentials: CredentialType) -> bool {
+pub(crate) fn can_lock_the_account(code: ErrorCode, credentials: CredentialType) -> bool {
     credentials == CredentialType::UsernamePassword
         && matches!(
             code,
@@ -188,7 +188,11 @@ mod tests {
         let refused = Some(ErrorCode::AuthInvalidCredentials);
         let password = CredentialType::UsernamePassword;
         assert_eq!(RHYTHM.after(refused, password, 1, 0.5), None);
-        assert!(RHYTHM.after(refused, CredentialType::KeyPair, 1, 0.5).is_some());
+        assert!(
+            RHYTHM
+                .after(refused, CredentialType::KeyPair, 1, 0.5)
+                .is_some()
+        );
         assert!(
             RHYTHM
                 .after(Some(ErrorCode::NetworkDns), password, 1, 0.5)

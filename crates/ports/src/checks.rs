@@ -52,18 +52,14 @@ pub trait CheckRepository: Send + Sync {
         event: Event,
         tested: NewAuditRow,
         expiring: NewAuditRow,
-    ) -> Result<Transition, RecordError> {
-        prep!()
-    }
+    ) -> Result<Transition, RecordError>;
 
     /// Ends a lease without a check, such as at a shutdown; the connection is due again.
     async fn release(
         &self,
         organization: &OrganizationId,
         lease: &CheckLease,
-    ) -> Result<(), RepositoryError> {
-        prep!()
-    }
+    ) -> Result<(), RepositoryError>;
 
     /// The connection's checks, newest first.
     async fn list(
@@ -71,16 +67,12 @@ pub trait CheckRepository: Send + Sync {
         organization: &OrganizationId,
         connection: &ConnectionId,
         page: &PageRequest,
-    ) -> Result<Page<CheckRecord>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Page<CheckRecord>, RepositoryError>;
 
     /// What they amount to, as of now by the database's clock.
     async fn availability(
         &self,
         organization: &OrganizationId,
         connection: &ConnectionId,
-    ) -> Result<AvailabilitySummary, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<AvailabilitySummary, RepositoryError>;
 }

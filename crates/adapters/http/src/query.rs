@@ -5,7 +5,9 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use wharf_domain::input::{FieldError, InvalidInput, shown};
+use serde_json::{Map, Value};
+use wharf_domain::Timestamp;
+use wharf_domain::input::{FieldError, InvalidInput, Reader, shown};
 
 use crate::error::{ApiError, Part};
 
@@ -134,6 +136,32 @@ impl Query {
             );
         }
         number
+    }
+
+    /// One of a few words.
+    pub(crate) fn word<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        accepted: &str,
+    ) -> Option<T> {
+        let word = self.string(name, 40)?;
+        let parsed = parse(&word);
+        if parsed.is_none() {
+            self.reject(name, "enum", format!("must be one of {accepted}"));
+        }
+        parsed
+    }
+
+    /// A time, written as in bodies.
+    pub(crate) fn time(&mut self, name: &'static str) -> Option<Timestamp> {
+        let text = self.string(name, 64)?;
+        let mut reader = Reader::new("", Map::from_iter([(name.to_owned(), Value::from(text))]));
+        let time = reader.timestamp(name);
+        if let Err(errors) = reader.finish() {
+            self.errors.extend(errors.0);
+        }
+        time
     }
 
     /// A flag.

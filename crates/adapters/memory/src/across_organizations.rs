@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, OrganizationProfile, Principal, UserStatus};
+use wharf_domain::access::{
+    ApiKeyHash, Organization, OrganizationProfile, Principal, Role, UserStatus,
+};
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::event::EventCursor;
 use wharf_domain::ids::{AuditId, JobId};
@@ -114,16 +116,15 @@ impl AcrossOrganizations for MemoryStore {
                     .map(|organization| organization.profile.rate_limits)
                     .unwrap_or_default(),
             };
-            let acts = state
-                .users
-                .get(&key.user_id)
-                .is_some_and(|user| user.row.profile.status != UserStatus::Suspended);
+            let user = state.users.get(&key.user_id).map(|user| &user.row.profile);
+            let acts = user.is_some_and(|user| user.status != UserStatus::Suspended);
             let expired = key
                 .grant
                 .expires_at
                 .is_some_and(|expires_at| expires_at <= now);
             Credential {
                 principal,
+                role: user.map_or(Role::Viewer, |user| user.role),
                 hash: key.hash.clone(),
                 valid: key.revoked_at.is_none() && !expired && acts,
             }

@@ -61,6 +61,7 @@ fn read_credential(row: &SqliteRow) -> Result<Credential, Fault> {
             grant: access::read_grant(&columns)?,
             rate_limits: columns.json("rate_limits")?,
         },
+        role: columns.parse("role")?,
         hash: access::read_hash(&columns)?,
         valid: columns.get("valid")?,
     })
@@ -68,7 +69,7 @@ fn read_credential(row: &SqliteRow) -> Result<Credential, Fault> {
 
 /// The key with a hash, and whether it may be used.
 pub(crate) const CREDENTIAL: &str = "SELECT k.organization, k.user_id, k.id, k.hash, k.permissions, k.scopes, k.rate_limit_override, \
-     k.allowed_origins, k.expires_at, o.rate_limits, \
+     k.allowed_origins, k.expires_at, u.role, o.rate_limits, \
      k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) \
      AND u.removed_at IS NULL AND u.status <> 'suspended' AS valid \
      FROM api_keys k CROSS JOIN users u ON u.organization = k.organization AND u.id = k.user_id \

@@ -4,8 +4,8 @@ mod lifecycle;
 mod name;
 
 pub use lifecycle::{
-    AttemptOutcome, AttemptResult, Edit, Event, Health, Intent, PublicStatus, StatusReason,
-    EXPIRY_NOTICE, TRIP_AFTER, Transition, TransitionError, public_status,
+    AttemptOutcome, AttemptResult, EXPIRY_NOTICE, Edit, Event, Health, Intent, PublicStatus,
+    StatusReason, TRIP_AFTER, Transition, TransitionError, public_status,
 };
 pub use name::{ConnectionIdentifier, ConnectionName};
 

@@ -9,6 +9,7 @@ mod metrics;
 mod read;
 mod update;
 
+use wharf_domain::access::Permission;
 use wharf_domain::audit::{Action, NewAuditRow, ResourceType};
 use wharf_domain::check::CheckReport;
 use wharf_domain::connection::{Connection, ConnectionIdentifier, PublicStatus};
@@ -16,6 +17,7 @@ use wharf_domain::error_code::Counting;
 use wharf_domain::ids::{ConnectionId, SyncId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::Provider;
+use wharf_domain::scope::Place;
 use wharf_domain::sync::SyncSettings;
 
 pub use create::{CreateSync, CreatedSync};
@@ -23,7 +25,7 @@ pub use lifecycle::{RunWish, Triggered};
 pub use metrics::MeasuredSync;
 pub use update::UpdateSync;
 
-use crate::{Caller, Engine, EngineError};
+use crate::{Caller, Engine, EngineError, Mandate, connections};
 
 /// A sync's identifier; what does not have the form of one names no sync.
 fn parsed(id: &str) -> Result<SyncId, EngineError> {
@@ -100,6 +102,24 @@ impl Engine {
             return Err(EngineError::conflict("connection_archived", message));
         }
         Ok(connection)
+    }
+
+    /// The connection of a sync that is not there yet. Whoever adds a sync reads through its connection from then on, so their key must
+    /// reach it.
+    pub(crate) async fn connection_of_new_sync(
+        &self,
+        caller: &Caller,
+        id: &ConnectionId,
+    ) -> Result<Connection, EngineError> {
+        let identifier = ConnectionIdentifier::Id(id.clone());
+        let rows = &self.repositories().connections;
+        let found = rows.find(caller.organization(), &identifier).await?;
+        let place = match &found {
+            Some(connection) => connections::place(connection),
+            None => Place::as_told(ResourceType::Connection, id.as_str()),
+        };
+        caller.may_to(Permission::Read, ("connection", id.as_str()), &[place])?;
+        self.connection_of_sync(caller, id).await
     }
 
     /// Refuses settings of a new sync that can never work with this provider; dials nothing.

@@ -6,7 +6,7 @@ use serde_json::json;
 use wharf_domain::audit::Action;
 use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::connection::{
-    AttemptOutcome, AttemptResult, Connection, Event, Health, Intent, PublicStatus, Transition,
+    Connection, Event, Health, Intent, PublicStatus, Transition,
     TransitionError,
 };
 use wharf_domain::error_code::ErrorCode;
@@ -397,14 +397,8 @@ pub async fn what_the_state_does_not_allow_is_not_recorded(h: Harness) {
     let connection = acme.connection("store").await;
     let archived = acme.apply(&connection, vec![Event::Archive]).await;
     assert_eq!(archived.connection.intent, Intent::Archived);
-    let outcome = AttemptOutcome {
-        epoch: archived.connection.epoch,
-        credential_version: 1,
-        started_at: build::instant(0),
-        result: AttemptResult::Success { used: false },
-    };
     let check = build::check(&h.ids, None);
-    let event = Event::PersonTested(outcome);
+    let event = Event::Suspend;
     let refused = record(&h, &acme.organization, &connection, None, check, event).await;
     assert!(
         matches!(

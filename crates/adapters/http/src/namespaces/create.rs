@@ -2,9 +2,10 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use wharf_domain::input::{Length, Reader};
+use wharf_domain::input::Reader;
 use wharf_domain::namespace::NamespaceName;
 
+use super::fields::{PROCESSING, name, refuse_processing};
 use super::view::NamespaceView;
 use crate::ApiState;
 use crate::body::Body;
@@ -66,11 +67,10 @@ pub(crate) struct CreateNamespaceRequest {
 
 impl CreateNamespaceRequest {
     pub(crate) fn parse(reader: &mut Reader) -> Option<(NamespaceName, Option<String>)> {
-        let name = reader.required_string("namespace_name", Length::new(0, 1000));
-        let name = name.and_then(|name| fields::noted(reader, NamespaceName::parse(&name)));
+        reader.require("namespace_name");
+        let name = name(reader);
         let description = fields::description(reader).filter(|text| !text.is_empty());
-        let processing = "Wharf keeps files and does not index or process them";
-        fields::not_supported(reader, "mode", &[json!("managed")], processing);
+        fields::not_supported(reader, "mode", &[json!("managed")], PROCESSING);
         fields::not_supported(
             reader,
             "namespace_type",
@@ -89,27 +89,10 @@ impl CreateNamespaceRequest {
             &[],
             "Wharf draws identifiers itself",
         );
-        fields::not_supported(reader, "ttl_seconds", &[], "namespaces do not expire");
-        for key in [
-            "features",
-            "feature_extractors",
-            "vector_configs",
-            "payload_indexes",
-        ] {
-            fields::not_supported(reader, key, &[], processing);
+        for key in ["features", "vector_configs"] {
+            fields::not_supported(reader, key, &[], PROCESSING);
         }
-        for key in ["auto_create_indexes", "adaptive_indexing"] {
-            fields::not_supported(reader, key, &[json!(false)], processing);
-        }
-        for key in [
-            "infrastructure",
-            "trusted_issuers",
-            "tiering",
-            "spend_budget",
-            "cost_cap_override",
-        ] {
-            fields::not_supported(reader, key, &[], "Wharf has nothing of the kind");
-        }
+        refuse_processing(reader);
         Some((name?, description))
     }
 }

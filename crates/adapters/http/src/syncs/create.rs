@@ -1,4 +1,3 @@
-use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,6 +15,7 @@ use crate::check_report::TestDetails;
 use crate::error::ApiError;
 use crate::fields;
 use crate::path::Segments;
+use crate::revision::Revised;
 use crate::scope::{Authorized, InNamespace};
 
 /// A new sync.
@@ -141,13 +141,15 @@ pub(super) async fn create(
     InNamespace(namespace): InNamespace,
     Segments(bucket): Segments<String>,
     body: Body,
-) -> Result<Json<CreatedSyncView>, ApiError> {
+) -> Result<Revised<CreatedSyncView>, ApiError> {
     let new =
         body.read_whole(|reader| CreateSyncRequest::parse(reader, state.min_polling_seconds()))?;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
     let created = state.engine().create_sync(&caller, &bucket, new).await?;
-    Ok(Json(CreatedSyncView {
+    let revision = created.sync.revision;
+    let view = CreatedSyncView {
         sync: view(&state, &caller, created.sync).await?,
         source_test: created.report.as_ref().map(TestDetails::from),
-    }))
+    };
+    Ok(Revised(revision, view))
 }

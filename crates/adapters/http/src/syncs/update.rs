@@ -1,4 +1,3 @@
-use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -12,6 +11,7 @@ use crate::ApiState;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::path::Segments;
+use crate::revision::{IfMatch, Revised};
 use crate::scope::{Authorized, InNamespace};
 
 /// A change of a sync. What is left out stays as it is; `null` clears what can be nothing and leaves the rest as it is.
@@ -79,6 +79,7 @@ impl UpdateSyncRequest {
             }
         }
         UpdateSync {
+            if_revision: None,
             wish: wish(reader),
             edits: settings::read(reader, min_polling),
         }
@@ -135,14 +136,17 @@ pub(super) async fn update(
     Authorized(caller): Authorized,
     InNamespace(namespace): InNamespace,
     Segments((bucket, sync)): Segments<(String, String)>,
+    IfMatch(if_revision): IfMatch,
     body: Body,
-) -> Result<Json<SyncView>, ApiError> {
-    let update =
+) -> Result<Revised<SyncView>, ApiError> {
+    let mut update =
         body.read(|reader| UpdateSyncRequest::parse(reader, state.min_polling_seconds()))?;
+    update.if_revision = if_revision;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
     let sync = state
         .engine()
         .update_sync(&caller, &bucket, &sync, update)
         .await?;
-    Ok(Json(view(&state, &caller, sync).await?))
+    let revision = sync.revision;
+    Ok(Revised(revision, view(&state, &caller, sync).await?))
 }

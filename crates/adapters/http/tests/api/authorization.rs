@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 use wharf_domain::access::Permission;
 use wharf_domain::audit::{Actor, AuditFilter};
 
+use wharf_engine::Operator;
+
 use crate::world::{ADMIN, World, new_connection, request, text};
 
 /// Method, path and permission of every operation, from the document that the server gives out.
@@ -139,7 +141,11 @@ async fn keys_that_are_malformed_unknown_or_revoked_are_refused_alike() {
     let key = world.engine.authenticate(&revoked).await.unwrap().key;
     world
         .engine
-        .revoke_api_key(&world.organization, &key)
+        .revoke_api_key(
+            &Operator::of(&world.organization),
+            "admin@wharf.local",
+            key.as_str(),
+        )
         .await
         .unwrap();
     let mut bodies = std::collections::BTreeSet::new();

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod authorization;
+mod browsers;
 mod buckets;
+mod checks;
 mod connections;
 mod dead_letters;
 mod errors;
@@ -10,15 +12,20 @@ mod explain;
 mod health;
 mod held_deletes;
 mod hostile;
+mod idempotency;
 mod job_events;
 mod namespaces;
 mod objects;
 mod operator;
 mod pagination;
 mod plan;
+mod rate_limits;
+mod revisions;
 mod setup;
+mod slow_clients;
 mod sync_changes;
 mod sync_lifecycle;
 mod sync_metrics;
 mod syncs;
+mod webhooks;
 mod world;
