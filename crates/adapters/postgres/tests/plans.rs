@@ -502,15 +502,9 @@ impl Watched<'_> {
         let listed = webhooks.deliveries(organization, id, &first).await;
         assert_eq!(listed.expect("an answer").items.len(), 10);
         check("listing attempts", self.plans);
-<<<<<<< HEAD
         let filter = WebhookFilter::default();
         let listed = webhooks.list(organization, &filter, &first).await;
         assert_eq!(listed.expect("an answer").items.len(), 1);
-=======
-        let all = WebhookFilter::default();
-        let listed = webhooks.list(organization, &all, &first);
-        assert_eq!(listed.await.expect("an answer").items.len(), 1);
->>>>>>> h5-sa
         check("listing webhooks", self.plans);
         let events = &repositories.events;
         let before = events.before(organization, None, 1).await;
