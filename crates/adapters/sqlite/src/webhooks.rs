@@ -146,6 +146,11 @@ pub(crate) async fn load(
     .transpose()
 }
 
+/// Identifiers of events as statements take them.
+fn texts(events: &[EventId]) -> String {
+    json(&events.iter().map(EventId::as_str).collect::<Vec<_>>())
+}
+
 /// Stores the attempts of a round.
 async fn insert_deliveries(
     tx: &mut Tx,
@@ -365,7 +370,7 @@ impl Store {
         )
         .bind(organization.as_str())
         .bind(id.as_str())
-        .bind(json(&events))
+        .bind(texts(events))
         .bind(micros(now))
         .execute(&mut **tx)
         .await?;
@@ -417,7 +422,7 @@ impl Store {
             )
             .bind(organization.as_str())
             .bind(lease.webhook.as_str())
-            .bind(json(&settlement.redelivered))
+            .bind(texts(&settlement.redelivered))
             .execute(&mut **tx)
             .await?;
         }
