@@ -69,12 +69,11 @@ pub(crate) fn fed(command: &mut Command, input: &str) -> Result<String> {
 }
 
 fn finished(command: &mut Command, input: &str) -> Result<String> {
-    let cannot = || format!("cannot start `{}`", shown(command));
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(cannot)?;
+        .with_context(|| format!("cannot start `{}`", shown(command)))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes())?;
     }
