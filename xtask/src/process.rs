@@ -69,11 +69,8 @@ pub(crate) fn fed(command: &mut Command, input: &str) -> Result<String> {
 }
 
 fn finished(command: &mut Command, input: &str) -> Result<String> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn(command)?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes())?;
     }
