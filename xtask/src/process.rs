@@ -70,7 +70,8 @@ pub(crate) fn fed(command: &mut Command, input: &str) -> Result<String> {
 
 fn finished(command: &mut Command, input: &str) -> Result<String> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = spawn(command)?;
+    let started = command.spawn();
+    let mut child = started.with_context(|| format!("cannot start `{}`", shown(command)))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes())?;
     }
