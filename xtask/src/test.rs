@@ -95,9 +95,10 @@ pub(crate) fn run_with(
     if let Some(postgres) = &postgres {
         let folder = postgres.folder().display();
         println!("Postgres for the tests: {} ({folder})", postgres.url());
-        nextest
-            .env("WHARF_TEST_POSTGRES_URL", postgres.url())
-            .env("WHARF_TEST_POSTGRES_SUPERUSER_URL", postgres.superuser_url());
+        nextest.env("WHARF_TEST_POSTGRES_URL", postgres.url()).env(
+            "WHARF_TEST_POSTGRES_SUPERUSER_URL",
+            postgres.superuser_url(),
+        );
     }
     for server in &mut servers {
         let variables = parts.take(INDEPENDENT, server.ready())?;

@@ -223,7 +223,14 @@ async fn a_database_of_the_second_version_is_migrated_with_all_that_syncs_knew()
         ]
     );
 
+    goes_on_with_the_pass(&h, &id).await;
+}
+
+/// The run after the migration finds missing what pass 3 had not seen.
+async fn goes_on_with_the_pass(h: &Harness, sync: &SyncId) {
+    let organization = organization();
     let lease = h.lease(LONG).await;
+    assert_eq!(lease.sync, *sync);
     let standing = Standing {
         epoch: 1,
         credential_version: 1,

@@ -1,5 +1,8 @@
 //! What row-level security keeps apart, whatever a statement asks for.
 
+use std::borrow::Cow;
+
+use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use wharf_postgres::{OpenError, PostgresDatabase};
 
@@ -86,8 +89,8 @@ async fn try_execute(session: &mut PgConnection, statement: &str) -> Result<u64,
         .await
         .map(|done| done.rows_affected())
         .map_err(|error| {
-            let refusal = error.as_database_error().and_then(|refusal| refusal.code());
-            refusal.map_or_else(|| error.to_string(), |code| code.into_owned())
+            let refusal = error.as_database_error().and_then(DatabaseError::code);
+            refusal.map_or_else(|| error.to_string(), Cow::into_owned)
         })
 }
 
