@@ -163,8 +163,8 @@ mod tests {
     use super::*;
 
     const RHYTHM: Rhythm = Rhythm {
-        interval: Duration::from_secs(300),
-        probe_backoff: Duration::from_secs(900),
+        interval: Duration::from_mins(5),
+        probe_backoff: Duration::from_mins(15),
     };
 
     #[test]

@@ -14,8 +14,8 @@ use wharf_domain::health::Rhythm;
 use wharf_domain::provider::{self, CredentialType, Provider};
 
 const RHYTHM: Rhythm = Rhythm {
-    interval: Duration::from_secs(300),
-    probe_backoff: Duration::from_secs(900),
+    interval: Duration::from_mins(5),
+    probe_backoff: Duration::from_mins(15),
 };
 
 const DAY: i64 = 24 * 3600;

@@ -33,7 +33,7 @@ fn fresh() -> Connection {
         write_enabled: false,
         metadata: serde_json::Map::new(),
         created_by: "usr_abc123DEF456ghi".parse().expect("an id"),
-        first_check_in: Duration::from_secs(300),
+        first_check_in: Duration::from_mins(5),
     };
     Connection::create(new, at(0))
 }
@@ -182,7 +182,7 @@ fn the_whole_state_by_event_table() {
             checked(stale, Some(300))
         }),
         ("a check is planned", |_| Event::PlanCheck {
-            after: Duration::from_secs(60),
+            after: Duration::from_mins(1),
         }),
         ("suspend", |_| Event::Suspend),
         ("activate, tested", |_| Event::Activate { tested: true }),
@@ -304,7 +304,7 @@ fn a_password_that_a_run_sees_refused_is_not_tried_again_by_a_check() {
 fn expiring(connection: &mut Connection, second: i64, expires_at: Option<i64>) -> Option<i64> {
     let event = Event::Checked {
         outcome: success(connection),
-        next: Some(Duration::from_secs(300)),
+        next: Some(Duration::from_mins(5)),
         expires_at: expires_at.map(at),
     };
     let transition = connection.clone().apply(event, at(second));

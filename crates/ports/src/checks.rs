@@ -43,6 +43,10 @@ pub trait CheckRepository: Send + Sync {
     ///
     /// `tested` is stored always, telling the status before and after ([`Transition::told_in`]); `expiring` only when the transition
     /// has something to warn about, which it then tells as `expires_at`. With a lease, the lease ends.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what one step stores together; none of it is optional"
+    )]
     async fn record(
         &self,
         organization: &OrganizationId,

@@ -54,7 +54,7 @@ async fn a_revoked_key_is_refused_by_every_replica_within_two_seconds() -> Resul
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
-        println!(
+        eprintln!(
             "round {round}: refused everywhere after {:?}",
             answered.elapsed()
         );

@@ -107,7 +107,7 @@ async fn holds(
     for row in rows.iter().filter(|row| !after.contains(row)) {
         deviations.add(format!("a row changed or went: {}", short(row)));
     }
-    println!(
+    eprintln!(
         "{} routes, {} cells, {} deviations",
         matrix.routes(),
         deviations.cells,

@@ -85,7 +85,7 @@ async fn told_the_same(store: Store) -> Result<()> {
     assert_eq!(event_ids(&on_nats), ids, "on NATS");
     assert_eq!(on_nats, told, "bodies on NATS");
     for event in &told {
-        println!(
+        eprintln!(
             "{} {} {}",
             text(event, "timestamp")?,
             text(event, "event_type")?,
@@ -99,7 +99,7 @@ async fn told_the_same(store: Store) -> Result<()> {
     let head = text(told.last().context("events")?, "audit_head")?;
     let verify = ["admin", "audit", "verify", "--organization", organization];
     let said = wharf.answer(&[&verify[..], &["--head", head]].concat())?;
-    println!("{said}");
+    eprintln!("{said}");
     Ok(())
 }
 
@@ -109,10 +109,10 @@ async fn live_through_it(api: &Api, lab: &Lab) -> Result<String> {
     until(api, &path, |it| it["status"] == "ACTIVE").await?;
 
     let refused = json!({"match": {}, "action": {"code": "InvalidAccessKeyId"}});
-    lab.misbehave(&[refused.clone()]).await?;
+    lab.misbehave(std::slice::from_ref(&refused)).await?;
     let failed = until(api, &path, |it| it["status"] == "FAILED").await?;
     assert_eq!(failed["status_reason"], "health_check_failed");
-    println!("last_error: {}", failed["last_error"]);
+    eprintln!("last_error: {}", failed["last_error"]);
     let tripped = until(api, &path, |it| it["status"] == "SUSPENDED").await?;
     assert_eq!(tripped["status_reason"], "consecutive_failures");
     assert_eq!(tripped["consecutive_failures"], 5);
@@ -120,7 +120,7 @@ async fn live_through_it(api: &Api, lab: &Lab) -> Result<String> {
     // Nothing tries any more, and nothing brings it back but a person, whose wish is tested first.
     let active = json!({"status": "ACTIVE"});
     let error = api.patch(&path, &active).await?.refused(422)?;
-    println!("reactivation refused: {}", error["message"]);
+    eprintln!("reactivation refused: {}", error["message"]);
     lab.speed_up().await?;
     api.patch(&path, &active).await?.ok()?;
 
@@ -176,7 +176,7 @@ async fn history_tells(api: &Api, id: &str) -> Result<()> {
         day["passed"].as_u64() > Some(0) && day["failed"].as_u64() >= Some(6),
         "{day}"
     );
-    println!("availability: {}", history["availability"]);
+    eprintln!("availability: {}", history["availability"]);
     Ok(())
 }
 

@@ -249,9 +249,9 @@ impl DraftChannels {
             ));
         };
         if !(1..=MOST_CHANNELS).contains(&items.len()) {
-            items
-                .into_iter()
-                .for_each(|mut item| secret::wipe(&mut item));
+            for mut item in items {
+                secret::wipe(&mut item);
+            }
             let message = format!("must have 1 to {MOST_CHANNELS} channels");
             return Err(InvalidInput::one(path, "list_length", message));
         }
@@ -685,8 +685,8 @@ mod tests {
         draft(value).expect("sound").complete(None).expect("whole")
     }
 
-    fn webhook(configs: Value) -> Value {
-        json!([{"channel": "webhook", "configs": configs}])
+    fn webhook(configs: impl Into<Value>) -> Value {
+        json!([{"channel": "webhook", "configs": configs.into()}])
     }
 
     fn whole() -> Channels {

@@ -192,11 +192,11 @@ mod tests {
         }
     }
 
-    fn failed() -> Option<Outcome> {
-        Some(Outcome::Failed {
+    fn failed() -> Outcome {
+        Outcome::Failed {
             cause: "it answered 500".to_owned(),
             gone: false,
-        })
+        }
     }
 
     fn settle(
@@ -226,14 +226,14 @@ mod tests {
         let settled = settle(
             &webhook(),
             &[one(5), one(6), one(7)],
-            [FINE, failed(), FINE],
+            [FINE, Some(failed()), FINE],
         );
         assert_eq!(
             (settled.cursor, settled.attempts),
             (EventCursor::past(5), 1)
         );
         assert_eq!(settled.pause, Duration::from_secs(5));
-        let settled = settle(&webhook(), &[objects(5, 3)], [FINE, FINE, failed()]);
+        let settled = settle(&webhook(), &[objects(5, 3)], [FINE, FINE, Some(failed())]);
         assert_eq!(
             settled.cursor,
             EventCursor {
@@ -253,7 +253,7 @@ mod tests {
     fn after_its_last_attempt_an_event_is_given_up_and_the_next_has_its_turn() {
         let mut last = webhook();
         last.attempts = MOST_ATTEMPTS - 1;
-        let settled = settle(&last, &[one(5), one(6)], [failed(), None]);
+        let settled = settle(&last, &[one(5), one(6)], [Some(failed()), None]);
         assert_eq!(
             (settled.cursor, settled.attempts),
             (EventCursor::past(5), 0)
@@ -262,7 +262,7 @@ mod tests {
             (settled.health.given_up, settled.pause),
             (1, Duration::ZERO)
         );
-        let settled = settle(&last, &[one(5), one(6)], [failed(), failed()]);
+        let settled = settle(&last, &[one(5), one(6)], [Some(failed()), Some(failed())]);
         assert_eq!(
             (settled.cursor, settled.attempts),
             (EventCursor::past(5), 1)
@@ -274,7 +274,7 @@ mod tests {
         let mut last = webhook();
         last.attempts = MOST_ATTEMPTS - 1;
         last.health.given_up = PAUSE_AFTER - 1;
-        let settled = settle(&last, &[one(5), one(6)], [failed(), None]);
+        let settled = settle(&last, &[one(5), one(6)], [Some(failed()), None]);
         assert_eq!(settled.health.paused_at, Some(time(9)));
         assert_eq!(settled.health.given_up, PAUSE_AFTER);
         let past = EventCursor {

@@ -22,7 +22,7 @@ use crate::EngineError;
 
 /// For how long a round is leased. It ends well before: nothing is begun after [`BEGIN`], and nothing that was begun takes longer than
 /// a webhook's longest timeout, or a stream's patience.
-const LEASE: Duration = Duration::from_secs(120);
+const LEASE: Duration = Duration::from_mins(2);
 const BEGIN: Duration = Duration::from_secs(30);
 /// Entries that a round looks at.
 const ENTRIES: u32 = 32;

@@ -26,10 +26,11 @@ use crate::world::World;
 const EXPIRY: Duration = Duration::from_secs(121);
 
 type Answer = Result<u16, SendError>;
+type Answering = Box<dyn FnMut(&Value) -> Answer + Send>;
 
 /// Where deliveries arrive.
 struct Receiver {
-    answer: Mutex<Box<dyn FnMut(&Value) -> Answer + Send>>,
+    answer: Mutex<Answering>,
     got: Mutex<Vec<Value>>,
     requests: Mutex<Vec<HashMap<String, String>>>,
     /// How many are on their way now, by thing, and the most there were at all.
@@ -305,7 +306,7 @@ async fn what_fails_is_tried_again_after_growing_pauses_and_then_the_next_event_
             assert!(stored.cursor < first.cursor);
             world
                 .clock
-                .advance(pause_after(attempt) - Duration::from_secs(1));
+                .advance(pause_after(attempt).saturating_sub(Duration::from_secs(1)));
             assert_eq!(world.deliver(&receiver).await, 0, "its pause is not over");
             world.clock.advance(Duration::from_secs(1));
         }

@@ -255,14 +255,16 @@ impl<'a> Matrix<'a> {
             "bulk_mark_dlq_permanently_failed_buckets_id_syncs_config" => {
                 Some(json!({"error_types": ["perm.denied"]}))
             }
-            "update_storage_connection_organizations" | "patch_bucket" | "patch_namespace" => {
-                Some(json!({"description": "ours now"}))
-            }
-            "update_namespace" => Some(json!({"description": "ours now"})),
-            "update_bucket" => Some(json!({"description": "ours now"})),
+            "update_namespace" => Some(json!({"namespace_name": "ours-now"})),
             "update_user_organizations_email" => Some(json!({"user_name": "Ours Now"})),
             "create_key_organizations_users_email" => Some(json!({"name": "ours"})),
-            "update_key_organizations_users_email_name" => Some(json!({"description": "ours now"})),
+            "update_storage_connection_organizations"
+            | "patch_bucket"
+            | "patch_namespace"
+            | "update_bucket"
+            | "update_key_organizations_users_email_name" => {
+                Some(json!({"description": "ours now"}))
+            }
             "update_webhook_organizations" => Some(json!({
                 "webhook_name": "ours now",
                 "event_types": ["object.created"],
@@ -361,9 +363,8 @@ fn told(answer: &Answer, standing: &str) -> (u16, String) {
 /// An identifier of the same form that nothing has.
 fn unlike(id: &str) -> String {
     let turned = |c: char| match c {
-        '0'..='8' => char::from(c as u8 + 1),
+        '0'..='8' | 'a'..='e' => char::from(c as u8 + 1),
         '9' => '0',
-        'a'..='e' => char::from(c as u8 + 1),
         'f' => 'a',
         other => other,
     };

@@ -89,6 +89,7 @@ impl From<Availability> for AvailabilityView {
 /// What the checks of the last 30 days amount to.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ConnectionAvailabilitySummary)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 pub(crate) struct SummaryView {
     last_24h: AvailabilityView,
     last_7d: AvailabilityView,

@@ -1,4 +1,4 @@
-//! When a session token runs out. AWS's tells nobody; the STS of MinIO and its kin issue signed claims (RFC 7519), which say so.
+//! When a session token runs out. AWS's tells nobody; the STS of `MinIO` and its kin issue signed claims (RFC 7519), which say so.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
