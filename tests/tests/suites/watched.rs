@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::net::TcpListener;
-use wharf_tests::{Api, Installation, Lab, Store, text, variable};
+use wharf_tests::{Api, Installation, Lab, Nats, Store, text};
 
 const SECRET: &str = "between-the-harbour-and-us";
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -42,18 +42,15 @@ async fn http_webhook_and_nats_tell_the_same_story_on_postgres() -> Result<()> {
 }
 
 async fn told_the_same(store: Store) -> Result<()> {
-    let Some(nats) = variable("WHARF_TEST_NATS_URL")? else {
+    let Some(nats) = Nats::start().await? else {
         return Ok(());
     };
     let (Some(mut wharf), Some(lab)) = (Installation::on(store).await?, Lab::start().await?) else {
         return Ok(());
     };
-    let prefix = format!("story-{}-{store:?}", std::process::id()).to_lowercase();
     wharf.set("WHARF_HEALTH__INTERVAL", "1s");
     wharf.set("WHARF_HEALTH__PROBE_BACKOFF", "1s");
-    wharf.set("WHARF_EVENTS__NATS__URL", &nats);
-    wharf.set("WHARF_EVENTS__NATS__SUBJECT_PREFIX", &prefix);
-    wharf.set("WHARF_EVENTS__NATS__STREAM", &prefix);
+    wharf.set("WHARF_EVENTS__NATS__URL", nats.url());
     let server = wharf.start().await?;
     let api = server.api()?;
     let receiver = Receiver::start().await?;
@@ -81,7 +78,7 @@ async fn told_the_same(store: Store) -> Result<()> {
     let by_webhook = receiver.about(&id, told.len()).await?;
     assert_eq!(event_ids(&by_webhook), ids, "by webhook");
     assert_eq!(by_webhook, told, "bodies by webhook");
-    let on_nats = on_nats(&nats, &prefix, &id, told.len()).await?;
+    let on_nats = on_nats(nats.url(), &id, told.len()).await?;
     assert_eq!(event_ids(&on_nats), ids, "on NATS");
     assert_eq!(on_nats, told, "bodies on NATS");
     for event in &told {
@@ -263,12 +260,12 @@ fn signed(headers: &HeaderMap, body: &[u8]) -> bool {
 }
 
 /// What lies in the stream about one thing, repetitions left out.
-async fn on_nats(url: &str, stream: &str, id: &str, count: usize) -> Result<Vec<Value>> {
+async fn on_nats(url: &str, id: &str, count: usize) -> Result<Vec<Value>> {
     let client = async_nats::connect(url).await?;
     let jetstream = async_nats::jetstream::new(client);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let stream = jetstream.get_stream(stream).await?;
+        let stream = jetstream.get_stream("WHARF").await?;
         let consumer = stream
             .create_consumer(async_nats::jetstream::consumer::pull::Config::default())
             .await?;
