@@ -61,6 +61,8 @@ impl Drop for WithoutPredicates {
 
 async fn relay_one(client: TcpStream, server: &str, taken_out: &AtomicU64) -> Result<()> {
     let server = TcpStream::connect(server).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     let (from_client, mut to_client) = client.into_split();
     let (mut from_server, to_server) = server.into_split();
     tokio::select! {

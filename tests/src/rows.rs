@@ -6,14 +6,14 @@ use sqlx::AssertSqlSafe;
 use crate::Database;
 
 impl Database {
-    /// The tables of a Postgres database that row-level security guards.
-    pub async fn tables(&self) -> Result<Vec<String>> {
+    /// The policies of a Postgres database's row-level security: table and name.
+    pub async fn policies(&self) -> Result<Vec<(String, String)>> {
         let Self::Postgres(pool) = self else {
             bail!("only Postgres has row-level security");
         };
-        let sql = "SELECT relname::text FROM pg_class \
-                   WHERE relkind = 'r' AND relrowsecurity AND relnamespace = 'public'::regnamespace";
-        Ok(sqlx::query_scalar(sql).fetch_all(pool).await?)
+        let sql =
+            "SELECT tablename::text, policyname::text FROM pg_policies WHERE schemaname = 'public'";
+        Ok(sqlx::query_as(sql).fetch_all(pool).await?)
     }
 
     /// Every row that belongs to the organization, as text after its table's name, in a fixed order.

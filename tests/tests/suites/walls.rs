@@ -9,111 +9,108 @@ use anyhow::{Result, ensure};
 use wharf_tests::{Database, Installation, Lab, Store, WithoutPredicates};
 
 use belongings::Belongings;
-use matrix::{Actor, Matrix};
+use matrix::{Actor, Deviations, Matrix};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_identifier_of_another_organization_means_anything_on_sqlite() -> Result<()> {
-    hold(Store::Sqlite).await
+    let Some(there) = There::on(Store::Sqlite).await? else {
+        return Ok(());
+    };
+    there.walk(&Actor::ALL).await?.are_none()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_identifier_of_another_organization_means_anything_on_postgres() -> Result<()> {
-    hold(Store::Postgres).await
+    let Some(there) = There::on(Store::Postgres).await? else {
+        return Ok(());
+    };
+    there.walk(&Actor::ALL).await?.are_none()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_database_alone_keeps_organizations_apart_when_the_queries_do_not_ask() -> Result<()> {
-    let (Some(mut wharf), Some(lab)) = (
-        Installation::on(Store::Postgres).await?,
-        Lab::start().await?,
-    ) else {
+    let Some(mut there) = There::on(Store::Postgres).await? else {
         return Ok(());
     };
-    let direct = wharf.database().await?;
-    let relay = WithoutPredicates::before(wharf.database_url()?).await?;
-    wharf.set("WHARF_DATABASE_URL", relay.url());
-    let deviations = holds(&wharf, &direct, &lab, &Actor::ALL).await?;
-    ensure!(
-        relay.taken_out() > 50,
-        "the relay took out {} predicates only",
-        relay.taken_out()
-    );
+    let relay = WithoutPredicates::before(there.wharf.database_url()?).await?;
+    there.wharf.set("WHARF_DATABASE_URL", relay.url());
+    let deviations = there.walk(&Actor::ALL).await?;
+    let taken_out = relay.taken_out();
+    ensure!(taken_out > 50, "{taken_out} predicates were taken out only");
     deviations.are_none()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_both_walls_the_matrix_sees_through() -> Result<()> {
-    let (Some(mut wharf), Some(lab)) = (
-        Installation::on(Store::Postgres).await?,
-        Lab::start().await?,
-    ) else {
+    let Some(mut there) = There::on(Store::Postgres).await? else {
         return Ok(());
     };
-    let direct = wharf.database().await?;
-    let relay = WithoutPredicates::before(wharf.database_url()?).await?;
-    for table in direct.tables().await? {
-        let sql = format!("ALTER TABLE \"{table}\" NO FORCE ROW LEVEL SECURITY");
-        direct.change(&sql, None).await?;
-        let sql = format!("ALTER TABLE \"{table}\" DISABLE ROW LEVEL SECURITY");
-        direct.change(&sql, None).await?;
+    for (table, policy) in there.database.policies().await? {
+        let open = format!("ALTER POLICY {policy} ON \"{table}\" USING (true) WITH CHECK (true)");
+        there.database.change(&open, None).await?;
     }
-    wharf.set("WHARF_DATABASE_URL", relay.url());
-    let deviations = holds(&wharf, &direct, &lab, &[Actor::Admin]).await?;
+    let relay = WithoutPredicates::before(there.wharf.database_url()?).await?;
+    there.wharf.set("WHARF_DATABASE_URL", relay.url());
+    let deviations = there.walk(&[Actor::Admin]).await?.count();
     ensure!(
-        deviations.count() > 20,
-        "{} deviations only: the matrix does not look closely",
-        deviations.count()
+        deviations > 20,
+        "{deviations} deviations only: the matrix does not look closely"
     );
     Ok(())
 }
 
-/// The same on an installation whose database is looked at as its own settings say.
-async fn hold(store: Store) -> Result<()> {
-    let (Some(wharf), Some(lab)) = (Installation::on(store).await?, Lab::start().await?) else {
-        return Ok(());
-    };
-    // `SQLite`'s file is there once a server has started.
-    drop(wharf.start().await?);
-    let database = wharf.database().await?;
-    holds(&wharf, &database, &lab, &Actor::ALL)
-        .await?
-        .are_none()
+/// Two organizations that have one of everything.
+struct There {
+    wharf: Installation,
+    database: Database,
+    lab: Lab,
+    owner: Belongings,
+    caller: Belongings,
 }
 
-/// Fills two organizations and has everybody of the one try everything of the other.
-async fn holds(
-    wharf: &Installation,
-    database: &Database,
-    lab: &Lab,
-    actors: &[Actor],
-) -> Result<matrix::Deviations> {
-    let server = wharf.start().await?;
-    lab.put("harbour", &belongings::files()).await?;
-    let owner = Belongings::of_the_first(&server, lab).await?;
-    let caller = Belongings::of_another(wharf, &server, lab).await?;
-    let matrix = Matrix::of(&server, &owner, &caller).await?;
+impl There {
+    async fn on(store: Store) -> Result<Option<Self>> {
+        let (Some(wharf), Some(lab)) = (Installation::on(store).await?, Lab::start().await?) else {
+            return Ok(None);
+        };
+        let server = wharf.start().await?;
+        lab.put("harbour", &belongings::files()).await?;
+        Ok(Some(Self {
+            database: wharf.database().await?,
+            owner: Belongings::of_the_first(&server, &lab).await?,
+            caller: Belongings::of_another(&wharf, &server, &lab).await?,
+            wharf,
+            lab,
+        }))
+    }
 
-    let rows = database.rows_of(&owner.organization).await?;
-    let asked = lab.journal().await?.len();
-    let mut deviations = matrix.walk(actors).await?;
-    ensure!(
-        lab.journal().await?.len() == asked,
-        "the provider was asked"
-    );
-    let after = database.rows_of(&owner.organization).await?;
-    for row in after.iter().filter(|row| !rows.contains(row)) {
-        deviations.add(format!("a row changed or was added: {}", short(row)));
+    /// Has people of the one try everything of the other.
+    async fn walk(&self, actors: &[Actor]) -> Result<Deviations> {
+        let server = self.wharf.start().await?;
+        let matrix = Matrix::of(&server, &self.owner, &self.caller).await?;
+        let organization = &self.owner.organization;
+        let rows = self.database.rows_of(organization).await?;
+        let asked = self.lab.journal().await?.len();
+        let mut deviations = matrix.walk(actors).await?;
+        ensure!(
+            self.lab.journal().await?.len() == asked,
+            "the provider was asked"
+        );
+        let after = self.database.rows_of(organization).await?;
+        for row in after.iter().filter(|row| !rows.contains(row)) {
+            deviations.add(format!("a row changed or was added: {}", short(row)));
+        }
+        for row in rows.iter().filter(|row| !after.contains(row)) {
+            deviations.add(format!("a row changed or went: {}", short(row)));
+        }
+        eprintln!(
+            "{} routes, {} cells, {} deviations",
+            matrix.routes(),
+            deviations.cells,
+            deviations.count()
+        );
+        Ok(deviations)
     }
-    for row in rows.iter().filter(|row| !after.contains(row)) {
-        deviations.add(format!("a row changed or went: {}", short(row)));
-    }
-    eprintln!(
-        "{} routes, {} cells, {} deviations",
-        matrix.routes(),
-        deviations.cells,
-        deviations.count()
-    );
-    Ok(deviations)
 }
 
 fn short(row: &str) -> String {

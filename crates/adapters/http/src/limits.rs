@@ -26,7 +26,7 @@ impl Default for Limits {
             requests_per_minute_per_organization: 240_000,
             tests_per_minute_per_connection: 30,
             tests_per_minute_per_organization: 300,
-            failed_authentications_per_minute: 120,
+            failed_authentications_per_minute: 6000,
             connections: 8192,
             connections_per_address: 4096,
         }
