@@ -88,10 +88,11 @@ impl Belongings {
         api.post("/v1/organizations/users", &user).await?.ok()?;
         let stored = stored_connection(&api, &connection).await?;
         let now = DateTime::parse_from_rfc3339(text(&stored, "updated_at")?)?;
+        let viewer_name = format!("{label}-viewer");
         let viewer = key(
             &api,
             &email,
-            json!({"name": "viewer", "permissions": ["read"]}),
+            json!({"name": viewer_name, "permissions": ["read"]}),
         )
         .await?;
         let soon = now + TimeDelta::seconds(10);
@@ -139,7 +140,7 @@ impl Belongings {
                 text(&objects[0], "object_id")?.to_owned(),
             ),
             ("user_email", email),
-            ("key_name", "viewer".to_owned()),
+            ("key_name", viewer_name),
             ("identifier", text(&webhook, "webhook_id")?.to_owned()),
             (
                 "audit_id",

@@ -155,7 +155,7 @@ impl<'a> Matrix<'a> {
             ));
         }
         let expected = told(&expected, &unknown);
-        for standing in self.standing_there(parameter)? {
+        for standing in self.standing_there(place)? {
             deviations.cells += 1;
             let answer = self.ask(route, place, &standing, actor).await?;
             let found = told(&answer, &standing);
@@ -170,16 +170,22 @@ impl<'a> Matrix<'a> {
     }
 
     /// What may stand in the place: the other organization's identifier, its name, what it has archived, and what is an
-    /// identifier of another kind.
-    fn standing_there(&self, parameter: &str) -> Result<Vec<String>> {
-        let owner = self.owner;
+    /// identifier of another kind. Bodies take identifiers of their kind only, and say so.
+    fn standing_there(&self, place: &Place) -> Result<Vec<String>> {
+        let (owner, parameter) = (self.owner, place.parameter());
         let mut standing = vec![owner.id(parameter)?.to_owned()];
-        standing.extend(owner.names.get(parameter).cloned());
-        if parameter == "connection_identifier" {
+        let of_connection = parameter == "connection_identifier";
+        if of_connection {
             standing.push(owner.archived_connection.clone());
-            standing.push(owner.id("bucket_id")?.to_owned());
-        } else {
-            standing.push(owner.id("connection_identifier")?.to_owned());
+        }
+        if !matches!(place, Place::Body(_)) {
+            standing.extend(owner.names.get(parameter).cloned());
+            let other = if of_connection {
+                "bucket_id"
+            } else {
+                "connection_identifier"
+            };
+            standing.push(owner.id(other)?.to_owned());
         }
         Ok(standing)
     }

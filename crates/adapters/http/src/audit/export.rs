@@ -36,7 +36,7 @@ const DEFAULT: u32 = 10_000;
         FilterParams,
         ("max_events" = Option<u32>, Query, minimum = 1, maximum = 200_000, description = "At most so many; 10000 unless given."),
     ),
-    responses((status = 200, description = "The rows.", body = String, content_type = "application/x-ndjson")),
+    responses((status = 200, description = "The rows.", body = String, content_type = "text/x-ndjson")),
 )]
 pub(super) async fn export(
     State(state): State<ApiState>,
@@ -62,7 +62,8 @@ pub(super) async fn export(
     };
     let mut response = Body::from_stream(export.lines()).into_response();
     let headers = response.headers_mut();
-    let ndjson = HeaderValue::from_static("application/x-ndjson");
+    // The published SDK asks for `application/x-ndjson` and can read no answer of that type; any `text` it takes as it is.
+    let ndjson = HeaderValue::from_static("text/x-ndjson");
     headers.insert(header::CONTENT_TYPE, ndjson);
     Ok(response)
 }

@@ -103,7 +103,7 @@ async fn an_export_is_newest_first_and_says_when_it_is_cut() {
     let export = async |query: &str| {
         let answer = world.get(&format!("{LOGS}/export{query}")).await;
         assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("content-type"), "application/x-ndjson");
+        assert_eq!(answer.header("content-type"), "text/x-ndjson");
         let text = String::from_utf8(answer.body.to_vec()).unwrap();
         let lines: Vec<Value> = text
             .lines()
