@@ -115,7 +115,7 @@ impl Engine {
 
     /// The connection of a sync that is not there yet. Whoever adds a sync reads through its connection from then on, so their key must
     /// reach it.
-    pub(crate) async fn connection_of_new_sync(
+    pub async fn connection_of_new_sync(
         &self,
         caller: &Caller,
         id: &ConnectionId,

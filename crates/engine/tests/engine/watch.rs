@@ -417,7 +417,8 @@ async fn checks_that_are_due_together_leave_room_for_other_writes_where_there_is
     let (watcher, stopping) = (Watcher::new(engine), stop.clone());
     let watching = tokio::spawn(async move { watcher.watch(&stopping).await });
     for n in 0..50 {
-        let write = world.connect(&format!("another {n}"));
+        let name = format!("another {n}");
+        let write = world.connect(&name);
         let written = tokio::time::timeout(Duration::from_secs(10), write).await;
         assert!(written.is_ok(), "write {n} waited for the watch");
     }

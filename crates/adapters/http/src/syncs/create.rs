@@ -147,7 +147,7 @@ pub(super) async fn create(
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
     let connection = state
         .engine()
-        .connection(&caller, new.connection.as_str())
+        .connection_of_new_sync(&caller, &new.connection)
         .await?;
     if connection.is_active() {
         state.count_test(&caller, Some(&connection))?;
