@@ -45,7 +45,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 message: "The provider rejected the key.".to_owned(),
             },
         };
-        connection = connection.apply(Event::Outcome(outcome), now)?.connection;
+        let event = Event::Outcome {
+            outcome,
+            next: Some(std::time::Duration::from_mins(15)),
+        };
+        connection = connection.apply(event, now)?.connection;
         tell("failed", &connection);
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Timestamp;
 use crate::check::CheckReport;
-use crate::connection::{PublicStatus, TRIP_AFTER};
+use crate::connection::PublicStatus;
 use crate::error_code::{Counting, ErrorCode};
 use crate::ids::{CheckId, ConnectionId};
 use crate::provider::CredentialType;
@@ -31,8 +31,9 @@ impl Rhythm {
         jittered(self.interval, chance)
     }
 
-    /// When a connection is checked again after a check; `None` for not before a person acts. `failures` are the counted ones in a
-    /// row, this one included.
+    /// When a connection is checked again after a check or a run; `None` for not before a person acts, because another sign-in could
+    /// lock the account. `failures` are the counted ones in a row, this one included; that enough of them stop all checks is the
+    /// lifecycle's matter.
     pub fn after(
         &self,
         failure: Option<ErrorCode>,
@@ -44,7 +45,6 @@ impl Rhythm {
             None => Some(self.ordinary(chance)),
             Some(code) if code.counting() == Counting::Uncounted => Some(self.ordinary(chance)),
             Some(code) if can_lock_the_account(code, credentials) => None,
-            Some(_) if failures >= TRIP_AFTER => None,
             Some(_) => {
                 let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
                 let pause = self.probe_backoff.saturating_mul(doubled);
@@ -168,7 +168,7 @@ mod tests {
     };
 
     #[test]
-    fn failures_back_off_and_double_and_five_end_it() {
+    fn failures_back_off_and_double_up_to_a_limit() {
         let after = |failures| {
             RHYTHM.after(
                 Some(ErrorCode::NetworkTimeout),
@@ -177,10 +177,10 @@ mod tests {
                 0.0,
             )
         };
-        let minutes: Vec<Option<u64>> = (1..=5)
+        let minutes: Vec<Option<u64>> = (1..=6)
             .map(|n| after(n).map(|pause| pause.as_secs() / 60))
             .collect();
-        assert_eq!(minutes, [Some(15), Some(30), Some(60), Some(120), None]);
+        assert_eq!(minutes, [15, 30, 60, 120, 240, 360].map(Some));
     }
 
     #[test]

@@ -117,13 +117,14 @@ fn outcome(attempt: &Attempt, failure: Option<ErrorCode>) -> AttemptOutcome {
 /// What the end of an attempt tells the connection, as the watch and the workers put it.
 fn ended(attempt: &Attempt, failure: Option<ErrorCode>, expires_at: Option<i64>) -> Event {
     let outcome = outcome(attempt, failure);
-    if !attempt.is_check {
-        return Event::Outcome(outcome);
-    }
     let failures = attempt.seen.health.consecutive_failures() + 1;
+    let next = RHYTHM.after(failure, attempt.seen.credential_type, failures, 0.5);
+    if !attempt.is_check {
+        return Event::Outcome { outcome, next };
+    }
     Event::Checked {
         outcome,
-        next: RHYTHM.after(failure, attempt.seen.credential_type, failures, 0.5),
+        next,
         expires_at: expires_at.map(at),
     }
 }
@@ -208,19 +209,15 @@ proptest! {
                     let stale = attempt.seen.epoch != before.epoch
                         || attempt.seen.credential_version != before.credential_version;
                     let event = ended(&attempt, *failure, *expires_at);
-                    let plans = match &event {
-                        Event::Checked { next, .. } => Some(next.is_some()),
-                        _ => None,
-                    };
                     let transition = connection.apply(event, now).expect("outcomes never fail");
                     sound(&before, &transition)?;
                     connection = transition.connection;
                     if stale || is_stopped(&before) {
                         prop_assert_eq!(&connection, &before);
                     } else {
-                        locked_out = match plans {
-                            Some(planned) => !planned,
-                            None => locked_out || *failure == Some(ErrorCode::AuthInvalidCredentials),
+                        locked_out = match failure {
+                            None => false,
+                            Some(code) => locked_out || *code == ErrorCode::AuthInvalidCredentials,
                         };
                     }
                     prop_assert_eq!(connection.intent, before.intent);

@@ -14,7 +14,7 @@ use wharf_domain::connection::{
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::event::{EventCursor, EventType};
 use wharf_domain::filter::FileFilters;
-use wharf_domain::health::{CheckCause, NewCheckRecord};
+use wharf_domain::health::{CheckCause, LONGEST_BACKOFF, NewCheckRecord};
 use wharf_domain::idempotency::Claim;
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, UserId};
 use wharf_domain::job::JobPhase;
@@ -353,13 +353,16 @@ pub fn network_failure(connection: &Connection) -> Event {
 /// The outcome of an attempt over a connection as it is now.
 pub fn outcome(connection: &Connection, result: AttemptResult) -> Event {
     let (epoch, credential_version) = (connection.epoch, connection.credential_version);
-    Event::Outcome(AttemptOutcome {
-        epoch,
-        credential_version,
-        // Later than everything, so that failures one after the other all count.
-        started_at: instant(4_000_000_000_000_000),
-        result,
-    })
+    Event::Outcome {
+        outcome: AttemptOutcome {
+            epoch,
+            credential_version,
+            // Later than everything, so that failures one after the other all count.
+            started_at: instant(4_000_000_000_000_000),
+            result,
+        },
+        next: Some(LONGEST_BACKOFF),
+    }
 }
 
 /// The same, found by a check of the health watch that plans no other.

@@ -213,7 +213,7 @@ impl Harness {
 /// The outcome of an attempt over a connection as it is now, later than all others.
 pub(crate) fn outcome_of(connection: &Connection, result: AttemptResult) -> AttemptOutcome {
     match build::outcome(connection, result) {
-        Event::Outcome(outcome) => outcome,
+        Event::Outcome { outcome, .. } => outcome,
         other => panic!("{other:?} is no outcome"),
     }
 }

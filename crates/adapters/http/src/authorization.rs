@@ -408,10 +408,15 @@ pub(crate) fn only_reads(method: &str, path: &str) -> bool {
     matches!(method, "GET" | "HEAD") || method == "POST" && by_post()
 }
 
+/// What a `POST` ends with that comes to the same however often it is sent, and that works in several steps: a claim could hold
+/// only the first of them.
+const REPEATS_BY_ITSELF: [&str; 2] = ["/deletes/approve", "/deletes/discard"];
+
 /// Whether an `Idempotency-Key` makes an operation take effect once.
 pub(crate) fn repeatable(method: &str, path: &str) -> bool {
     let changes = !matches!(access(method, path), None | Some(Access::Public));
-    method == "POST" && changes && !only_reads(method, path)
+    let by_itself = REPEATS_BY_ITSELF.iter().any(|end| path.ends_with(end));
+    method == "POST" && changes && !only_reads(method, path) && !by_itself
 }
 
 /// The methods that a path has.

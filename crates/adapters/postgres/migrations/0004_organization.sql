@@ -39,7 +39,9 @@ ALTER TABLE connections ADD COLUMN check_fence            BIGINT  NOT NULL DEFAU
 ALTER TABLE connections ADD COLUMN check_lease_expires_at TIMESTAMPTZ;
 ALTER TABLE connections ADD COLUMN expires_at             TIMESTAMPTZ;
 ALTER TABLE connections ADD COLUMN expiry_warned          BOOLEAN NOT NULL DEFAULT FALSE;
-UPDATE connections SET next_check_at = clock_timestamp() WHERE status IN ('ACTIVE', 'FAILED');
+-- Another sign-in with a password that failed before could lock its account: that waits for a person.
+UPDATE connections SET next_check_at = clock_timestamp()
+    WHERE status = 'ACTIVE' OR status = 'FAILED' AND credential_type <> 'username_password';
 CREATE INDEX connections_to_check ON connections (next_check_at)
     WHERE next_check_at IS NOT NULL AND status IN ('ACTIVE', 'FAILED');
 

@@ -37,7 +37,9 @@ ALTER TABLE connections ADD COLUMN check_fence            INTEGER  NOT NULL DEFA
 ALTER TABLE connections ADD COLUMN check_lease_expires_at INTEGER;
 ALTER TABLE connections ADD COLUMN expires_at             INTEGER;
 ALTER TABLE connections ADD COLUMN expiry_warned          INTEGER NOT NULL DEFAULT 0;
-UPDATE connections SET next_check_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000 WHERE status IN ('ACTIVE', 'FAILED');
+-- Another sign-in with a password that failed before could lock its account: that waits for a person.
+UPDATE connections SET next_check_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000
+    WHERE status = 'ACTIVE' OR status = 'FAILED' AND credential_type <> 'username_password';
 CREATE INDEX connections_to_check ON connections (next_check_at)
     WHERE next_check_at IS NOT NULL AND status IN ('ACTIVE', 'FAILED');
 

@@ -208,8 +208,8 @@ async fn objects_of_an_older_version_are_read_and_known_to_their_sync() {
     assert_eq!(known, [("a", true, false), ("b", true, false)]);
 }
 
-/// A database of the version before chains: an organization with a user, a key, an active and a suspended connection, and
-/// more audit rows than are adopted at once, the last two of one time.
+/// A database of the version before chains: an organization with a user, a key, connections in every state, and more
+/// audit rows than are adopted at once, the last two of one time.
 async fn write_unchained(h: &Harness, folder: &TempDir) -> (OrganizationId, UserId) {
     let mut bare = common::bare(folder).await;
     sqlx::migrate!("./migrations")
@@ -230,13 +230,19 @@ async fn write_unchained(h: &Harness, folder: &TempDir) -> (OrganizationId, User
         ),
     ];
     let config = json!(build::provider_config().to_json());
-    for (name, intent) in [("works", "enabled"), ("rests", "suspended")] {
+    let connections = [
+        ("works", "enabled", "access_key", 0),
+        ("rests", "suspended", "access_key", 0),
+        ("failed", "enabled", "access_key", 1),
+        ("refused", "enabled", "username_password", 1),
+    ];
+    for (name, intent, credentials, failed) in connections {
         let connection: ConnectionId = h.ids.id();
         rows.push(format!(
             "INSERT INTO connections (organization, id, name, provider, config, credential_type, sealed, \
              credential_version, write_enabled, metadata, intent, consecutive_failures, definite_failure, epoch, revision, \
              status_changed_at, created_by, created_at, updated_at) VALUES ('{organization}', '{connection}', '{name}', \
-             's3', '{config}', 'access_key', x'00', 1, 0, '{{}}', '{intent}', 0, 0, 1, 1, 1, '{user}', 1, 1)"
+             's3', '{config}', '{credentials}', x'00', 1, 0, '{{}}', '{intent}', {failed}, {failed}, 1, 1, 1, '{user}', 1, 1)"
         ));
     }
     for row in rows {
@@ -367,5 +373,11 @@ async fn people_keys_and_connections_of_an_older_version_have_what_is_new() {
         .iter()
         .map(|it| (it.name.as_str(), it.next_check_at.is_some()))
         .collect();
-    assert_eq!(planned, BTreeMap::from([("rests", false), ("works", true)]));
+    let expected = [
+        ("works", true),
+        ("rests", false),
+        ("failed", true),
+        ("refused", false),
+    ];
+    assert_eq!(planned, BTreeMap::from(expected));
 }

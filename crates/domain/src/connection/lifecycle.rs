@@ -254,12 +254,19 @@ pub struct Edit {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// An attempt by a worker ended.
-    Outcome(AttemptOutcome),
+    Outcome {
+        /// How it went.
+        outcome: AttemptOutcome,
+        /// When to check again: at the latest, if it worked; instead of what was planned, if it failed and that counts. `None` as
+        /// for a check.
+        next: Option<Duration>,
+    },
     /// A check ended: by the health watch, or asked for by a person.
     Checked {
         /// How it went.
         outcome: AttemptOutcome,
-        /// When to check again; `None` for not before a person acts. A stale outcome plans nothing.
+        /// When to check again; `None` for not before a person acts. A stale outcome plans nothing, and neither does a failure
+        /// where a person had to act already.
         next: Option<Duration>,
         /// When credentials or certificate run out, as far as the check could tell. One that failed may not have come as far as
         /// that, so that what was known before stays.
@@ -335,10 +342,20 @@ impl Connection {
         let mut expiring = None;
         let mut after = self;
         match event {
-            Event::Outcome(_) | Event::Checked { .. } | Event::Archive if archived => {}
+            Event::Outcome { .. } | Event::Checked { .. } | Event::Archive if archived => {}
             _ if archived => return Err(TransitionError::Archived),
-            Event::Outcome(outcome) => {
-                after.count(outcome, now);
+            Event::Outcome { outcome, next } => {
+                let passed = matches!(outcome.result, AttemptResult::Success { .. });
+                let failures = after.health.consecutive_failures();
+                if after.count(outcome, now) {
+                    let planned = after.next_check_at;
+                    let next = next.map(|delay| now + delay);
+                    if passed {
+                        after.next_check_at = planned.into_iter().chain(next).min();
+                    } else if after.health.consecutive_failures() > failures {
+                        after.next_check_at = planned.and(next);
+                    }
+                }
             }
             Event::Checked {
                 outcome,
@@ -347,7 +364,10 @@ impl Connection {
             } => {
                 let passed = matches!(outcome.result, AttemptResult::Success { .. });
                 if after.count(outcome, now) {
-                    after.next_check_at = next.map(|delay| now + delay);
+                    // Where none was planned, another sign-in could lock the account, unless this one worked.
+                    if passed || after.next_check_at.is_some() {
+                        after.next_check_at = next.map(|delay| now + delay);
+                    }
                     if passed {
                         after.expect_expiry(expires_at);
                     }

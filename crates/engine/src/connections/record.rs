@@ -7,12 +7,13 @@ use wharf_domain::Timestamp;
 use wharf_domain::audit::{Action, Origin, ResourceType};
 use wharf_domain::check::CheckReport;
 use wharf_domain::connection::{AttemptOutcome, AttemptResult, Connection, Event, Transition};
-use wharf_domain::error_code::Counting;
+use wharf_domain::error_code::{Counting, ErrorCode};
 use wharf_domain::health::{CheckCause, NewCheckRecord};
+use wharf_domain::ids::ConnectionId;
 use wharf_ports::{CheckLease, RecordError};
 
-use crate::Engine;
 use crate::caller::audit_row;
+use crate::{Caller, Engine, EngineError};
 
 /// A check that has come to its end.
 pub(super) struct EndedCheck<'a> {
@@ -27,8 +28,7 @@ pub(super) struct EndedCheck<'a> {
 }
 
 impl EndedCheck<'_> {
-    /// What it means for the connection. The next check is planned from the failures that were known when it began; if a run
-    /// failed meanwhile, the pause is one step too short, once.
+    /// What it means for the connection.
     fn event(&self, report: &CheckReport, engine: &Engine) -> Event {
         let failure = report.error_code();
         let result = match failure {
@@ -43,9 +43,6 @@ impl EndedCheck<'_> {
             started_at,
             ..
         } = *self;
-        let failures = connection.health.consecutive_failures().saturating_add(1);
-        let rhythm = &engine.parts.settings.rhythm;
-        let credentials = connection.credential_type;
         Event::Checked {
             outcome: AttemptOutcome {
                 epoch: connection.epoch,
@@ -53,13 +50,39 @@ impl EndedCheck<'_> {
                 started_at,
                 result,
             },
-            next: rhythm.after(failure, credentials, failures, engine.chance()),
+            next: engine.next_check(connection, failure),
             expires_at: report.expires_at(),
         }
     }
 }
 
 impl Engine {
+    /// When a connection is checked again after it was used or checked, with that failure. Counts from the failures that were known
+    /// when that began; if something else failed meanwhile, the pause is one step too short, once.
+    pub(crate) fn next_check(
+        &self,
+        connection: &Connection,
+        failure: Option<ErrorCode>,
+    ) -> Option<Duration> {
+        let failures = connection.health.consecutive_failures().saturating_add(1);
+        let rhythm = &self.parts.settings.rhythm;
+        rhythm.after(failure, connection.credential_type, failures, self.chance())
+    }
+
+    /// Leaves a row of a test whose failure kept a change from being saved: it may have used stored secrets.
+    pub(crate) async fn tell_of_unsaved(
+        &self,
+        caller: &Caller,
+        connection: &ConnectionId,
+        report: &CheckReport,
+    ) -> Result<(), EngineError> {
+        let resource = (ResourceType::Connection, connection.as_str());
+        let changes = json!({"success": false, "error_code": report.error_code(), "saved": false});
+        let row = caller.audit(self.ids(), Action::ConnectionTested, resource, changes);
+        let audit = &self.repositories().audit;
+        Ok(audit.record(caller.organization(), row).await?)
+    }
+
     /// Records a check. What is wrong with a source path alone is no matter of the connection, and not in its history.
     pub(super) async fn record_check(
         &self,

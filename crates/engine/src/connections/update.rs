@@ -226,21 +226,14 @@ impl Engine {
     /// Tests what a change would make of a connection. A test that fails saves nothing, and leaves a row all the same: it may have
     /// used stored secrets.
     async fn check_change(&self, caller: &Caller, trial: Trial<'_>) -> Result<(), EngineError> {
-        let resource = (
-            ResourceType::Connection,
-            trial.connection.as_str().to_owned(),
-        );
+        let connection = trial.connection;
         let checked = self.check_before_saving(trial).await;
         if let Err(
             EngineError::ConnectionTestFailed(report)
             | EngineError::ConnectionTestUnavailable(report),
         ) = &checked
         {
-            let changes =
-                json!({"success": false, "error_code": report.error_code(), "saved": false});
-            let row = caller.audit(self.ids(), Action::ConnectionTested, resource, changes);
-            let audit = &self.repositories().audit;
-            audit.record(caller.organization(), row).await?;
+            self.tell_of_unsaved(caller, connection, report).await?;
         }
         checked
     }

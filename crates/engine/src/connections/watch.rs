@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wharf_domain::audit::Origin;
@@ -27,6 +26,13 @@ const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// What a lease leaves for opening the credentials and for recording the outcome.
 const MARGIN: Duration = Duration::from_secs(30);
+
+/// A check that broke down is left to its lease's end.
+fn told(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a check broke down");
+    }
+}
 
 /// The health watch of a process.
 #[derive(Debug, Clone)]
@@ -55,16 +61,18 @@ impl Watcher {
 
     /// Makes due checks, several at once, until `stop` is cancelled; then gives back what is under way and returns.
     pub async fn watch(&self, stop: &CancellationToken) {
-        let mut under_way = FuturesUnordered::new();
+        // Tasks of their own: a check in the middle of a transaction goes on while the next one is looked for.
+        let mut under_way = JoinSet::new();
         let mut next_look = Instant::now();
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(()) = under_way.next() => {}
+                Some(ended) = under_way.join_next() => told(ended),
                 () = tokio::time::sleep_until(next_look), if under_way.len() < AT_ONCE => {
                     match self.lease().await {
                         Ok(Some(due)) => {
-                            under_way.push(self.check(due, stop));
+                            let (watcher, stop) = (self.clone(), stop.clone());
+                            under_way.spawn(async move { watcher.check(due, &stop).await });
                             continue;
                         }
                         Ok(None) => {}
@@ -74,7 +82,9 @@ impl Watcher {
                 }
             }
         }
-        while under_way.next().await.is_some() {}
+        while let Some(ended) = under_way.join_next().await {
+            told(ended);
+        }
     }
 
     async fn lease(&self) -> Result<Option<DueCheck>, EngineError> {

@@ -115,7 +115,7 @@ impl Engine {
 
     /// The connection of a sync that is not there yet. Whoever adds a sync reads through its connection from then on, so their key must
     /// reach it.
-    pub(crate) async fn connection_of_new_sync(
+    pub async fn connection_of_new_sync(
         &self,
         caller: &Caller,
         id: &ConnectionId,
@@ -157,6 +157,7 @@ impl Engine {
     /// refuses it; what may change by itself is only told.
     async fn test_scope(
         &self,
+        caller: &Caller,
         connection: &Connection,
         settings: &SyncSettings,
     ) -> Result<Option<CheckReport>, EngineError> {
@@ -168,6 +169,8 @@ impl Engine {
         }
         let report = self.check_stored(connection, Some(&scope)).await?;
         if report.counting() == Some(Counting::Definite) {
+            self.tell_of_unsaved(caller, &connection.id, &report)
+                .await?;
             return Err(EngineError::ConnectionTestFailed(report));
         }
         Ok(Some(report))

@@ -92,7 +92,7 @@ impl Engine {
             let connection = self.connection_of_sync(caller, &sync.connection).await?;
             refuse_foreign_sources(&settings, connection.provider())?;
             if rescoped {
-                self.test_scope(&connection, &settings).await?;
+                self.test_scope(caller, &connection, &settings).await?;
             }
         }
         let rules_changed = !settings.same_rules(&sync.settings);

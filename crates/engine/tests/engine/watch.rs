@@ -13,15 +13,20 @@ use wharf_domain::audit::{Action, Actor};
 use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::connection::{Connection, Health, PublicStatus};
 use wharf_domain::error_code::ErrorCode;
-use wharf_domain::health::CheckCause;
+use wharf_domain::filter::ProviderFilters;
+use wharf_domain::health::{CheckCause, Rhythm};
 use wharf_domain::page::PageRequest;
 use wharf_domain::provider::{Provider, parse_new};
 use wharf_domain::sync::SyncMode;
+use wharf_domain::sync_edit::SyncEdit;
 use wharf_engine::{
-    CheckHistory, ConfigFields, CreateConnection, Engine, EngineError, UpdateConnection, Watcher,
+    CheckHistory, ConfigFields, CreateConnection, CreateSync, Engine, EngineError,
+    UpdateConnection, UpdateSync, Watcher,
 };
 use wharf_ports::Clock;
+use wharf_sqlite::SqliteDatabase;
 use wharf_testkit::provider::FakeProviderFactory;
+use wharf_testkit::{TestSeal, build};
 
 use crate::world::{World, fields, new_connection, s3_config};
 
@@ -204,6 +209,11 @@ async fn a_password_that_was_refused_is_not_tried_again_before_a_person_acts() {
         "another refusal could lock the account"
     );
 
+    for code in [ErrorCode::NetworkConnect, ErrorCode::QuotaRateLimited] {
+        world.source.next_report(failing(code));
+        let tested = engine.test_connection(&world.caller, "store", None).await;
+        assert_eq!(tested.unwrap().connection.next_check_at, None, "{code}");
+    }
     let passed = engine.test_connection(&world.caller, "store", None).await;
     let passed = passed.unwrap().connection;
     assert_eq!(passed.status(), PublicStatus::Active);
@@ -385,6 +395,87 @@ async fn a_process_makes_several_checks_at_once_but_not_all_of_them() {
     assert_eq!(most.load(Ordering::SeqCst), 8);
     stop.cancel();
     watching.await.unwrap();
+}
+
+#[tokio::test]
+async fn checks_that_are_due_together_leave_room_for_other_writes_where_there_is_one_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wharf.db");
+    let database = SqliteDatabase::open(path.to_str().unwrap()).await.unwrap();
+    let world = World::on(|_| database.repositories(Arc::new(TestSeal))).await;
+    let moment = Duration::from_millis(20);
+    let engine = world.engine_in(Rhythm {
+        interval: moment,
+        probe_backoff: moment,
+    });
+    for n in 0..10 {
+        let new = new_connection(&format!("store {n}"), true);
+        engine.create_connection(&world.caller, new).await.unwrap();
+    }
+    world.source.forget_calls();
+    let stop = CancellationToken::new();
+    let (watcher, stopping) = (Watcher::new(engine), stop.clone());
+    let watching = tokio::spawn(async move { watcher.watch(&stopping).await });
+    for n in 0..50 {
+        let name = format!("another {n}");
+        let write = world.connect(&name);
+        let written = tokio::time::timeout(Duration::from_secs(10), write).await;
+        assert!(written.is_ok(), "write {n} waited for the watch");
+    }
+    stop.cancel();
+    watching.await.unwrap();
+    assert!(world.source.calls().checks > 60, "the watch was at work");
+}
+
+#[tokio::test]
+async fn a_run_brings_the_checks_back_to_their_rhythm_or_puts_them_off() {
+    let world = World::new().await;
+    let connection = world.connect("store").await;
+    world.sync(&connection, SyncMode::Continuous).await;
+    world.source.next_report(failing(ErrorCode::NetworkTimeout));
+    next_check(&world, &connection).await;
+    let planned = async || {
+        let stored = world.connection(&connection).await;
+        stored.next_check_at.unwrap() - world.clock.now()
+    };
+    let backing_off = planned().await.to_std().unwrap();
+    assert!(backing_off > INTERVAL, "{backing_off:?}");
+    assert!(world.run().await);
+    assert_eq!(world.connection(&connection).await.health, Health::Healthy);
+    let ordinary = planned().await.to_std().unwrap();
+    assert!(ordinary <= INTERVAL, "{ordinary:?}");
+}
+
+#[tokio::test]
+async fn a_test_that_keeps_a_sync_from_being_saved_leaves_a_row() {
+    let world = World::new().await;
+    let connection = world.connect("store").await;
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    world.source.set_report(failing(ErrorCode::PermDenied));
+    let (engine, caller) = (&world.engine, &world.caller);
+    let new = CreateSync {
+        connection: connection.id.clone(),
+        mode: SyncMode::Continuous,
+        settings: build::sync_settings(),
+    };
+    let refused = engine.create_sync(caller, &world.bucket, new).await;
+    assert!(matches!(refused, Err(EngineError::ConnectionTestFailed(_))));
+    let narrower = ProviderFilters {
+        prefix: Some("a".to_owned()),
+    };
+    let update = UpdateSync {
+        edits: vec![SyncEdit::ProviderFilters(Some(narrower))],
+        ..UpdateSync::default()
+    };
+    let id = sync.id.as_str();
+    let refused = engine.update_sync(caller, &world.bucket, id, update).await;
+    assert!(matches!(refused, Err(EngineError::ConnectionTestFailed(_))));
+    let rows = world.audited(Action::ConnectionTested).await;
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert_eq!(row.resource_id, connection.id.as_str());
+        assert_eq!(row.changes["saved"], false);
+    }
 }
 
 #[tokio::test]

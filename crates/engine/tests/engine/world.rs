@@ -14,6 +14,7 @@ use wharf_domain::audit::{Action, Actor, AuditFilter, NewAuditRow, Origin};
 use wharf_domain::bucket::{Bucket, BucketName};
 use wharf_domain::connection::{Connection, ConnectionName};
 use wharf_domain::filter::FileFilters;
+use wharf_domain::health::Rhythm;
 use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter};
 use wharf_domain::page::PageRequest;
@@ -107,6 +108,13 @@ impl World {
             providers,
             ..self.parts.clone()
         })
+    }
+
+    /// An engine on the same database that checks connections in another rhythm.
+    pub(crate) fn engine_in(&self, rhythm: Rhythm) -> Engine {
+        let mut parts = self.parts.clone();
+        parts.settings.rhythm = rhythm;
+        Engine::new(parts)
     }
 
     /// An engine on the same database whose key ring opens nothing in it.

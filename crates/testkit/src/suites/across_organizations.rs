@@ -333,7 +333,7 @@ pub async fn a_sync_runs_only_while_its_connection_is_active(h: Harness) {
     for mut events in stops {
         let epoch = acme.stored_connection(&connection).await.epoch;
         for event in &mut events {
-            if let Event::Outcome(outcome) = event {
+            if let Event::Outcome { outcome, .. } = event {
                 outcome.epoch = epoch;
             }
         }

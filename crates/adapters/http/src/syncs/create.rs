@@ -145,6 +145,13 @@ pub(super) async fn create(
     let new =
         body.read_whole(|reader| CreateSyncRequest::parse(reader, state.min_polling_seconds()))?;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
+    let connection = state
+        .engine()
+        .connection_of_new_sync(&caller, &new.connection)
+        .await?;
+    if connection.is_active() {
+        state.count_test(&caller, Some(&connection))?;
+    }
     let created = state.engine().create_sync(&caller, &bucket, new).await?;
     let revision = created.sync.revision;
     let view = CreatedSyncView {

@@ -3,6 +3,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use wharf_domain::input::{Length, Reader};
 use wharf_domain::sync::SyncStatus;
+use wharf_domain::sync_edit::SyncEdit;
 use wharf_engine::{RunWish, UpdateSync};
 
 use super::settings::{self, ReconcileRequest};
@@ -115,6 +116,11 @@ fn wish(reader: &mut Reader) -> Option<RunWish> {
     }
 }
 
+/// Whether the engine tests what a change leaves to be listed.
+fn narrows(edit: &SyncEdit) -> bool {
+    matches!(edit, SyncEdit::ProviderFilters(_))
+}
+
 /// Change a sync
 ///
 /// Changes take effect with the next run. When the filters, `reconcile.on_delete` or `reconcile.on_filter_drift` change, a run
@@ -143,6 +149,13 @@ pub(super) async fn update(
         body.read(|reader| UpdateSyncRequest::parse(reader, state.min_polling_seconds()))?;
     update.if_revision = if_revision;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
+    if update.edits.iter().any(narrows) {
+        let stored = state.engine().sync(&caller, &bucket, &sync).await?;
+        let connection = state.engine().connection_of(&caller, &stored).await?;
+        if connection.is_active() {
+            state.count_test(&caller, Some(&connection))?;
+        }
+    }
     let sync = state
         .engine()
         .update_sync(&caller, &bucket, &sync, update)

@@ -174,6 +174,29 @@ async fn tests_of_connections_are_scarce() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_sync_has_tested_counts_for_its_connection() {
+    let world = limited(Limits {
+        tests_per_minute_per_connection: 2,
+        ..Limits::default()
+    })
+    .await;
+    let connection = world.connection("store").await;
+    world.bucket("files").await;
+    let syncs = "/v1/buckets/files/syncs";
+    let body = json!({"connection_id": connection["connection_id"], "source_path": "media/"});
+    let sync = world.call("POST", syncs, body.clone()).await.ok();
+    let path = format!("{syncs}/{}", text(&sync["sync_config_id"]));
+    let narrower = json!({"provider_filters": {"prefix": "a/"}});
+    world.call("PATCH", &path, narrower.clone()).await.ok();
+    let made = world.source.calls().checks;
+    world.call("POST", syncs, body).await.error(429);
+    world.call("PATCH", &path, narrower).await.error(429);
+    assert_eq!(world.source.calls().checks, made);
+    let plain = json!({"description": "x"});
+    world.call("PATCH", &path, plain).await.ok();
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_guesses_keys_is_told_to_wait_and_the_others_are_not() {
     let world = limited(Limits {
         failed_authentications_per_minute: 3,

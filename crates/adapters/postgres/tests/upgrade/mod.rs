@@ -256,8 +256,8 @@ async fn goes_on_with_the_pass(h: &Harness, sync: &SyncId) {
     assert_eq!(found.expect("an answer"), survey, "what pass 3 saw it saw");
 }
 
-/// A database of the version before chains: an organization with a user, a key, an active and a suspended connection, and
-/// more audit rows than are read at once while they are adopted, the last two of one time.
+/// A database of the version before chains: an organization with a user, a key, connections in every state, and more
+/// audit rows than are read at once while they are adopted, the last two of one time.
 async fn before_chains() -> (TestDatabase, Harness) {
     let guard = TestDatabase::create().await;
     let mut bare = common::bare(&guard.url).await;
@@ -274,6 +274,11 @@ async fn before_chains() -> (TestDatabase, Harness) {
         ),
         connection(CONNECTION, "works", "enabled"),
         connection("conn_bbbbbbbbbbbbbbb", "rests", "suspended"),
+        connection("conn_ccccccccccccccc", "failed", "enabled"),
+        connection("conn_ddddddddddddddd", "refused", "enabled"),
+        "UPDATE connections SET consecutive_failures = 1, definite_failure = TRUE WHERE name IN ('failed', 'refused')"
+            .to_owned(),
+        "UPDATE connections SET credential_type = 'username_password' WHERE name = 'refused'".to_owned(),
         // The newest first, so that the order of the rows in the table is not that of their times.
         format!(
             "INSERT INTO audit_rows (organization, id, at, action, resource_type, resource_id, actor, user_id, key_id, \
@@ -399,5 +404,11 @@ async fn people_keys_and_connections_of_an_older_version_have_what_is_new() {
         .iter()
         .map(|it| (it.name.as_str(), it.next_check_at.is_some()))
         .collect();
-    assert_eq!(planned, BTreeMap::from([("rests", false), ("works", true)]));
+    let expected = [
+        ("works", true),
+        ("rests", false),
+        ("failed", true),
+        ("refused", false),
+    ];
+    assert_eq!(planned, BTreeMap::from(expected));
 }

@@ -7,6 +7,7 @@ use wharf_domain::connection::{AttemptResult, Connection, Event};
 use wharf_domain::error_code::ErrorCode;
 use wharf_ports::DueCheck;
 
+use crate::trail::outcome_of;
 use crate::{Harness, LONG, SHORT, SOON, Tenant, build};
 
 /// A connection whose check is due at once.
@@ -63,8 +64,11 @@ pub async fn what_rests_is_not_checked_and_what_fails_is(h: Harness) {
         code: ErrorCode::AuthInvalidCredentials,
         message: "refused".to_owned(),
     };
-    acme.apply(&failing, vec![build::outcome(&failing, refused)])
-        .await;
+    let refused = Event::Outcome {
+        outcome: outcome_of(&failing, refused),
+        next: Some(Duration::ZERO),
+    };
+    acme.apply(&failing, vec![refused]).await;
     let leased = h.lease_check(LONG).await.unwrap();
     assert_eq!(leased.lease.connection, failing.id);
     assert_eq!(h.lease_check(LONG).await, None);
