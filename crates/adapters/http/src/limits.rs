@@ -24,8 +24,8 @@ impl Default for Limits {
         Self {
             requests_per_minute_per_key: 60_000,
             requests_per_minute_per_organization: 240_000,
-            tests_per_minute_per_connection: 30,
-            tests_per_minute_per_organization: 300,
+            tests_per_minute_per_connection: 120,
+            tests_per_minute_per_organization: 1200,
             failed_authentications_per_minute: 6000,
             connections: 8192,
             connections_per_address: 4096,
