@@ -700,7 +700,7 @@ pub async fn a_redelivery_during_a_pause_leaves_pause_and_attempts_as_they_are(h
     let event = due.entries[0].events().remove(0);
     let failed = Settlement {
         attempts: 3,
-        pause: LONG,
+        pause: SOON * 3,
         ..build::settlement(event.cursor)
     };
     assert!(h.settle(&acme, &due.lease, failed).await);
@@ -714,7 +714,7 @@ pub async fn a_redelivery_during_a_pause_leaves_pause_and_attempts_as_they_are(h
     };
     assert!(h.settle(&acme, &due.lease, done).await);
     assert_eq!(h.lease_webhook(LONG).await, None, "the pause goes on");
-    h.outlive(LONG).await;
+    h.outlive(SOON * 3).await;
     let due = h.lease_webhook(LONG).await.expect("the pause is over");
     assert_eq!((due.entries.len(), due.webhook.attempts), (1, 3));
 }
