@@ -91,6 +91,10 @@ event_types! {
     JobInterrupted => "sync_job.interrupted",
     /// A run did not take place.
     JobSkipped => "sync_job.skipped",
+    /// A bucket was deleted, with its syncs and objects.
+    BucketDeleted => "bucket.deleted",
+    /// A namespace was deleted, with its buckets, their syncs and objects.
+    NamespaceDeleted => "namespace.deleted",
     /// A webhook was paused after deliveries had failed again and again.
     WebhookPaused => "webhook.paused",
 }
@@ -220,7 +224,8 @@ pub enum Announcement {
         /// The particulars: a JSON object.
         facts: Value,
     },
-    /// Changes of objects of one bucket, in the order in which they took effect; several events.
+    /// Changes of objects of one bucket, in the order in which they took effect; several events. Whoever is told of a decision about
+    /// them is told behind them, when all of it is done.
     Objects {
         /// The bucket.
         bucket_id: BucketId,
@@ -232,7 +237,19 @@ pub enum Announcement {
         sync_job_id: Option<JobId>,
         /// The changes; at least one.
         changes: Vec<ObjectChange>,
+        /// What the row itself tells, behind its objects.
+        #[serde(default)]
+        own: Option<Told>,
     },
+}
+
+/// What one event tells, of the thing that its audit row speaks of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// What it tells.
+    pub event_type: EventType,
+    /// The particulars: a JSON object.
+    pub facts: Value,
 }
 
 /// A row of the outbox.
@@ -313,7 +330,8 @@ impl Event {
 }
 
 impl OutboxEntry {
-    /// The events of this entry, in order: where several objects arrived together, first what tells of them together.
+    /// The events of this entry, in order: where several objects arrived together, first what tells of them together; last what the
+    /// row itself tells.
     pub fn events(&self) -> Vec<Event> {
         let event =
             |item: Option<u32>, event_type, resource: (ResourceType, String), facts| Event {
@@ -340,6 +358,7 @@ impl OutboxEntry {
                 sync_config_id,
                 sync_job_id,
                 changes,
+                own,
             } => {
                 let facts_of = |change: &ObjectChange| {
                     json!({
@@ -355,7 +374,9 @@ impl OutboxEntry {
                     .iter()
                     .filter(|change| change.fate == ObjectFate::Created)
                     .collect();
-                let mut events = Vec::with_capacity(changes.len() + 1);
+                let mut events = Vec::with_capacity(changes.len() + 2);
+                let next =
+                    |events: &Vec<Event>| u32::try_from(events.len()).unwrap_or(u32::MAX - 1);
                 if !created.is_empty() {
                     let objects: Vec<Value> = created.into_iter().map(facts_of).collect();
                     let facts = json!({
@@ -380,9 +401,14 @@ impl OutboxEntry {
                         ObjectFate::Deleted => EventType::ObjectDeleted,
                         ObjectFate::Restored => EventType::ObjectRestored,
                     };
-                    let item = u32::try_from(events.len()).unwrap_or(u32::MAX - 1);
+                    let item = Some(next(&events));
                     let object = (ResourceType::Object, change.object_id.to_string());
-                    events.push(event(Some(item), event_type, object, facts_of(change)));
+                    events.push(event(item, event_type, object, facts_of(change)));
+                }
+                if let Some(Told { event_type, facts }) = own {
+                    let item = Some(next(&events));
+                    let resource = (self.resource_type, self.resource_id.clone());
+                    events.push(event(item, *event_type, resource, facts.clone()));
                 }
                 events
             }

@@ -89,6 +89,8 @@ pub struct DeliveryHealth {
     pub paused_at: Option<Timestamp>,
     /// Why.
     pub paused_reason: Option<String>,
+    /// When it was last noticed that events had been removed before it was told of them. Kept until a person changes the webhook.
+    pub missed_events_at: Option<Timestamp>,
 }
 
 /// A stored webhook.

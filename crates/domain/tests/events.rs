@@ -6,6 +6,7 @@ use wharf_domain::Timestamp;
 use wharf_domain::audit::{AuditHash, ChainHead, ResourceType};
 use wharf_domain::event::{
     Announcement, Event, EventCursor, EventId, EventType, ObjectChange, ObjectFate, OutboxEntry,
+    Told,
 };
 use wharf_domain::webhook::{MOST_ATTEMPTS, SealedChannels, WebhookSettings, pause_after};
 
@@ -41,6 +42,7 @@ fn objects(fates: &[ObjectFate]) -> OutboxEntry {
         sync_config_id: Some("sync_0000000000000003".parse().unwrap()),
         sync_job_id: None,
         changes: fates.iter().enumerate().map(change).collect(),
+        own: None,
     })
 }
 
@@ -92,6 +94,26 @@ fn arrivals_are_told_together_first_and_then_each_object_by_itself() {
         told(&without),
         [("evt_00000000000000ab.0", "object.deleted", 1)]
     );
+}
+
+#[test]
+fn what_a_row_tells_of_itself_comes_behind_its_objects() {
+    let mut entry = objects(&[ObjectFate::Deleted; 2]);
+    if let Announcement::Objects { own, .. } = &mut entry.announcement {
+        *own = Some(Told {
+            event_type: EventType::DeletesApproved,
+            facts: json!({"approved": 2}),
+        });
+    }
+    let events = entry.events();
+    let expected = [
+        ("evt_00000000000000ab.0", "object.deleted", 1),
+        ("evt_00000000000000ab.1", "object.deleted", 2),
+        ("evt_00000000000000ab.2", "sync.deletes_approved", 3),
+    ];
+    assert_eq!(told(&events), expected);
+    assert_eq!(events[2].resource_id, entry.resource_id);
+    assert_eq!(events[2].facts["approved"], 2);
 }
 
 #[test]

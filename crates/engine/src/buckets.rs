@@ -7,6 +7,7 @@ use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
 use wharf_domain::namespace::Namespace;
 use wharf_domain::page::{Page, PageRequest};
 use wharf_domain::scope::Place;
+use wharf_domain::sync::SyncFilter;
 use wharf_ports::{BucketChange, ChangeError};
 
 use crate::error::insert_failed;
@@ -180,7 +181,7 @@ impl Engine {
     ) -> Result<Bucket, EngineError> {
         let bucket = self.bucket(caller, namespace, identifier).await?;
         let resource = (ResourceType::Bucket, bucket.id.as_str());
-        let changes = json!({"bucket_name": bucket.name.as_str(), "objects": bucket.object_count});
+        let changes = self.holdings(caller, &bucket).await?;
         let audit = caller.audit(self.ids(), Action::BucketDeleted, resource, changes);
         let removed = self
             .repositories()
@@ -192,5 +193,30 @@ impl Engine {
         } else {
             Err(missing(identifier))
         }
+    }
+    /// What goes with a bucket when it is removed.
+    pub(crate) async fn holdings(
+        &self,
+        caller: &Caller,
+        bucket: &Bucket,
+    ) -> Result<Value, EngineError> {
+        let page = PageRequest::first(PageRequest::MAX_LIMIT);
+        let syncs = self
+            .repositories()
+            .syncs
+            .list(
+                caller.organization(),
+                &bucket.id,
+                &SyncFilter::default(),
+                &page,
+            )
+            .await?;
+        let syncs: Vec<_> = syncs.items.into_iter().map(|sync| sync.id).collect();
+        Ok(json!({
+            "bucket_id": bucket.id,
+            "bucket_name": bucket.name.as_str(),
+            "objects": bucket.object_count,
+            "sync_config_ids": syncs,
+        }))
     }
 }

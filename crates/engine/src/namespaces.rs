@@ -177,7 +177,18 @@ impl Engine {
         let namespace = self.namespace(caller, identifier).await?;
         refuse_default(&namespace)?;
         let resource = (ResourceType::Namespace, namespace.id.as_str());
-        let changes = json!({"namespace_name": namespace.name.as_str(), "force": force});
+        let page = PageRequest::first(PageRequest::MAX_LIMIT);
+        let buckets = &self.repositories().buckets;
+        let held = buckets.list(caller.organization(), &namespace.id, None, &page);
+        let mut holdings = Vec::new();
+        for bucket in held.await?.items.iter().filter(|_| force) {
+            holdings.push(self.holdings(caller, bucket).await?);
+        }
+        let changes = json!({
+            "namespace_name": namespace.name.as_str(),
+            "force": force,
+            "buckets": holdings,
+        });
         let audit = caller.audit(self.ids(), Action::NamespaceDeleted, resource, changes);
         let outcome = self
             .repositories()

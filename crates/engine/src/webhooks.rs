@@ -17,6 +17,9 @@ use crate::{Caller, Engine, EngineError};
 /// Most events that one request may want delivered once more.
 pub const MOST_REDELIVERIES: usize = 100;
 
+/// Most webhooks that an organization may have.
+const MOST_WEBHOOKS: u64 = 100;
+
 /// A webhook as a request describes it.
 #[derive(Debug)]
 pub struct WebhookWish {
@@ -41,6 +44,15 @@ impl Engine {
         caller: &Caller,
         wish: WebhookWish,
     ) -> Result<Webhook, EngineError> {
+        let there = self
+            .list_webhooks(caller, &WebhookFilter::default(), &PageRequest::first(1))
+            .await?;
+        if there.total >= MOST_WEBHOOKS {
+            let message = format!(
+                "An organization has at most {MOST_WEBHOOKS} webhooks; delete one that is not needed any more."
+            );
+            return Err(EngineError::conflict("too_many_webhooks", message));
+        }
         let id: WebhookId = self.ids().id();
         let settings = self.settled(caller, &id, wish, None, 1).await?;
         let changes = facts(&settings);

@@ -76,6 +76,8 @@ pub struct DueStream {
     pub entries: Vec<OutboxEntry>,
     /// Events of the first entry that are published already.
     pub cursor: EventCursor,
+    /// Whether entries were removed since the last lease that had not been published.
+    pub missed: bool,
 }
 
 /// The few questions that cannot be asked within one organization.
@@ -139,8 +141,12 @@ pub trait AcrossOrganizations: Send + Sync {
     async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError>;
 
     /// Leases a webhook that is active, whose pause is over, that nobody holds, and behind whose cursor its organization's order goes
-    /// on; or one with redeliveries asked for, active or not (then without entries). The one that has waited longest, with at most
-    /// `limit` entries.
+    /// on; or one with redeliveries asked for, which wait for no pause but their own: without entries while it is not active or its
+    /// pause goes on, and then its attempts and that pause stay as they are. One of the organization with the fewest that are held
+    /// comes first, and among equals the one that has waited longest, with at most `limit` entries.
+    ///
+    /// If entries were removed that it had not been told of, its cursor goes past them, its attempts begin again, and its health says
+    /// so (`missed_events_at` is `now`); it is leased then even if no entries are left.
     async fn lease_due_webhook(
         &self,
         ttl: Duration,
@@ -148,7 +154,8 @@ pub trait AcrossOrganizations: Send + Sync {
     ) -> Result<Option<DueWebhook>, RepositoryError>;
 
     /// Leases the stream of an organization whose order goes on behind what was published, whose pause is over, and that nobody holds,
-    /// with at most `limit` entries. Without entries there, what was passed over counts as published.
+    /// with at most `limit` entries. Without entries there, what was passed over counts as published. If entries were removed that were
+    /// not published, it is leased, too, past them.
     async fn lease_due_stream(
         &self,
         ttl: Duration,

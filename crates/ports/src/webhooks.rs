@@ -68,8 +68,9 @@ pub trait WebhookRepository: Send + Sync {
         page: &PageRequest,
     ) -> Result<Page<Webhook>, RepositoryError>;
 
-    /// Replaces the settings, if the stored `secret_version` still is `read_version`. Becoming active clears the health and the
-    /// attempts, ends a round that is under way, and is due at once; the cursor stays, so that what happened meanwhile is told then.
+    /// Replaces the settings, if the stored `secret_version` still is `read_version`. Becoming active, or being active with another
+    /// `secret_version`, clears the health and the attempts, ends a round that is under way, and is due at once; the cursor stays, so
+    /// that what happened meanwhile is told then.
     async fn replace(
         &self,
         organization: &OrganizationId,
@@ -88,7 +89,7 @@ pub trait WebhookRepository: Send + Sync {
     ) -> Result<bool, RepositoryError>;
 
     /// Asks for events to be delivered once more, active or not; due at once, or once the round under way has ended, whatever its
-    /// pause. Ones that are asked for already stay so. Whether there is such a webhook.
+    /// pause. What is asked for again during a round is delivered again after it. Whether there is such a webhook.
     async fn redeliver(
         &self,
         organization: &OrganizationId,
@@ -97,8 +98,8 @@ pub trait WebhookRepository: Send + Sync {
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError>;
 
-    /// Stores what a round of deliveries amounts to and ends the lease; with a pause of a webhook, `paused` is stored. Whether the
-    /// lease was still held: if not, nothing is stored.
+    /// Stores what a round of deliveries amounts to and ends the lease; with a pause of a webhook that was active until now, `paused`
+    /// is stored. Redeliveries that were asked for since the lease stay. Whether the lease was still held: if not, nothing is stored.
     async fn settle(
         &self,
         organization: &OrganizationId,

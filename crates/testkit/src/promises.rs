@@ -78,6 +78,7 @@ macro_rules! each_repository_promise {
                 an_entry_is_told_until_its_last_event,
                 what_announces_nothing_makes_no_webhook_due,
                 whoever_has_just_had_its_turn_comes_after_those_who_wait,
+                an_organization_with_held_webhooks_comes_after_one_without,
                 an_expired_lease_of_a_webhook_is_taken_over,
                 of_many_callers_at_once_no_two_lease_the_same_webhook,
                 a_stream_is_leased_with_what_is_not_published,
@@ -88,6 +89,7 @@ macro_rules! each_repository_promise {
                 of_many_callers_at_once_no_two_lease_the_same_stream,
                 histories_are_pruned_in_portions_and_the_trail_stays,
                 checks_and_claims_are_pruned_when_they_are_old,
+                whoever_was_not_told_of_what_is_pruned_learns_of_it_once,
                 what_is_pruned_is_neither_told_nor_published,
             }
             audit {
@@ -389,6 +391,8 @@ macro_rules! each_repository_promise {
                 a_round_that_pauses_the_webhook_tells_of_it,
                 becoming_active_again_clears_the_health_and_tells_what_happened_meanwhile,
                 becoming_active_again_ends_the_round_that_began_before,
+                a_repair_ends_the_round_that_began_before,
+                a_round_tells_of_no_pause_of_what_was_switched_off_meanwhile,
                 a_round_does_not_bring_back_what_was_switched_off_meanwhile,
                 a_removed_webhook_takes_its_deliveries_along,
                 a_round_is_stored_with_every_attempt,
@@ -397,6 +401,8 @@ macro_rules! each_repository_promise {
                 events_are_redelivered_to_a_webhook_that_rests_too,
                 a_redelivery_waits_for_no_pause_but_for_its_own,
                 a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its_pause,
+                a_redelivery_that_is_asked_for_again_during_a_round_is_delivered_again,
+                a_redelivery_during_a_pause_leaves_pause_and_attempts_as_they_are,
                 attempts_are_listed_newest_first_in_pages,
             }
         }

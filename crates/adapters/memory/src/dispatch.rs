@@ -1,5 +1,6 @@
 //! Whose events are to be told now: the leases of webhooks and of the stream.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wharf_domain::Timestamp;
@@ -23,52 +24,81 @@ fn has_come(at: Option<Timestamp>, now: Timestamp) -> bool {
     at.is_none_or(|at| at <= now)
 }
 
+impl StoredWebhook {
+    fn is_held(&self, now: Timestamp) -> bool {
+        self.held_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether it may be told of what happens.
+    fn may_be_told(&self, now: Timestamp) -> bool {
+        self.webhook.settings.is_active && has_come(self.next_attempt_at, now)
+    }
+}
+
 impl State {
     fn is_due(&self, owned: &Owned<StoredWebhook>, now: Timestamp) -> bool {
         let stored = &owned.row;
-        let webhook = &stored.webhook;
+        let cursor = stored.webhook.cursor;
         let has_events = || {
-            let mut entries = self
-                .trail
-                .entries_behind(&owned.organization, webhook.cursor);
-            webhook.settings.is_active && entries.next().is_some()
+            let mut entries = self.trail.entries_behind(&owned.organization, cursor);
+            stored.may_be_told(now)
+                && (entries.next().is_some() || cursor < self.trail.pruned(&owned.organization))
         };
-        has_come(stored.held_until.or(stored.next_attempt_at), now)
-            && (!stored.redeliveries.is_empty() || has_events())
+        !stored.is_held(now)
+            && (!stored.redeliveries.is_empty() && has_come(stored.redeliver_at, now)
+                || has_events())
     }
 
-    /// Leases the webhook that has waited longest.
+    /// Leases the webhook that has waited longest, of an organization with the fewest that are held.
     pub(crate) fn lease_webhook(
         &mut self,
         ttl: Duration,
         limit: u32,
         now: Timestamp,
     ) -> Option<DueWebhook> {
+        let mut held: BTreeMap<&OrganizationId, usize> = BTreeMap::new();
+        for owned in self.webhooks.values() {
+            *held.entry(&owned.organization).or_default() += usize::from(owned.row.is_held(now));
+        }
         let due = self
             .webhooks
             .iter()
             .filter(|(_, owned)| self.is_due(owned, now));
         let (id, _) = due.min_by_key(|(id, owned)| {
             let stored = &owned.row;
-            (stored.held_until.or(stored.next_attempt_at), *id)
+            let next = stored.next_attempt_at.min(stored.redeliver_at);
+            let busy = held.get(&owned.organization);
+            (busy, stored.held_until.or(next), *id)
         })?;
         let id: WebhookId = id.clone();
         let owned = self.webhooks.get_mut(&id)?;
         let stored = &mut owned.row;
+        let told = stored.may_be_told(now);
         stored.fence += 1;
         stored.held_until = Some(now + ttl);
-        stored.next_attempt_at = None;
+        stored.redeliver_at = None;
+        if told {
+            stored.next_attempt_at = None;
+            let pruned = self.trail.pruned(&owned.organization);
+            if stored.webhook.cursor < pruned {
+                stored.webhook.cursor = pruned;
+                stored.webhook.attempts = 0;
+                stored.webhook.health.missed_events_at = Some(now);
+            }
+        }
         let webhook = stored.webhook.clone();
-        let wanted: Vec<EventId> = stored.redeliveries.clone();
+        let wanted: Vec<EventId> = stored
+            .redeliveries
+            .iter()
+            .map(|(event, _)| event.clone())
+            .collect();
         let lease = WebhookLease {
             webhook: id,
             fence: stored.fence,
         };
         let organization = &webhook.organization;
         let entries = self.trail.entries_behind(organization, webhook.cursor);
-        let entries = entries
-            .filter(|_| webhook.settings.is_active)
-            .take(at_most(limit));
+        let entries = entries.filter(|_| told).take(at_most(limit));
         let entries = entries.cloned().collect();
         let mut redeliveries = Vec::new();
         let mut lost = Vec::new();
@@ -104,26 +134,35 @@ impl State {
         now: Timestamp,
     ) -> Option<DueStream> {
         for organization in self.organizations.keys() {
-            self.streams.entry(organization.clone()).or_default();
+            self.streams
+                .entry(organization.clone())
+                .or_insert_with(|| StoredStream {
+                    cursor: self.trail.pruned(organization),
+                    ..StoredStream::default()
+                });
         }
         let due = self.streams.iter().filter(|(organization, stream)| {
             let mut entries = self.trail.entries_behind(organization, stream.cursor);
             has_come(stream.next_attempt_at, now)
                 && has_come(stream.held_until, now)
-                && entries.next().is_some()
+                && (entries.next().is_some() || stream.cursor < self.trail.pruned(organization))
         });
         let waiting = |(organization, stream): &(&OrganizationId, &StoredStream)| {
             (stream.next_attempt_at, (*organization).clone())
         };
         let organization = due.min_by_key(waiting)?.0.clone();
+        let pruned = self.trail.pruned(&organization);
         let stream = self.streams.get_mut(&organization)?;
         stream.fence += 1;
         stream.held_until = Some(now + ttl);
+        let missed = stream.cursor < pruned;
+        stream.cursor = stream.cursor.max(pruned);
         let entries = self.trail.entries_behind(&organization, stream.cursor);
         Some(DueStream {
             fence: stream.fence,
             entries: entries.take(at_most(limit)).cloned().collect(),
             cursor: stream.cursor,
+            missed,
             organization,
         })
     }

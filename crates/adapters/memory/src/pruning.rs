@@ -39,7 +39,15 @@ impl State {
     /// Removes what is too old, at most so many of each. How many in all.
     pub(crate) fn prune_history(&mut self, keep: Duration, limit: usize, now: Timestamp) -> u64 {
         let mut entries = Broom::new(keep, limit, now);
-        self.trail.outbox.retain(|_, entry| entries.keeps(entry.at));
+        let pruned = &mut self.trail.pruned;
+        self.trail.outbox.retain(|(organization, position), entry| {
+            let kept = entries.keeps(entry.at);
+            if !kept {
+                let through = pruned.entry(organization.clone()).or_default();
+                *through = (*through).max(*position);
+            }
+            kept
+        });
         let mut deliveries = Broom::new(keep, limit, now);
         for owned in self.webhooks.values_mut() {
             let stored = &mut owned.row.deliveries;

@@ -34,6 +34,8 @@ pub(crate) struct Trail {
     pub(crate) settings: BTreeMap<OrganizationId, AuditSettings>,
     /// By organization and place.
     pub(crate) outbox: BTreeMap<(OrganizationId, u64), OutboxEntry>,
+    /// The newest entry that was removed from the outbox.
+    pub(crate) pruned: BTreeMap<OrganizationId, u64>,
     pub(crate) claims: BTreeMap<(OrganizationId, String), StoredClaim>,
 }
 
@@ -51,6 +53,7 @@ impl Trail {
             heads: BTreeMap::new(),
             settings: BTreeMap::new(),
             outbox: BTreeMap::new(),
+            pruned: BTreeMap::new(),
             claims: BTreeMap::new(),
         }
     }
@@ -140,6 +143,11 @@ impl Trail {
     pub(crate) fn head(&self, organization: &OrganizationId) -> ChainHead {
         let head = self.heads.get(organization);
         head.copied().unwrap_or(ChainHead::EMPTY)
+    }
+
+    /// Where a subscriber must stand at least that has missed nothing.
+    pub(crate) fn pruned(&self, organization: &OrganizationId) -> EventCursor {
+        EventCursor::past(self.pruned.get(organization).copied().unwrap_or(0))
     }
 
     /// The organization's entries from this place on, oldest first.

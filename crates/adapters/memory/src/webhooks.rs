@@ -1,5 +1,7 @@
 //! Webhooks.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
@@ -19,12 +21,14 @@ use crate::store::stored_time;
 /// A webhook with what only its deliverers know.
 pub(crate) struct StoredWebhook {
     pub(crate) webhook: Webhook,
-    /// None while it is held and nothing was asked for since.
+    /// When what happens is told next; none while a round does so.
     pub(crate) next_attempt_at: Option<Timestamp>,
+    /// When redeliveries are next; none while a round is held and nothing was asked for since.
+    pub(crate) redeliver_at: Option<Timestamp>,
     pub(crate) fence: u64,
     pub(crate) held_until: Option<Timestamp>,
-    /// In the order in which they were asked for.
-    pub(crate) redeliveries: Vec<EventId>,
+    /// In the order in which they were asked for, each with the fence at that time.
+    pub(crate) redeliveries: Vec<(EventId, u64)>,
     pub(crate) deliveries: Vec<Delivery>,
 }
 
@@ -49,6 +53,7 @@ fn stored_health(health: DeliveryHealth) -> DeliveryHealth {
         last_failure_at: health.last_failure_at.map(stored_time),
         last_success_at: health.last_success_at.map(stored_time),
         paused_at: health.paused_at.map(stored_time),
+        missed_events_at: health.missed_events_at.map(stored_time),
         ..health
     }
 }
@@ -80,6 +85,7 @@ impl WebhookRepository for MemoryStore {
         let row = StoredWebhook {
             webhook: webhook.clone(),
             next_attempt_at: Some(now),
+            redeliver_at: Some(now),
             fence: 0,
             held_until: None,
             redeliveries: Vec::new(),
@@ -140,11 +146,13 @@ impl WebhookRepository for MemoryStore {
         if settings == webhook.settings {
             return Ok(webhook.clone());
         }
-        if settings.is_active && !webhook.settings.is_active {
+        let repaired = settings.secret_version != webhook.settings.secret_version;
+        if settings.is_active && (repaired || !webhook.settings.is_active) {
             webhook.health = DeliveryHealth::default();
             webhook.attempts = 0;
             stored.next_attempt_at = Some(now);
-            // A round that began while it rested tells nothing of how deliveries go from now on.
+            stored.redeliver_at = Some(now);
+            // A round that began before tells nothing of how deliveries go from now on.
             stored.held_until = None;
         }
         webhook.settings = settings;
@@ -180,12 +188,14 @@ impl WebhookRepository for MemoryStore {
         let Some(stored) = owned_mut(&mut state.webhooks, organization, id) else {
             return Ok(false);
         };
-        for event in events {
-            if !stored.redeliveries.contains(event) {
-                stored.redeliveries.push(event.clone());
-            }
+        stored
+            .redeliveries
+            .retain(|(asked_for, _)| !events.contains(asked_for));
+        let mut asked_for = BTreeSet::new();
+        for event in events.iter().filter(|event| asked_for.insert(*event)) {
+            stored.redeliveries.push((event.clone(), stored.fence));
         }
-        stored.next_attempt_at = Some(now);
+        stored.redeliver_at = Some(now);
         state.record(organization, now, audit);
         Ok(true)
     }
@@ -204,9 +214,10 @@ impl WebhookRepository for MemoryStore {
         stored.held_until = None;
         // What was asked for during the round does not wait for the round's pause.
         stored.next_attempt_at.get_or_insert(now + settlement.pause);
-        stored
-            .redeliveries
-            .retain(|event| !settlement.redelivered.contains(event));
+        stored.redeliver_at.get_or_insert(now + settlement.pause);
+        stored.redeliveries.retain(|(event, asked_at)| {
+            *asked_at >= lease.fence || !settlement.redelivered.contains(event)
+        });
         let stamped = settlement.deliveries.into_iter();
         stored.deliveries.extend(stamped.map(|delivery| Delivery {
             at: now,
@@ -216,10 +227,11 @@ impl WebhookRepository for MemoryStore {
         webhook.cursor = settlement.cursor;
         webhook.attempts = settlement.attempts;
         webhook.health = stored_health(settlement.health);
+        let mut was_active = false;
         if webhook.health.paused_at.is_some() {
-            webhook.settings.is_active = false;
+            was_active = std::mem::take(&mut webhook.settings.is_active);
         }
-        if let Some(row) = paused {
+        if let Some(row) = paused.filter(|_| was_active) {
             state.record(organization, now, row);
         }
         Ok(true)

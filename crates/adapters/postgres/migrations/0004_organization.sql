@@ -74,7 +74,9 @@ CREATE INDEX audit_rows_resource ON audit_rows (organization, resource_id, posit
 CREATE TABLE audit_heads (
     organization TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES organizations (id),
     position     BIGINT           NOT NULL,
-    link         BYTEA            NOT NULL
+    link         BYTEA            NOT NULL,
+    -- The newest place whose event was removed from the outbox.
+    pruned       BIGINT           NOT NULL DEFAULT 0
 );
 
 -- The outbox: what an organization's subscribers are to be told, in the order of the audit chain.
@@ -123,9 +125,10 @@ CREATE TABLE webhooks (
     item             BIGINT           NOT NULL,
     attempts         BIGINT           NOT NULL,
     next_attempt_at  TIMESTAMPTZ,
+    redeliver_at     TIMESTAMPTZ,
     fence            BIGINT           NOT NULL,
     lease_expires_at TIMESTAMPTZ,
-    due_at           TIMESTAMPTZ      GENERATED ALWAYS AS (COALESCE(lease_expires_at, next_attempt_at)) STORED,
+    due_at           TIMESTAMPTZ      GENERATED ALWAYS AS (COALESCE(lease_expires_at, LEAST(next_attempt_at, redeliver_at))) STORED,
     created_at       TIMESTAMPTZ      NOT NULL,
     updated_at       TIMESTAMPTZ      NOT NULL,
     PRIMARY KEY (organization, id)
@@ -133,12 +136,14 @@ CREATE TABLE webhooks (
 
 CREATE INDEX webhooks_by_age ON webhooks (organization, created_at, id);
 CREATE INDEX webhooks_due ON webhooks (due_at, organization, id);
+CREATE INDEX webhooks_held ON webhooks (organization, lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 
 CREATE TABLE webhook_redeliveries (
     organization TEXT COLLATE "C" NOT NULL,
     webhook      TEXT COLLATE "C" NOT NULL,
     event        TEXT COLLATE "C" NOT NULL,
     requested_at TIMESTAMPTZ      NOT NULL,
+    fence        BIGINT           NOT NULL,
     PRIMARY KEY (organization, webhook, event),
     FOREIGN KEY (organization, webhook) REFERENCES webhooks (organization, id) ON DELETE CASCADE
 );

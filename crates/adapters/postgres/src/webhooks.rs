@@ -88,13 +88,15 @@ struct HealthForm {
     #[serde(with = "ts_microseconds_option")]
     paused_at: Option<Timestamp>,
     paused_reason: Option<String>,
+    #[serde(with = "ts_microseconds_option")]
+    missed_events_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct StoredHealth(#[serde(with = "HealthForm")] DeliveryHealth);
 
-fn stored_health(health: &DeliveryHealth) -> String {
+pub(crate) fn stored_health(health: &DeliveryHealth) -> String {
     json(&StoredHealth(health.clone()))
 }
 
@@ -230,7 +232,8 @@ impl Store {
         sqlx::query(concat!(
             "INSERT INTO webhooks (",
             columns!(),
-            ", next_attempt_at, fence) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $14, $14, 0)"
+            ", next_attempt_at, redeliver_at, fence) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $14, $14, $14, 0)"
         ))
         .bind(organization.as_str())
         .bind(webhook.id.as_str())
@@ -309,19 +312,21 @@ impl Store {
             return Ok(webhook);
         }
         let now = self.now(tx).await?;
-        let becomes_active = settings.is_active && !webhook.settings.is_active;
-        if becomes_active {
+        let repaired = settings.secret_version != webhook.settings.secret_version;
+        let begins_again = settings.is_active && (repaired || !webhook.settings.is_active);
+        if begins_again {
             webhook.health = DeliveryHealth::default();
             webhook.attempts = 0;
         }
         webhook.settings = settings;
         webhook.updated_at = now;
         let settings = &webhook.settings;
-        // A round that began while it was not active tells nothing of how deliveries go from now on: its lease ends.
+        // A round that began before tells nothing of how deliveries go from now on: its lease ends.
         sqlx::query(
             "UPDATE webhooks SET name = $3, event_types = $4, all_types = $5, resource_types = $6, channels = $7, sealed = $8, \
              secret_version = $9, is_active = $10, health = $11, attempts = $12, updated_at = $13, \
              next_attempt_at = CASE WHEN $14 THEN $13 ELSE next_attempt_at END, \
+             redeliver_at = CASE WHEN $14 THEN $13 ELSE redeliver_at END, \
              lease_expires_at = CASE WHEN NOT $14 THEN lease_expires_at END WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())
@@ -337,7 +342,7 @@ impl Store {
         .bind(stored_health(&webhook.health))
         .bind(i64::from(webhook.attempts))
         .bind(now)
-        .bind(becomes_active)
+        .bind(begins_again)
         .execute(&mut **tx)
         .await?;
         audit::store(tx, organization, audit, now);
@@ -373,26 +378,29 @@ impl Store {
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
         let now = self.now(tx).await?;
-        let due = sqlx::query(
-            "UPDATE webhooks SET next_attempt_at = $3 WHERE organization = $1 AND id = $2",
+        let fence: Option<i64> = sqlx::query_scalar(
+            "UPDATE webhooks SET redeliver_at = $3 WHERE organization = $1 AND id = $2 RETURNING fence",
         )
         .bind(organization.as_str())
         .bind(id.as_str())
         .bind(now)
-        .execute(&mut **tx)
+        .fetch_optional(&mut **tx)
         .await?;
-        if due.rows_affected() == 0 {
+        let Some(fence) = fence else {
             return Ok(false);
-        }
+        };
         sqlx::query(
-            "INSERT INTO webhook_redeliveries (organization, webhook, event, requested_at) \
-             SELECT $1, $2, it.event, $4::timestamptz + it.place * INTERVAL '1 microsecond' \
-             FROM UNNEST($3::text[]) WITH ORDINALITY AS it (event, place) ON CONFLICT DO NOTHING",
+            "INSERT INTO webhook_redeliveries (organization, webhook, event, requested_at, fence) \
+             SELECT $1, $2, it.event, $4::timestamptz + MIN(it.place) * INTERVAL '1 microsecond', $5 \
+             FROM UNNEST($3::text[]) WITH ORDINALITY AS it (event, place) GROUP BY it.event \
+             ON CONFLICT (organization, webhook, event) \
+             DO UPDATE SET requested_at = excluded.requested_at, fence = excluded.fence",
         )
         .bind(organization.as_str())
         .bind(id.as_str())
         .bind(texts(events))
         .bind(now)
+        .bind(fence)
         .execute(&mut **tx)
         .await?;
         audit::store(tx, organization, audit, now);
@@ -408,11 +416,24 @@ impl Store {
         paused: Option<&NewAuditRow>,
     ) -> Result<bool, Fault> {
         let now = self.now(tx).await?;
-        // What was asked for during the round does not wait for the round's pause.
-        let settled = sqlx::query(
+        let was_active: Option<bool> = sqlx::query_scalar(
+            "SELECT is_active FROM webhooks WHERE organization = $1 AND id = $2 AND fence = $3 \
+             AND lease_expires_at IS NOT NULL FOR NO KEY UPDATE",
+        )
+        .bind(organization.as_str())
+        .bind(lease.webhook.as_str())
+        .bind(number(lease.fence))
+        .fetch_optional(&mut **tx)
+        .await?;
+        let Some(was_active) = was_active else {
+            return Ok(false);
+        };
+        // What was asked for during the round does not wait for the round's pause, and a round of redeliveries alone leaves the
+        // ordinary pause as it is.
+        sqlx::query(
             "UPDATE webhooks SET position = $4, item = $5, attempts = $6, health = $7, is_active = is_active AND NOT $8, \
-             next_attempt_at = COALESCE(next_attempt_at, $9), lease_expires_at = NULL \
-             WHERE organization = $1 AND id = $2 AND fence = $3 AND lease_expires_at IS NOT NULL",
+             next_attempt_at = COALESCE(next_attempt_at, $9), redeliver_at = COALESCE(redeliver_at, $9), \
+             lease_expires_at = NULL WHERE organization = $1 AND id = $2 AND fence = $3",
         )
         .bind(organization.as_str())
         .bind(lease.webhook.as_str())
@@ -425,9 +446,6 @@ impl Store {
         .bind(now + span(settlement.pause))
         .execute(&mut **tx)
         .await?;
-        if settled.rows_affected() == 0 {
-            return Ok(false);
-        }
         insert_deliveries(
             tx,
             organization,
@@ -439,15 +457,16 @@ impl Store {
         if !settlement.redelivered.is_empty() {
             sqlx::query(
                 "DELETE FROM webhook_redeliveries WHERE organization = $1 AND webhook = $2 \
-                 AND event = ANY($3)",
+                 AND event = ANY($3) AND fence < $4",
             )
             .bind(organization.as_str())
             .bind(lease.webhook.as_str())
             .bind(texts(&settlement.redelivered))
+            .bind(number(lease.fence))
             .execute(&mut **tx)
             .await?;
         }
-        if let Some(row) = paused {
+        if let Some(row) = paused.filter(|_| was_active) {
             audit::store(tx, organization, row, now);
         }
         Ok(true)

@@ -72,7 +72,9 @@ CREATE INDEX audit_rows_resource ON audit_rows (organization, resource_id, posit
 CREATE TABLE audit_heads (
     organization TEXT    NOT NULL PRIMARY KEY REFERENCES organizations (id),
     position     INTEGER NOT NULL,
-    link         BLOB    NOT NULL
+    link         BLOB    NOT NULL,
+    -- The newest place whose event was removed from the outbox.
+    pruned       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- The outbox: what an organization's subscribers are to be told, in the order of the audit chain.
@@ -119,6 +121,7 @@ CREATE TABLE webhooks (
     item             INTEGER NOT NULL,
     attempts         INTEGER NOT NULL,
     next_attempt_at  INTEGER,
+    redeliver_at     INTEGER,
     fence            INTEGER NOT NULL,
     lease_expires_at INTEGER,
     created_at       INTEGER NOT NULL,
@@ -127,13 +130,15 @@ CREATE TABLE webhooks (
 ) STRICT;
 
 CREATE INDEX webhooks_by_age ON webhooks (organization, created_at, id);
-CREATE INDEX webhooks_due ON webhooks (COALESCE(lease_expires_at, next_attempt_at), organization, id);
+CREATE INDEX webhooks_due ON webhooks (COALESCE(lease_expires_at, MIN(next_attempt_at, redeliver_at)), organization, id);
+CREATE INDEX webhooks_held ON webhooks (organization, lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 
 CREATE TABLE webhook_redeliveries (
     organization TEXT    NOT NULL,
     webhook      TEXT    NOT NULL,
     event        TEXT    NOT NULL,
     requested_at INTEGER NOT NULL,
+    fence        INTEGER NOT NULL,
     PRIMARY KEY (organization, webhook, event),
     FOREIGN KEY (organization, webhook) REFERENCES webhooks (organization, id) ON DELETE CASCADE
 ) STRICT;

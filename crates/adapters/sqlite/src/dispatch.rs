@@ -1,7 +1,7 @@
 //! What is due beside runs, over all organizations: checks of connections, deliveries to webhooks, and the event stream; and what
 //! of their histories is old enough to go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use sqlx::SqliteConnection;
@@ -40,19 +40,32 @@ macro_rules! lags {
     };
 }
 
-/// The webhook that has waited longest.
+/// Whether a webhook `s` may be told of what happens: what has no time was due when its round began, which came to no end.
+macro_rules! told {
+    () => {
+        "(s.is_active AND COALESCE(s.next_attempt_at, $1) <= $1)"
+    };
+}
+
+/// The webhook whose turn it is: one of the organization with the fewest that are held, there the one that has waited longest. `told` is
+/// whether it may be told of what happens, and not only of what a person asked for.
 pub(crate) const DUE_WEBHOOK: &str = concat!(
-    "SELECT s.organization, s.id, COALESCE(h.position, s.position) AS head FROM webhooks s INDEXED BY webhooks_due \
-     LEFT JOIN audit_heads h ON h.organization = s.organization \
-     WHERE COALESCE(s.lease_expires_at, s.next_attempt_at) <= $1 AND (s.is_active AND ",
+    "SELECT s.organization, s.id, COALESCE(h.position, s.position) AS head, COALESCE(h.pruned, 0) AS pruned, ",
+    told!(),
+    " AS told FROM webhooks s INDEXED BY webhooks_due LEFT JOIN audit_heads h ON h.organization = s.organization \
+     WHERE COALESCE(s.lease_expires_at, MIN(s.next_attempt_at, s.redeliver_at)) <= $1 AND (",
+    told!(),
+    " AND ",
     lags!(),
-    " OR EXISTS (SELECT 1 FROM webhook_redeliveries r WHERE r.organization = s.organization AND r.webhook = s.id)) \
-     ORDER BY COALESCE(s.lease_expires_at, s.next_attempt_at), s.organization, s.id LIMIT 1"
+    " OR COALESCE(s.redeliver_at, $1) <= $1 AND EXISTS \
+     (SELECT 1 FROM webhook_redeliveries r WHERE r.organization = s.organization AND r.webhook = s.id)) \
+     ORDER BY (SELECT COUNT(*) FROM webhooks o WHERE o.organization = s.organization AND o.lease_expires_at > $1), \
+     COALESCE(s.lease_expires_at, MIN(s.next_attempt_at, s.redeliver_at)), s.organization, s.id LIMIT 1"
 );
 
 /// The organization whose stream has waited longest.
 pub(crate) const DUE_STREAM: &str = concat!(
-    "SELECT s.organization, s.position, s.item, s.fence, h.position AS head FROM event_streams s INDEXED BY event_streams_due \
+    "SELECT s.organization, s.position, s.item, s.fence, h.position AS head, h.pruned FROM event_streams s INDEXED BY event_streams_due \
      CROSS JOIN audit_heads h ON h.organization = s.organization \
      WHERE COALESCE(s.lease_expires_at, s.next_attempt_at) <= $1 AND ",
     lags!(),
@@ -61,7 +74,7 @@ pub(crate) const DUE_STREAM: &str = concat!(
 
 /// The streams of organizations that have none yet: they begin with the oldest entry that the outbox has.
 pub(crate) const NEW_STREAMS: &str = "INSERT INTO event_streams (organization, position, item, next_attempt_at, fence) \
-     SELECT h.organization, 0, 0, $1, 0 FROM audit_heads h \
+     SELECT h.organization, h.pruned, 4294967295, $1, 0 FROM audit_heads h \
      WHERE NOT EXISTS (SELECT 1 FROM event_streams s WHERE s.organization = h.organization)";
 
 /// The oldest rows of a table.
@@ -81,7 +94,8 @@ macro_rules! prune {
     };
 }
 
-pub(crate) const PRUNE_EVENTS: &str = prune!("events", "at");
+pub(crate) const PRUNE_EVENTS: &str =
+    concat!(prune!("events", "at"), " RETURNING organization, position");
 pub(crate) const PRUNE_DELIVERIES: &str = prune!("webhook_deliveries", "at");
 pub(crate) const PRUNE_CHECKS: &str = prune!("connection_checks", "at");
 pub(crate) const PRUNE_CLAIMS: &str = prune!("idempotency_claims", "claimed_at");
@@ -140,33 +154,65 @@ async fn wanted(
     Ok(wanted)
 }
 
-/// Moves a webhook past what announces nothing.
+/// Moves a webhook past what announces nothing, or is gone.
 async fn pass_over(tx: &mut Tx, webhook: &Webhook) -> Result<(), Fault> {
     sqlx::query(
-        "UPDATE webhooks SET position = $3, item = $4, attempts = $5 WHERE organization = $1 AND id = $2",
+        "UPDATE webhooks SET position = $3, item = $4, attempts = $5, health = $6 WHERE organization = $1 AND id = $2",
     )
     .bind(webhook.organization.as_str())
     .bind(webhook.id.as_str())
     .bind(number(webhook.cursor.position))
     .bind(webhook.cursor.item)
     .bind(webhook.attempts)
+    .bind(webhooks::stored_health(&webhook.health))
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-/// Leases a webhook, under the fence that it returns. What is asked for from now on is due after the round.
-async fn begin_round(tx: &mut Tx, webhook: &Webhook, expires_at: i64) -> Result<u64, Fault> {
+/// Leases a webhook, under the fence that it returns; `told` is whether it is told of what happens in this round. What is asked for
+/// from now on is due after the round.
+async fn begin_round(
+    tx: &mut Tx,
+    webhook: &Webhook,
+    told: bool,
+    expires_at: i64,
+) -> Result<u64, Fault> {
     let row = sqlx::query(
-        "UPDATE webhooks SET fence = fence + 1, lease_expires_at = $3, next_attempt_at = NULL \
+        "UPDATE webhooks SET fence = fence + 1, lease_expires_at = $3, redeliver_at = NULL, \
+         next_attempt_at = CASE WHEN NOT $4 THEN next_attempt_at END \
          WHERE organization = $1 AND id = $2 RETURNING fence",
     )
     .bind(webhook.organization.as_str())
     .bind(webhook.id.as_str())
     .bind(expires_at)
+    .bind(told)
     .fetch_one(&mut **tx)
     .await?;
     Columns::of("webhooks", &row).number("fence")
+}
+
+/// Removes the oldest entries of the outbox, and notes how far: whoever has not been told of them learns of it.
+async fn prune_events(tx: &mut Tx, until: i64, limit: u32) -> Result<u64, Fault> {
+    let rows = sqlx::query(PRUNE_EVENTS)
+        .bind(until)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await?;
+    let mut through: BTreeMap<OrganizationId, u64> = BTreeMap::new();
+    for row in &rows {
+        let columns = Columns::of("events", row);
+        let newest = through.entry(columns.parse("organization")?).or_default();
+        *newest = columns.number::<u64>("position")?.max(*newest);
+    }
+    for (organization, newest) in through {
+        sqlx::query("UPDATE audit_heads SET pruned = $2 WHERE organization = $1 AND pruned < $2")
+            .bind(organization.as_str())
+            .bind(number(newest))
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
 }
 
 impl Store {
@@ -226,8 +272,17 @@ impl Store {
             let Some(mut webhook) = webhooks::load(tx, &organization, &id).await? else {
                 continue;
             };
+            let told: bool = columns.get("told")?;
+            let gone = EventCursor::past(columns.number("pruned")?);
+            let missed = told && webhook.cursor < gone;
+            if missed {
+                webhook.cursor = gone;
+                webhook.attempts = 0;
+                webhook.health.missed_events_at = Some(now);
+                pass_over(tx, &webhook).await?;
+            }
             let mut entries = Vec::new();
-            if webhook.settings.is_active {
+            if told {
                 entries = events::behind(tx, &organization, webhook.cursor, limit).await?;
                 if entries.is_empty() {
                     webhook.cursor = EventCursor::past(head);
@@ -236,10 +291,10 @@ impl Store {
                 }
             }
             let wanted = wanted(tx, &organization, &id).await?;
-            if entries.is_empty() && wanted.events.is_empty() && wanted.lost.is_empty() {
+            if !missed && entries.is_empty() && wanted.events.is_empty() && wanted.lost.is_empty() {
                 continue;
             }
-            let fence = begin_round(tx, &webhook, micros(now) + span(ttl)).await?;
+            let fence = begin_round(tx, &webhook, told, micros(now) + span(ttl)).await?;
             return Ok(Some(DueWebhook {
                 webhook,
                 lease: WebhookLease { webhook: id, fence },
@@ -273,13 +328,15 @@ impl Store {
             };
             let columns = Columns::of("event_streams", &row);
             let organization: OrganizationId = columns.parse("organization")?;
-            let cursor = EventCursor {
+            let stored = EventCursor {
                 position: columns.number("position")?,
                 item: columns.number("item")?,
             };
+            let cursor = stored.max(EventCursor::past(columns.number("pruned")?));
+            let missed = cursor > stored;
             let fence = columns.number::<u64>("fence")? + 1;
             let entries = events::behind(tx, &organization, cursor, limit).await?;
-            if entries.is_empty() {
+            if entries.is_empty() && !missed {
                 let passed = EventCursor::past(columns.number("head")?);
                 sqlx::query(
                     "UPDATE event_streams SET position = $2, item = $3 WHERE organization = $1",
@@ -304,6 +361,7 @@ impl Store {
                 fence,
                 entries,
                 cursor,
+                missed,
             }));
         }
         Ok(None)
@@ -339,9 +397,8 @@ impl Store {
     ) -> Result<u64, Fault> {
         let now = self.now(tx).await?;
         let kept = micros(now) - span(keep);
-        let mut pruned = 0;
+        let mut pruned = prune_events(tx, kept, limit).await?;
         for (statement, until) in [
-            (PRUNE_EVENTS, kept),
             (PRUNE_DELIVERIES, kept),
             (PRUNE_CHECKS, micros(now) - span(HISTORY)),
             (PRUNE_CLAIMS, micros(now - DAY)),

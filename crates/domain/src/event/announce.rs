@@ -1,16 +1,20 @@
 use serde_json::{Value, json};
 
-use super::{Announcement, EventType, ObjectChange};
+use super::{Announcement, EventType, ObjectChange, Told};
 use crate::audit::{Action, NewAuditRow};
 use crate::ids::{BucketId, JobId, SyncId};
 
 /// What the storing of an audit row announces: `None` where subscribers are told nothing. `bucket` and `objects` are the changes of
-/// objects that the same transaction makes; they are announced instead, and none means nothing where the row speaks of objects.
+/// objects that the same transaction makes; what the row itself tells comes behind them.
 pub fn announce(
     row: &NewAuditRow,
     bucket: Option<&BucketId>,
     objects: Vec<ObjectChange>,
 ) -> Option<Announcement> {
+    let own = event_type(row).map(|event_type| Told {
+        event_type,
+        facts: facts(row),
+    });
     if let Some(bucket) = bucket
         && !objects.is_empty()
     {
@@ -20,9 +24,15 @@ pub fn announce(
             sync_config_id: named("sync_config_id").and_then(|id| id.parse::<SyncId>().ok()),
             sync_job_id: named("sync_job_id").and_then(|id| id.parse::<JobId>().ok()),
             changes: objects,
+            own,
         });
     }
-    let event_type = event_type(row)?;
+    let Told { event_type, facts } = own?;
+    Some(Announcement::One { event_type, facts })
+}
+
+/// The particulars of what a row tells.
+fn facts(row: &NewAuditRow) -> Value {
     let mut facts = match &row.changes {
         Value::Object(changes) => changes.clone(),
         _ => serde_json::Map::new(),
@@ -31,10 +41,7 @@ pub fn announce(
         facts.insert("reason".to_owned(), json!(reason));
     }
     facts.insert("actor_id".to_owned(), json!(row.origin.actor.id()));
-    Some(Announcement::One {
-        event_type,
-        facts: Value::Object(facts),
-    })
+    Value::Object(facts)
 }
 
 fn event_type(row: &NewAuditRow) -> Option<EventType> {
@@ -73,6 +80,8 @@ fn event_type(row: &NewAuditRow) -> Option<EventType> {
             Some("skipped") => EventType::JobSkipped,
             _ => return None,
         },
+        Action::BucketDeleted => EventType::BucketDeleted,
+        Action::NamespaceDeleted => EventType::NamespaceDeleted,
         Action::WebhookPaused => EventType::WebhookPaused,
         _ => return None,
     })

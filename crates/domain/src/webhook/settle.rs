@@ -22,6 +22,7 @@ impl DeliveryHealth {
     fn accepted(&mut self, now: Timestamp) {
         *self = Self {
             last_success_at: Some(now),
+            missed_events_at: self.missed_events_at,
             ..Self::default()
         };
     }
@@ -166,6 +167,7 @@ mod tests {
                 sync_config_id: None,
                 sync_job_id: None,
                 changes: (0..count).map(change).collect(),
+                own: None,
             },
         )
     }

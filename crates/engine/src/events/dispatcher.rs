@@ -13,7 +13,7 @@ use wharf_domain::webhook::{Channels, Outcome, Settlement, Webhook};
 use wharf_ports::{DueWebhook, WebhookSender};
 
 use super::delivery::{Attempted, Turn, attempt};
-use super::{ENTRIES, LEASE, Round, rounds};
+use super::{ENTRIES, LEASE, Round, missed, rounds};
 use crate::caller::audit_row;
 use crate::webhooks::ClosedChannels;
 use crate::{Engine, EngineError};
@@ -52,6 +52,9 @@ impl Dispatcher {
         let Some(due) = across.lease_due_webhook(LEASE, ENTRIES).await? else {
             return Ok(false);
         };
+        if due.webhook.health.missed_events_at == Some(due.now) {
+            missed(&due.webhook.organization, due.webhook.id.as_str());
+        }
         let settlement = match self.engine.open_channels(&due.webhook).await {
             Ok(channels) => self.round(&due, Ok(&channels), stop).await,
             Err(ClosedChannels::Integrity) => {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wharf_domain::ids::OrganizationId;
 
 use crate::EngineError;
 
@@ -42,6 +43,12 @@ impl Round {
     fn goes_on(self) -> bool {
         self.0.elapsed() < BEGIN
     }
+}
+
+/// Tells the operator that events were removed before a subscriber got them.
+fn missed(organization: &OrganizationId, subscriber: &str) {
+    metrics::counter!("wharf_events_missed_total").increment(1);
+    tracing::warn!(%organization, subscriber, "events were removed, being too old, before they could be passed on");
 }
 
 /// Takes rounds until `stop` is cancelled.

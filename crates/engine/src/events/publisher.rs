@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use wharf_domain::event::{Event, EventCursor, OutboxEntry};
 use wharf_ports::EventStream;
 
-use super::{ENTRIES, LEASE, Round, rounds};
+use super::{ENTRIES, LEASE, Round, missed, rounds};
 use crate::{Engine, EngineError};
 
 /// Events that are handed to the stream at a time.
@@ -49,6 +49,9 @@ impl Publisher {
         let Some(due) = across.lease_due_stream(LEASE, ENTRIES).await? else {
             return Ok(false);
         };
+        if due.missed {
+            missed(&due.organization, "stream");
+        }
         let round = Round::begin();
         let events: Vec<Event> = due
             .entries

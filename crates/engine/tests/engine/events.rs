@@ -264,6 +264,43 @@ async fn a_webhook_is_told_of_what_happens_after_it_in_order_and_once_when_all_i
 }
 
 #[tokio::test]
+async fn whoever_deletes_a_bucket_tells_what_goes_with_it() {
+    let world = World::new().await;
+    let connection = world.connect("source").await;
+    world.source.put("media/a", "content");
+    let sync = world.sync(&connection, SyncMode::Continuous).await;
+    assert!(world.run().await);
+    let webhook = world.webhook(&[EventType::BucketDeleted]).await;
+    let (engine, caller) = (&world.engine, &world.caller);
+    let namespace = engine.namespace(caller, "default").await.unwrap();
+    let deleted = engine.delete_bucket(caller, &namespace, world.bucket.id.as_str());
+    let deleted = deleted.await.unwrap();
+    let receiver = Receiver::fine();
+    world.deliver(&receiver).await;
+    let bodies = receiver.accepted();
+    assert_eq!(receiver.types(), ["bucket.deleted"]);
+    let data = &bodies[0]["data"];
+    assert_eq!(bodies[0]["resource_id"], deleted.id.as_str());
+    assert_eq!(data["bucket_name"], deleted.name.as_str());
+    assert_eq!(data["objects"], 1);
+    assert_eq!(data["sync_config_ids"], json!([sync.id]));
+    assert_eq!(world.log(&webhook).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_organization_has_a_hundred_webhooks_at_most() {
+    let world = World::new().await;
+    for _ in 0..100 {
+        world.webhook(&[]).await;
+    }
+    let refused = world.engine.create_webhook(&world.caller, wish(&[])).await;
+    assert!(
+        matches!(&refused, Err(EngineError::Conflict { code, .. }) if *code == "too_many_webhooks"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_webhook_is_told_only_of_what_it_wants() {
     let world = World::new().await;
     world

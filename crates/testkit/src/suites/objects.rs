@@ -386,6 +386,7 @@ pub async fn what_a_person_deletes_and_restores_is_announced(h: Harness) {
             source_path: "media/a".to_owned(),
             size_bytes: object.content.size_bytes,
         }],
+        own: None,
     };
     let entries = acme.entries_after(before).await.into_iter();
     let told: Vec<_> = entries.map(|entry| entry.announcement).collect();

@@ -253,6 +253,7 @@ fn paused_health() -> DeliveryHealth {
         last_success_at: Some(build::instant(1_767_000_000_000_003)),
         paused_at: Some(build::instant(1_767_000_000_000_004)),
         paused_reason: Some("three events in a row were given up".to_owned()),
+        missed_events_at: Some(build::instant(1_767_000_000_000_005)),
     }
 }
 
@@ -333,6 +334,66 @@ pub async fn becoming_active_again_ends_the_round_that_began_before(h: Harness) 
     let due = h.lease_webhook(LONG).await.expect("it is due at once");
     assert_eq!(due.redeliveries, [event]);
     assert!(due.lease.fence > before.lease.fence);
+}
+
+pub async fn a_repair_ends_the_round_that_began_before(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    let due = h.lease_webhook(LONG).await.unwrap();
+    let failing = Settlement {
+        attempts: 7,
+        health: DeliveryHealth {
+            paused_at: None,
+            ..paused_health()
+        },
+        pause: SOON,
+        ..build::settlement(webhook.cursor)
+    };
+    assert!(h.settle(&acme, &due.lease, failing).await);
+    h.outlive(SOON).await;
+    let before = h.lease_webhook(LONG).await.unwrap();
+    let settings = WebhookSettings {
+        sealed: SealedChannels(vec![9]),
+        secret_version: 2,
+        ..webhook.settings.clone()
+    };
+    let repaired = replace(&h, &acme, &webhook, 1, settings).await.unwrap();
+    assert_eq!(
+        (&repaired.health, repaired.attempts, repaired.cursor),
+        (&DeliveryHealth::default(), 0, webhook.cursor)
+    );
+    let pausing = Settlement {
+        health: paused_health(),
+        ..build::settlement(before.webhook.cursor)
+    };
+    assert!(!h.settle(&acme, &before.lease, pausing).await);
+    assert_eq!(acme.stored_webhook(&webhook).await, repaired);
+    let due = h.lease_webhook(LONG).await.expect("it is due at once");
+    assert_eq!((due.webhook, due.entries), (repaired, before.entries));
+}
+
+pub async fn a_round_tells_of_no_pause_of_what_was_switched_off_meanwhile(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    let due = h.lease_webhook(LONG).await.unwrap();
+    let off = WebhookSettings {
+        is_active: false,
+        secret_version: 2,
+        ..webhook.settings.clone()
+    };
+    replace(&h, &acme, &webhook, 1, off.clone()).await.unwrap();
+    let settlement = Settlement {
+        health: paused_health(),
+        ..build::settlement(webhook.cursor)
+    };
+    let paused = Some(h.audit(Action::WebhookPaused));
+    let webhooks = &h.repositories.webhooks;
+    let settled = webhooks.settle(&acme.organization, &due.lease, settlement, paused);
+    assert!(settled.await.unwrap());
+    assert_eq!(acme.stored_webhook(&webhook).await.settings, off);
+    assert_eq!(acme.audited(Action::WebhookPaused).await, 0);
 }
 
 pub async fn a_round_does_not_bring_back_what_was_switched_off_meanwhile(h: Harness) {
@@ -605,6 +666,57 @@ pub async fn a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its
     assert!(h.settle(&acme, &due.lease, resting).await);
     let due = h.lease_webhook(LONG).await.expect("it is due at once");
     assert_eq!(due.redeliveries, [event]);
+}
+
+pub async fn a_redelivery_that_is_asked_for_again_during_a_round_is_delivered_again(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    let event = acme.entries().await[0].events().remove(0);
+    delivered(&h, &acme, 1).await;
+    let id = std::slice::from_ref(&event.id);
+    assert!(redeliver(&h, &acme, &webhook, id).await);
+    for asked_again in [true, false] {
+        let due = h.lease_webhook(LONG).await.expect("a redelivery is due");
+        assert_eq!(due.redeliveries, [event.clone()]);
+        if asked_again {
+            assert!(redeliver(&h, &acme, &webhook, id).await);
+        }
+        let settlement = Settlement {
+            redelivered: id.to_vec(),
+            ..build::settlement(due.webhook.cursor)
+        };
+        assert!(h.settle(&acme, &due.lease, settlement).await);
+    }
+    assert_eq!(h.lease_webhook(LONG).await, None);
+}
+
+pub async fn a_redelivery_during_a_pause_leaves_pause_and_attempts_as_they_are(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    acme.happening().await;
+    let due = h.lease_webhook(LONG).await.unwrap();
+    let event = due.entries[0].events().remove(0);
+    let failed = Settlement {
+        attempts: 3,
+        pause: SOON * 3,
+        ..build::settlement(event.cursor)
+    };
+    assert!(h.settle(&acme, &due.lease, failed).await);
+    assert!(redeliver(&h, &acme, &webhook, std::slice::from_ref(&event.id)).await);
+    let due = h.lease_webhook(LONG).await.expect("it is due at once");
+    assert_eq!((due.entries, due.webhook.attempts), (Vec::new(), 3));
+    let done = Settlement {
+        attempts: 3,
+        redelivered: vec![event.id.clone()],
+        ..build::settlement(due.webhook.cursor)
+    };
+    assert!(h.settle(&acme, &due.lease, done).await);
+    assert_eq!(h.lease_webhook(LONG).await, None, "the pause goes on");
+    h.outlive(SOON * 3).await;
+    let due = h.lease_webhook(LONG).await.expect("the pause is over");
+    assert_eq!((due.entries.len(), due.webhook.attempts), (1, 3));
 }
 
 pub async fn attempts_are_listed_newest_first_in_pages(h: Harness) {

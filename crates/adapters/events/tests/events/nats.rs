@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::consumer::{AckPolicy, pull};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -83,7 +83,11 @@ impl Server {
             .unwrap();
         let stream = jetstream::new(client).get_stream("WHARF").await.unwrap();
         let consumer = stream
-            .create_consumer(pull::Config::default())
+            .create_consumer(pull::Config {
+                // What waits for an acknowledgement would stop at a thousand.
+                ack_policy: AckPolicy::None,
+                ..pull::Config::default()
+            })
             .await
             .unwrap();
         let count = stream.get_info().await.unwrap().state.messages;

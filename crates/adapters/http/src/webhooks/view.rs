@@ -51,6 +51,9 @@ pub(crate) struct HealthView {
     #[serde(serialize_with = "crate::time::rfc3339_or_null")]
     paused_at: Option<DateTime<Utc>>,
     paused_reason: Option<String>,
+    /// When it was last noticed that events had been removed before the webhook was told of them.
+    #[serde(serialize_with = "crate::time::rfc3339_or_null")]
+    missed_events_at: Option<DateTime<Utc>>,
 }
 
 /// Every type that a webhook is told of.
@@ -101,6 +104,7 @@ impl From<DeliveryHealth> for HealthView {
             last_success_at,
             paused_at,
             paused_reason,
+            missed_events_at,
         } = health;
         Self {
             consecutive_failures,
@@ -111,6 +115,7 @@ impl From<DeliveryHealth> for HealthView {
             last_success_at,
             paused_at,
             paused_reason,
+            missed_events_at,
         }
     }
 }

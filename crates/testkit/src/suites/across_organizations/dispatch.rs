@@ -112,6 +112,23 @@ pub async fn whoever_has_just_had_its_turn_comes_after_those_who_wait(h: Harness
     );
 }
 
+pub async fn an_organization_with_held_webhooks_comes_after_one_without(h: Harness) {
+    let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
+    for name in ["a", "b", "c"] {
+        acme.webhook(name).await;
+    }
+    acme.happening().await;
+    h.moment().await;
+    other.webhook("hook").await;
+    other.happening().await;
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        turns.push(h.lease_webhook(LONG).await.unwrap().webhook.organization);
+    }
+    let (acme, other) = (acme.organization, other.organization);
+    assert_eq!(turns, [acme.clone(), other, acme.clone(), acme]);
+}
+
 pub async fn an_expired_lease_of_a_webhook_is_taken_over(h: Harness) {
     let acme = h.tenant("acme").await;
     acme.webhook("hook").await;
@@ -342,6 +359,52 @@ pub async fn checks_and_claims_are_pruned_when_they_are_old(h: Harness) {
     h.age(day * 29).await;
     assert_eq!(prune().await, 1, "the check");
     assert_eq!(acme.checks(&connection).await, []);
+}
+
+pub async fn whoever_was_not_told_of_what_is_pruned_learns_of_it_once(h: Harness) {
+    let acme = h.tenant("acme").await;
+    acme.happening().await;
+    let due = lease_stream(&h, LONG, 10).await.unwrap();
+    assert!(!due.missed);
+    let published = due.entries[0].events()[0].cursor;
+    assert!(settle_stream(&h, &due, published, Duration::ZERO).await);
+    let webhook = acme.webhook("hook").await;
+    acme.happening().await;
+    let due = h.lease_webhook(LONG).await.unwrap();
+    assert_eq!(due.webhook.health.missed_events_at, None);
+    let failed = Settlement {
+        attempts: 5,
+        ..build::settlement(webhook.cursor)
+    };
+    assert!(h.settle(&acme, &due.lease, failed).await);
+    h.moment().await;
+    let across = &h.repositories.across;
+    let pruned = across.prune_history(Duration::from_micros(1), 10).await;
+    assert_eq!(pruned.unwrap(), 2);
+    let due = h.lease_webhook(LONG).await.expect("it is to be told");
+    let told = (due.webhook.health.missed_events_at, due.webhook.attempts);
+    assert_eq!((told, due.entries), ((Some(due.now), 0), Vec::new()));
+    assert!(due.webhook.cursor >= EventCursor::past(acme.head().await.position));
+    assert_eq!(
+        acme.stored_webhook(&webhook).await.health,
+        due.webhook.health
+    );
+    let settlement = Settlement {
+        health: due.webhook.health,
+        ..build::settlement(due.webhook.cursor)
+    };
+    assert!(h.settle(&acme, &due.lease, settlement).await);
+    assert_eq!(h.lease_webhook(LONG).await, None);
+    let due = lease_stream(&h, LONG, 10).await.unwrap();
+    assert!(due.missed);
+    assert!(settle_stream(&h, &due, due.cursor, Duration::ZERO).await);
+    assert_eq!(lease_stream(&h, LONG, 10).await, None);
+    let next = acme.happening().await;
+    let due = lease_stream(&h, LONG, 10).await.unwrap();
+    assert_eq!((due.missed, &due.entries[0].audit), (false, &next.id));
+    let due = h.lease_webhook(LONG).await.unwrap();
+    assert_eq!(due.entries[0].audit, next.id);
+    assert!(due.webhook.health.missed_events_at < Some(due.now));
 }
 
 pub async fn what_is_pruned_is_neither_told_nor_published(h: Harness) {

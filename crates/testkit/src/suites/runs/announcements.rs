@@ -42,11 +42,12 @@ async fn told(
             sync_config_id,
             sync_job_id,
             changes,
+            own: None,
         } => {
             assert_eq!(bucket_id, run.bucket.id);
             (sync_config_id, sync_job_id, changes)
         }
-        other @ Announcement::One { .. } => panic!("{other:?} tells of no objects"),
+        other => panic!("{other:?} tells not of objects alone"),
     });
     objects.collect()
 }

@@ -55,7 +55,12 @@ pub async fn approved_deletes_are_carried_out_in_portions(h: Harness) {
     let run = acme.run().await;
     hold_three(&run).await;
     let portion = async || approve(&h, &acme.organization, &run.sync, 2).await;
+    let before = acme.head().await.position;
     assert_eq!(portion().await, Some(2));
+    let told = acme.told_after(before).await;
+    let types: Vec<_> = told.into_iter().map(|(event_type, _)| event_type).collect();
+    let gone = EventType::ObjectDeleted;
+    assert_eq!(types, [gone, gone, EventType::DeletesApproved]);
     assert_eq!(run.tombstones().await.len(), 2);
     let row = acme.trail().await.remove(0);
     assert_eq!(
