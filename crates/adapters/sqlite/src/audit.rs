@@ -319,18 +319,18 @@ pub(crate) const UNCHAINED: &str = concat!(
 const ADOPTED_AT_ONCE: u32 = 1000;
 
 /// A row of the chain, whatever became of it.
-fn read_chained(row: &SqliteRow) -> Result<ChainedRow, Fault> {
+fn read_chained(row: &SqliteRow) -> ChainedRow {
     let columns = Columns::of("audit_rows", row);
     // Without a place, or with one below the first: such a row stands before the chain.
     let position = columns.number("position").unwrap_or(0);
-    Ok(ChainedRow {
+    ChainedRow {
         id: columns.get("id").unwrap_or_default(),
         link: read_head(&columns).unwrap_or(ChainHead {
             position,
             hash: AuditHash::START,
         }),
         row: read(row).ok(),
-    })
+    }
 }
 
 impl Store {
@@ -471,10 +471,10 @@ impl Store {
                 .fetch_all(&self.reads)
                 .await?;
             if !placeless.is_empty() {
-                return placeless.iter().map(read_chained).collect();
+                return Ok(placeless.iter().map(read_chained).collect());
             }
         }
-        sqlx::query(CHAIN)
+        let rows = sqlx::query(CHAIN)
             .bind(organization.as_str())
             .bind(if from_the_start {
                 i64::MIN
@@ -483,10 +483,8 @@ impl Store {
             })
             .bind(limit)
             .fetch_all(&self.reads)
-            .await?
-            .iter()
-            .map(read_chained)
-            .collect()
+            .await?;
+        Ok(rows.iter().map(read_chained).collect())
     }
 
     /// Whether [`adopt_next`](Self::adopt_next) has something to do.
