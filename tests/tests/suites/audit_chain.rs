@@ -75,6 +75,21 @@ async fn live(api: &Api) -> Result<(String, String)> {
     }
     let user = json!({"email": "mate@harbour.test", "user_name": "A Mate", "role": "member"});
     api.post("/v1/organizations/users", &user).await?.ok()?;
+    // Nobody asks there: what counts is that it is told.
+    let connection = json!({
+        "name": "quay",
+        "provider_type": "s3",
+        "provider_config": {
+            "provider_type": "s3",
+            "endpoint_url": "http://127.0.0.1:9",
+            "use_ssl": false,
+            "credentials": {"type": "access_key", "access_key_id": "AKIAHARBOUR", "secret_access_key": "quay"},
+        },
+        "test_before_save": false,
+    });
+    api.post("/v1/organizations/connections", &connection)
+        .await?
+        .ok()?;
     let events = api.get("/v1/organizations/events").await?.ok()?;
     let events = events["results"].as_array().context("events")?;
     let newest = events
