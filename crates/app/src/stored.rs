@@ -43,7 +43,15 @@ impl OpenDatabase {
         }
     }
 
-    /// Links audit rows that were written before there were chains.
+    /// Whether there are audit rows from before there were chains.
+    async fn has_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<bool, RepositoryError> {
+        match self {
+            Self::Sqlite(database) => database.has_unchained(seal).await,
+            Self::Postgres(database) => database.has_unchained(seal).await,
+        }
+    }
+
+    /// Links them.
     async fn adopt_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<(), RepositoryError> {
         match self {
             Self::Sqlite(database) => database.adopt_unchained(seal).await,
@@ -60,20 +68,38 @@ impl OpenDatabase {
     }
 }
 
+/// What is done with audit rows from before there were chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unchained {
+    /// They are linked: from now on they are held as they are.
+    Adopt,
+    /// They are refused: a look at the trail must not sign it first.
+    Refuse,
+}
+
 /// Opens everything that the settings name and puts an engine on it.
 pub(crate) async fn open_engine(
     config: &Config,
     schema: Schema,
+    unchained: Unchained,
 ) -> anyhow::Result<(Engine, OpenDatabase)> {
     create_private_folder(&config.data_dir)?;
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     // Before the database, which the first start creates: a ring that is missing beside an old database was lost.
     let key_ring = open_key_ring(config, &*ids)?;
     let database = open_database(config, schema).await?;
-    database
-        .adopt_unchained(key_ring.clone())
-        .await
-        .context("the audit rows of earlier versions could not be linked")?;
+    match unchained {
+        Unchained::Adopt => database.adopt_unchained(key_ring.clone()).await,
+        Unchained::Refuse => {
+            anyhow::ensure!(
+                !database.has_unchained(key_ring.clone()).await?,
+                "there are audit rows without links: if no server has run on this database since the upgrade from a version \
+                 without an audit chain, start `wharf serve` once, which links them; otherwise somebody has changed the trail"
+            );
+            Ok(())
+        }
+    }
+    .context("the audit rows of earlier versions could not be linked")?;
     let blobs = open_blobs(config).await?;
     let guard = Arc::new(Guard::new(config.egress_policy()?));
     let s3 = S3::with_aws(
@@ -157,13 +183,13 @@ pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Re
             let database = PostgresDatabase::connect(url.expose())
                 .await
                 .context("the Postgres database cannot be reached")?;
-            match schema {
-                Schema::Migrate => database
+            if schema == Schema::Migrate {
+                database
                     .migrate()
                     .await
-                    .context("the database could not be migrated")?,
-                Schema::Check => database.check_schema().await?,
+                    .context("the database could not be migrated")?;
             }
+            database.check_schema().await?;
             Ok(OpenDatabase::Postgres(database))
         }
     }

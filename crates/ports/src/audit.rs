@@ -88,7 +88,8 @@ pub trait AuditRepository: Send + Sync {
     /// The head of the organization's chain, as stored.
     async fn head(&self, organization: &OrganizationId) -> Result<ChainHead, RepositoryError>;
 
-    /// The rows of the chain behind this place, oldest first by their stored places; at most `limit`.
+    /// The rows of the chain behind this place, oldest first by their stored places; at most `limit`. From the start (`after` 0)
+    /// also rows that stand before the first place or at none, where Wharf writes none: they come first, as at place 0.
     async fn chain(
         &self,
         organization: &OrganizationId,

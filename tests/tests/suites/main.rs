@@ -1,5 +1,6 @@
 //! Whole programs, run, killed, paused and looked into. See the crate `wharf_tests` for what the suites stand on.
 
+mod audit_chain;
 mod blob_store;
 mod deletes;
 mod egress;

@@ -79,6 +79,10 @@ CREATE TABLE audit_heads (
     pruned       BIGINT           NOT NULL DEFAULT 0
 );
 
+-- Only organizations of this moment have rows to be adopted: their heads stand at the start. Every later one gets its head together
+-- with its first row.
+INSERT INTO audit_heads (organization, position, link) SELECT id, 0, decode(repeat('00', 32), 'hex') FROM organizations;
+
 -- The outbox: what an organization's subscribers are to be told, in the order of the audit chain.
 CREATE TABLE events (
     organization  TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),

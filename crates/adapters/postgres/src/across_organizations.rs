@@ -350,7 +350,9 @@ impl AcrossOrganizations for Store {
         cursor: EventCursor,
         pause: Duration,
     ) -> Result<bool, RepositoryError> {
-        Ok(in_transaction!(self, ACROSS, tx => self.end_stream_round(&mut tx, due, cursor, pause))?)
+        Ok(
+            in_transaction!(self, &due.organization, tx => self.end_stream_round(&mut tx, due, cursor, pause))?,
+        )
     }
 
     async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {

@@ -15,7 +15,7 @@ use wharf_ports::{AuditPage, AuditRepository, AuditSeal, ChainedRow, RepositoryE
 
 use crate::error::Fault;
 use crate::row::{Columns, json, number};
-use crate::store::{Store, Tx, in_transaction};
+use crate::store::{ACROSS, Store, Tx, in_transaction};
 
 /// An audit row that its transaction has still to write, and what it announces.
 pub(crate) struct Recorded {
@@ -253,7 +253,7 @@ macro_rules! columns {
 
 macro_rules! matching {
     () => {
-        " FROM audit_rows WHERE organization = $1 AND position IS NOT NULL AND ($2::text IS NULL OR resource_type = $2) \
+        " FROM audit_rows WHERE organization = $1 AND position > 0 AND ($2::text IS NULL OR resource_type = $2) \
          AND ($3::text IS NULL OR resource_id = $3) AND ($4::text IS NULL OR COALESCE(user_id, actor) = $4) \
          AND ($5::text IS NULL OR action = $5) AND ($6::timestamptz IS NULL OR at >= $6) \
          AND ($7::timestamptz IS NULL OR at <= $7)"
@@ -315,13 +315,27 @@ fn read_chained(row: &PgRow) -> Result<ChainedRow, Fault> {
     Ok(ChainedRow {
         id: columns.get("id")?,
         link: ChainHead {
-            position: columns.number("position")?,
+            // Without a place, or with one below the first: such a row stands before the chain.
+            position: columns.number("position").unwrap_or(0),
             // A link that is none fits to no row.
             hash: hash.unwrap_or(AuditHash::START),
         },
         row: read(row).ok(),
     })
 }
+
+/// An organization whose rows were stored before there were chains: the migration has set its head to the start, and no row
+/// has a place.
+const UNCHAINED_ORGANIZATION: &str = "SELECT organization FROM audit_heads h WHERE position = 0 \
+     AND EXISTS (SELECT 1 FROM audit_rows r WHERE r.organization = h.organization AND r.position IS NULL) \
+     AND NOT EXISTS (SELECT 1 FROM audit_rows r WHERE r.organization = h.organization AND r.position IS NOT NULL) LIMIT 1";
+
+/// Its rows, oldest first.
+const UNCHAINED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM audit_rows WHERE organization = $1 AND position IS NULL ORDER BY at, id LIMIT $2"
+);
 
 /// Rows that are read at a time while they are adopted.
 const ADOPTED_AT_ONCE: i64 = 1000;
@@ -360,7 +374,7 @@ impl Store {
         sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            " FROM audit_rows WHERE organization = $1 AND id = $2 AND position IS NOT NULL"
+            " FROM audit_rows WHERE organization = $1 AND id = $2 AND position > 0"
         ))
         .bind(organization.as_str())
         .bind(id.as_str())
@@ -468,35 +482,56 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<ChainedRow>, Fault> {
+        let mut connection = self.read(organization).await?;
+        let from_the_start = after == 0;
+        if from_the_start {
+            let placeless = sqlx::query(UNCHAINED)
+                .bind(organization.as_str())
+                .bind(i64::from(limit))
+                .fetch_all(&mut *connection)
+                .await?;
+            if !placeless.is_empty() {
+                return placeless.iter().map(read_chained).collect();
+            }
+        }
         sqlx::query(concat!(
             "SELECT ",
             columns!(),
             " FROM audit_rows WHERE organization = $1 AND position > $2 ORDER BY position LIMIT $3"
         ))
         .bind(organization.as_str())
-        .bind(number(after))
+        .bind(if from_the_start {
+            i64::MIN
+        } else {
+            number(after)
+        })
         .bind(i64::from(limit))
-        .fetch_all(&mut *self.read(organization).await?)
+        .fetch_all(&mut *connection)
         .await?
         .iter()
         .map(read_chained)
         .collect()
     }
 
-    /// Links the rows of one organization that were stored before rows were linked, oldest first. Where there is a chain
-    /// already, no row can come from before, and one without a place stays without. Whether there was such an organization.
+    /// Whether [`adopt_next`](Self::adopt_next) has something to do.
+    pub(crate) async fn has_unchained(&self) -> Result<bool, Fault> {
+        let organization = sqlx::query(UNCHAINED_ORGANIZATION)
+            .fetch_optional(&mut *self.read(ACROSS).await?)
+            .await?;
+        Ok(organization.is_some())
+    }
+
+    /// Links the rows of one organization that were stored before rows were linked, oldest first: one that the migration has
+    /// found, and that has no chain yet. Elsewhere a row without a place stays without. Whether there was such an organization.
     pub(crate) async fn adopt_next(&self, tx: &mut Tx) -> Result<bool, Fault> {
-        let organization = sqlx::query(
-            "SELECT a.organization FROM audit_rows a WHERE a.position IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM audit_heads h WHERE h.organization = a.organization) LIMIT 1",
-        )
-        .fetch_optional(&mut **tx)
-        .await?;
+        let organization = sqlx::query(UNCHAINED_ORGANIZATION)
+            .fetch_optional(&mut **tx)
+            .await?;
         let Some(organization) = organization else {
             return Ok(false);
         };
         let organization: OrganizationId =
-            Columns::of("audit_rows", &organization).parse("organization")?;
+            Columns::of("audit_heads", &organization).parse("organization")?;
         let mut head = lock_head(tx, &organization).await?;
         if head != ChainHead::EMPTY {
             // Another process was faster.
@@ -504,6 +539,8 @@ impl Store {
         }
         while self.adopt_some(tx, &organization, &mut head).await? {}
         move_head(tx, &organization, &head).await?;
+        // Expected once. Somebody may want to know who made it look as if it were the first time.
+        tracing::warn!(%organization, rows = head.position, "linked the audit rows of an earlier version");
         Ok(true)
     }
 
@@ -513,15 +550,11 @@ impl Store {
         organization: &OrganizationId,
         head: &mut ChainHead,
     ) -> Result<bool, Fault> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM audit_rows WHERE organization = $1 AND position IS NULL ORDER BY at, id LIMIT $2"
-        ))
-        .bind(organization.as_str())
-        .bind(ADOPTED_AT_ONCE)
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows = sqlx::query(UNCHAINED)
+            .bind(organization.as_str())
+            .bind(ADOPTED_AT_ONCE)
+            .fetch_all(&mut *tx)
+            .await?;
         let (mut ids, mut positions, mut links) = (Vec::new(), Vec::new(), Vec::new());
         for row in &rows {
             let (at, new) = (Columns::of("audit_rows", row).time("at")?, read_new(row)?);

@@ -42,6 +42,18 @@ pub enum OpenError {
         /// The database.
         database: String,
     },
+    /// Every connection would see the rows of all organizations.
+    #[error(
+        "wharf.across is on in every new session, which takes down row-level security, which keeps organizations apart: take it \
+         out of the database URL, the server's settings, `ALTER ROLE {role} RESET wharf.across` and `ALTER DATABASE {database} \
+         RESET wharf.across`"
+    )]
+    Across {
+        /// The role.
+        role: String,
+        /// The database.
+        database: String,
+    },
 }
 
 /// Why a database could not be brought up to date.
@@ -103,6 +115,16 @@ pub enum SchemaError {
         /// The migration that differs.
         migration: i64,
     },
+    /// A table with rows of organizations is not kept as the migrations left it.
+    #[error(
+        "row-level security, which keeps organizations apart, is not in force on the table {table} as the migrations left it: \
+         give it back ENABLE and FORCE ROW LEVEL SECURITY and its one policy, of_organization (docs/operations.md), or restore \
+         the database from a backup"
+    )]
+    Open {
+        /// The first of them, by name.
+        table: String,
+    },
     /// The database does not answer.
     #[error("the database's migrations could not be read")]
     Database(#[from] sqlx::Error),
@@ -131,15 +153,18 @@ impl PostgresDatabase {
             .connect_with(options.application_name("wharf"))
             .await
             .map_err(OpenError::Connect)?;
-        let (role, database, unbounded): (String, String, bool) = sqlx::query_as(
-            "SELECT current_user::text, current_database()::text, rolsuper OR rolbypassrls \
-             FROM pg_roles WHERE rolname = current_user",
+        let (role, database, unbounded, across): (String, String, bool, bool) = sqlx::query_as(
+            "SELECT current_user::text, current_database()::text, rolsuper OR rolbypassrls, \
+             COALESCE(current_setting('wharf.across', true), '') = 'on' FROM pg_roles WHERE rolname = current_user",
         )
         .fetch_one(&pool)
         .await
         .map_err(OpenError::Connect)?;
         if unbounded {
             return Err(OpenError::Unbounded { role, database });
+        }
+        if across {
+            return Err(OpenError::Across { role, database });
         }
         Ok(Self { pool })
     }
@@ -158,7 +183,7 @@ impl PostgresDatabase {
         Ok(outcome?)
     }
 
-    /// Whether the database has exactly the migrations that this program needs.
+    /// Whether the database has exactly the migrations that this program needs, and their row-level security.
     pub async fn check_schema(&self) -> Result<(), SchemaError> {
         let applied = self.applied_migrations().await?;
         for migration in MIGRATIONS.iter() {
@@ -181,6 +206,25 @@ impl PostgresDatabase {
             .find(|version| !MIGRATIONS.version_exists(*version))
         {
             Some(migration) => Err(SchemaError::Newer { migration }),
+            None => self.check_walls().await,
+        }
+    }
+
+    /// Every table with rows of organizations is bound by its one policy; of policies, one that allows more would do.
+    async fn check_walls(&self) -> Result<(), SchemaError> {
+        let open: Option<String> = sqlx::query_scalar(
+            "SELECT t.relname::text FROM pg_class t \
+             WHERE t.relkind = 'r' AND t.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('organizations')) \
+             AND (t.oid = to_regclass('organizations') OR EXISTS (SELECT 1 FROM pg_attribute a \
+                 WHERE a.attrelid = t.oid AND a.attname = 'organization' AND NOT a.attisdropped)) \
+             AND NOT (t.relrowsecurity AND t.relforcerowsecurity AND COALESCE((SELECT array_agg(p.polname::text) \
+                 FROM pg_policy p WHERE p.polrelid = t.oid) = ARRAY['of_organization'], FALSE)) \
+             ORDER BY 1 LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        match open {
+            Some(table) => Err(SchemaError::Open { table }),
             None => Ok(()),
         }
     }
@@ -223,6 +267,11 @@ impl PostgresDatabase {
             syncs: store.clone(),
             webhooks: store,
         }
+    }
+
+    /// Whether [`adopt_unchained`](Self::adopt_unchained) has something to do.
+    pub async fn has_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<bool, RepositoryError> {
+        Ok(Store::new(self.pool.clone(), seal).has_unchained().await?)
     }
 
     /// Links the audit rows that an older version stored without links. To be done before anything else is; it is nothing to

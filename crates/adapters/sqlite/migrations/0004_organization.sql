@@ -77,6 +77,10 @@ CREATE TABLE audit_heads (
     pruned       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- Only organizations of this moment have rows to be adopted: their heads stand at the start. Every later one gets its head together
+-- with its first row.
+INSERT INTO audit_heads (organization, position, link) SELECT id, 0, zeroblob(32) FROM organizations;
+
 -- The outbox: what an organization's subscribers are to be told, in the order of the audit chain.
 CREATE TABLE events (
     organization  TEXT    NOT NULL REFERENCES organizations (id),

@@ -268,7 +268,7 @@ macro_rules! columns {
 macro_rules! matching {
     ($resource:literal) => {
         concat!(
-            " FROM audit_rows WHERE organization = $1 AND position < $2 AND ",
+            " FROM audit_rows WHERE organization = $1 AND position > 0 AND position < $2 AND ",
             $resource,
             " AND ($4 IS NULL OR resource_type = $4) AND ($5 IS NULL OR COALESCE(user_id, actor) = $5) \
              AND ($6 IS NULL OR action = $6) AND ($7 IS NULL OR at >= $7) AND ($8 IS NULL OR at <= $8)"
@@ -302,9 +302,11 @@ pub(crate) const CHAIN: &str = concat!(
     " FROM audit_rows WHERE organization = $1 AND position > $2 ORDER BY position LIMIT $3"
 );
 
-/// An organization whose rows were stored before there were chains.
-const UNCHAINED_ORGANIZATION: &str = "SELECT id FROM organizations o WHERE NOT EXISTS (SELECT 1 FROM audit_heads h WHERE h.organization = o.id) \
-     AND EXISTS (SELECT 1 FROM audit_rows r WHERE r.organization = o.id AND r.position IS NULL) LIMIT 1";
+/// An organization whose rows were stored before there were chains: the migration has set its head to the start, and no row
+/// has a place.
+const UNCHAINED_ORGANIZATION: &str = "SELECT organization FROM audit_heads h WHERE position = 0 \
+     AND EXISTS (SELECT 1 FROM audit_rows r WHERE r.organization = h.organization AND r.position IS NULL) \
+     AND NOT EXISTS (SELECT 1 FROM audit_rows r WHERE r.organization = h.organization AND r.position IS NOT NULL) LIMIT 1";
 
 /// Its rows, oldest first.
 pub(crate) const UNCHAINED: &str = concat!(
@@ -317,17 +319,18 @@ pub(crate) const UNCHAINED: &str = concat!(
 const ADOPTED_AT_ONCE: u32 = 1000;
 
 /// A row of the chain, whatever became of it.
-fn read_chained(row: &SqliteRow) -> Result<ChainedRow, Fault> {
+fn read_chained(row: &SqliteRow) -> ChainedRow {
     let columns = Columns::of("audit_rows", row);
-    let position = columns.number("position")?;
-    Ok(ChainedRow {
+    // Without a place, or with one below the first: such a row stands before the chain.
+    let position = columns.number("position").unwrap_or(0);
+    ChainedRow {
         id: columns.get("id").unwrap_or_default(),
         link: read_head(&columns).unwrap_or(ChainHead {
             position,
             hash: AuditHash::START,
         }),
         row: read(row).ok(),
-    })
+    }
 }
 
 impl Store {
@@ -350,7 +353,7 @@ impl Store {
         sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            " FROM audit_rows WHERE organization = $1 AND id = $2 AND position IS NOT NULL"
+            " FROM audit_rows WHERE organization = $1 AND id = $2 AND position > 0"
         ))
         .bind(organization.as_str())
         .bind(id.as_str())
@@ -460,19 +463,40 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<ChainedRow>, Fault> {
-        sqlx::query(CHAIN)
+        let from_the_start = after == 0;
+        if from_the_start {
+            let placeless = sqlx::query(UNCHAINED)
+                .bind(organization.as_str())
+                .bind(limit)
+                .fetch_all(&self.reads)
+                .await?;
+            if !placeless.is_empty() {
+                return Ok(placeless.iter().map(read_chained).collect());
+            }
+        }
+        let rows = sqlx::query(CHAIN)
             .bind(organization.as_str())
-            .bind(number(after))
+            .bind(if from_the_start {
+                i64::MIN
+            } else {
+                number(after)
+            })
             .bind(limit)
             .fetch_all(&self.reads)
-            .await?
-            .iter()
-            .map(read_chained)
-            .collect()
+            .await?;
+        Ok(rows.iter().map(read_chained).collect())
     }
 
-    /// Links the rows of one organization that were stored before rows were linked, oldest first. Where there is a chain
-    /// already, no row can come from before, and one without a place stays without. Whether there was such an organization.
+    /// Whether [`adopt_next`](Self::adopt_next) has something to do.
+    pub(crate) async fn has_unchained(&self) -> Result<bool, Fault> {
+        let organization = sqlx::query(UNCHAINED_ORGANIZATION)
+            .fetch_optional(&self.reads)
+            .await?;
+        Ok(organization.is_some())
+    }
+
+    /// Links the rows of one organization that were stored before rows were linked, oldest first: one that the migration has
+    /// found, and that has no chain yet. Elsewhere a row without a place stays without. Whether there was such an organization.
     pub(crate) async fn adopt_next(&self, tx: &mut Tx) -> Result<bool, Fault> {
         let organization = sqlx::query(UNCHAINED_ORGANIZATION)
             .fetch_optional(&mut **tx)
@@ -481,7 +505,7 @@ impl Store {
             return Ok(false);
         };
         let organization: OrganizationId =
-            Columns::of("organizations", &organization).parse("id")?;
+            Columns::of("audit_heads", &organization).parse("organization")?;
         let mut head = ChainHead::EMPTY;
         loop {
             let rows = sqlx::query(UNCHAINED)
@@ -506,6 +530,8 @@ impl Store {
             }
         }
         move_head(tx, &organization, &head).await?;
+        // Expected once. Somebody may want to know who made it look as if it were the first time.
+        tracing::warn!(%organization, rows = head.position, "linked the audit rows of an earlier version");
         Ok(true)
     }
 }

@@ -167,6 +167,11 @@ impl SqliteDatabase {
         }
     }
 
+    /// Whether [`adopt_unchained`](Self::adopt_unchained) has something to do.
+    pub async fn has_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<bool, RepositoryError> {
+        Ok(self.store(seal).has_unchained().await?)
+    }
+
     /// Links the audit rows that an older version stored without links. To be done before anything else is; it is nothing to
     /// do but after the migration from such a version.
     pub async fn adopt_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<(), RepositoryError> {

@@ -95,15 +95,19 @@ const CASES: &[Case] = &[
             "u USING INDEX sqlite_autoindex_users_1 (organization=? AND id=?)",
         ],
     ),
-    (audit::LIST, &[PLACES, "position<?)"]),
+    (audit::LIST, &[PLACES, "position>? AND position<?)"]),
     (
         audit::LIST_OF,
-        &["INDEX audit_rows_resource (organization=? AND resource_id=? AND position<?)"],
+        &[
+            "INDEX audit_rows_resource (organization=? AND resource_id=? AND position>? AND position<?)",
+        ],
     ),
     (audit::COUNT, &[PLACES]),
     (
         audit::COUNT_OF,
-        &["INDEX audit_rows_resource (organization=? AND resource_id=? AND position<?)"],
+        &[
+            "INDEX audit_rows_resource (organization=? AND resource_id=? AND position>? AND position<?)",
+        ],
     ),
     (audit::CHAIN, &[PLACES, "position>?)"]),
     (

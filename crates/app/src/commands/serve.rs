@@ -18,7 +18,7 @@ use wharf_http::ApiState;
 use super::say;
 use crate::admin_key;
 use crate::config::Config;
-use crate::stored::{Schema, open_engine};
+use crate::stored::{Schema, Unchained, open_engine};
 use crate::system::{SystemClock, SystemIds};
 use crate::telemetry;
 
@@ -58,7 +58,7 @@ pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
         Schema::Check
     };
     let metrics = telemetry::collect_metrics()?;
-    let (engine, database) = open_engine(&config, schema).await?;
+    let (engine, database) = open_engine(&config, schema, Unchained::Adopt).await?;
     admin_key::bootstrap(&engine, &config).await?;
 
     let stop = CancellationToken::new();

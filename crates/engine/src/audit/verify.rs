@@ -61,7 +61,8 @@ impl ChainFaultKind {
 }
 
 const WITHOUT_HEAD: &str = "Without a head from elsewhere, such as the newest event that was delivered, it cannot be seen \
-                            whether the newest rows and the stored head were put back to an earlier state together.";
+                            whether the newest rows and the stored head were put back to an earlier state together, or the \
+                            whole trail was made to look like one of a version without links before a server started.";
 const SINCE_HEAD: &str = "It cannot be seen whether rows that are newer than the given head were put back to an earlier \
                           state together with the stored head.";
 
@@ -73,6 +74,12 @@ impl Engine {
         organization: &OrganizationId,
         known: Option<ChainHead>,
     ) -> Result<AuditVerdict, EngineError> {
+        let found = self
+            .repositories()
+            .access
+            .organization(organization)
+            .await?;
+        found.ok_or_else(|| EngineError::not_found("organization", organization.as_str()))?;
         let audit = &self.repositories().audit;
         let stored = audit.head(organization).await?;
         let mut walk = Walk {
@@ -170,6 +177,13 @@ impl Walk<'_> {
         let end = self.head.position;
         let beyond = self.expected.iter().find(|head| head.position > end);
         match beyond {
+            None if end == 0 => Err(ChainFault {
+                kind: ChainFaultKind::Removed,
+                position: 1,
+                audit_id: None,
+                message: "The trail is empty, but every organization's begins with the row of its creation: all rows are gone."
+                    .to_owned(),
+            }),
             None => Ok(()),
             Some(beyond) => Err(ChainFault {
                 kind: ChainFaultKind::RolledBack,
@@ -225,14 +239,17 @@ impl Walk<'_> {
 }
 
 fn slipped_in(row: &ChainedRow) -> ChainFault {
+    let place = row.link.position;
     ChainFault {
         kind: ChainFaultKind::SlippedIn,
-        position: row.link.position,
+        position: place,
         audit_id: Some(row.id.clone()),
-        message: format!(
-            "Wharf did not write the row at place {}.",
-            row.link.position
-        ),
+        message: if place == 0 {
+            "A row stands before the first place of the trail, or at none, where Wharf writes none."
+                .to_owned()
+        } else {
+            format!("Wharf did not write the row at place {place}.")
+        },
     }
 }
 
@@ -329,7 +346,20 @@ mod tests {
         let rows = chain(5);
         let heads = [rows[4].link, rows[2].link];
         assert_eq!(walk(rows, &heads), None);
-        assert_eq!(walk(Vec::new(), &[ChainHead::EMPTY]), None);
+    }
+
+    #[test]
+    fn an_emptied_trail_and_a_row_before_its_start_are_faults() {
+        let emptied = walk(Vec::new(), &[ChainHead::EMPTY]);
+        assert_eq!(emptied, Some((ChainFaultKind::Removed, 1)));
+        let rows = chain(3);
+        let head = [rows[2].link];
+        let gone = walk(Vec::new(), &head);
+        assert_eq!(gone, Some((ChainFaultKind::RolledBack, 1)));
+        let mut preceded = rows.clone();
+        preceded.insert(0, rows[1].clone());
+        preceded[0].link.position = 0;
+        assert_eq!(walk(preceded, &head), Some((ChainFaultKind::SlippedIn, 0)));
     }
 
     #[test]

@@ -356,8 +356,6 @@ async fn audit_rows_of_an_older_version_are_linked_in_the_order_of_their_times_a
     execute(&mut common::bare(&guard.url).await, &[slipped_in]).await;
     let nothing = one.adopt_unchained(Arc::new(TestSeal)).await;
     nothing.expect("there is nothing to adopt");
-    let (rows, head) = follow(&h).await;
-    assert_eq!((head.position, rows.last()), (2501, Some(&new)));
     let trail = audit
         .list(&organization, &AuditFilter::default(), 0, 1)
         .await;
@@ -366,6 +364,27 @@ async fn audit_rows_of_an_older_version_are_linked_in_the_order_of_their_times_a
     let slipped_in = "aud_ffffffffffffffff".parse().expect("an identifier");
     let found = audit.find(&organization, &slipped_in).await;
     assert_eq!(found.expect("an answer"), None);
+    let seen = audit.chain(&organization, 0, 10).await.expect("the chain");
+    assert_eq!((seen.len(), seen[0].link.position), (1, 0));
+    assert_eq!(seen[0].id, slipped_in.to_string());
+    let mut bare = common::bare(&guard.url).await;
+    let without = "DELETE FROM audit_rows WHERE position IS NULL".to_owned();
+    execute(&mut bare, &[without]).await;
+    let (rows, head) = follow(&h).await;
+    assert_eq!((head.position, rows.last()), (2501, Some(&new)));
+
+    // As if the version before chains had written all of it, but the migration has found no such organization.
+    let unsigned = [
+        "UPDATE audit_rows SET position = NULL, link = NULL".to_owned(),
+        "DELETE FROM audit_heads".to_owned(),
+    ];
+    execute(&mut bare, &unsigned).await;
+    let pending = one.has_unchained(Arc::new(TestSeal)).await;
+    assert!(!pending.expect("an answer"));
+    let nothing = one.adopt_unchained(Arc::new(TestSeal)).await;
+    nothing.expect("there is nothing to adopt");
+    let all = audit.chain(&organization, 0, 10).await.expect("the chain");
+    assert!(all.iter().all(|row| row.link.position == 0), "{all:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use wharf_postgres::{OpenError, PostgresDatabase};
+use wharf_postgres::{OpenError, PostgresDatabase, SchemaError};
 
 use crate::common::{self, TestDatabase};
 use crate::superuser;
@@ -226,4 +226,44 @@ async fn a_role_that_row_level_security_does_not_bind_is_refused_with_the_remedy
         }
     }
     execute(&mut bare, &format!("DROP ROLE {bypassing}")).await;
+}
+
+#[tokio::test]
+async fn a_database_whose_sessions_look_across_organizations_is_refused_with_the_remedy() {
+    let guard = TestDatabase::create().await;
+    let mark = if guard.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{mark}options=-c%20wharf.across%3Don", guard.url);
+    let refused = PostgresDatabase::connect(&url).await;
+    let refused = refused.expect_err("it sees everything");
+    assert!(matches!(refused, OpenError::Across { .. }), "{refused:?}");
+    assert!(
+        refused.to_string().contains("RESET wharf.across"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_table_without_its_wall_is_refused_by_name() {
+    for (table, hole) in [
+        ("users", "ALTER TABLE users NO FORCE ROW LEVEL SECURITY"),
+        ("objects", "ALTER TABLE objects DISABLE ROW LEVEL SECURITY"),
+        (
+            "organizations",
+            "DROP POLICY of_organization ON organizations",
+        ),
+        (
+            "audit_rows",
+            "CREATE POLICY wider ON audit_rows USING (TRUE)",
+        ),
+    ] {
+        let (database, guard) = common::migrated_database().await;
+        database.check_schema().await.expect("it is sound");
+        let mut bare = common::bare(&guard.url).await;
+        execute(&mut bare, hole).await;
+        let refused = database.check_schema().await.expect_err(table);
+        let SchemaError::Open { table: named } = refused else {
+            panic!("{hole}: {refused:?}")
+        };
+        assert_eq!(named, table);
+    }
 }

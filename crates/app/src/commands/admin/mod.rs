@@ -12,7 +12,7 @@ use wharf_domain::access::Email;
 
 use super::say;
 use crate::config::Config;
-use crate::stored::{Schema, open_engine};
+use crate::stored::{Schema, Unchained, open_engine};
 
 /// Bootstrap and rescue: these work on the database itself, whether or not a server runs. They answer in JSON.
 #[derive(Debug, Subcommand)]
@@ -45,7 +45,7 @@ impl From<Value> for Answer {
 
 /// Carries out one command.
 pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
-    let (engine, database) = open_engine(config, Schema::Check).await?;
+    let (engine, database) = open_engine(config, Schema::Check, Unchained::Refuse).await?;
     let answer = match command {
         Command::Organizations(command) => command.run(&engine).await.map(Answer::from),
         Command::Users(command) => command.run(&engine).await.map(Answer::from),
