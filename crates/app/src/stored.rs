@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use wharf_blobs::{FolderBlobs, S3Blobs, S3Fault};
+use wharf_domain::health::Rhythm;
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_egress::Guard;
 use wharf_engine::{Engine, Parts, Settings};
@@ -90,13 +91,17 @@ pub(crate) async fn open_engine(
         ids,
         settings: Settings {
             check_timeout: config.health.timeout,
+            rhythm: Rhythm {
+                interval: config.health.interval,
+                probe_backoff: config.health.probe_backoff,
+            },
             lease_ttl: config.sync.lease_ttl,
             delete_threshold: DeleteThreshold {
                 percent: config.sync.delete_threshold_percent,
                 count: config.sync.delete_threshold_count,
             },
             undo_window: config.sync.undo_window,
-            ..Settings::default()
+            event_retention: config.events.retention,
         },
     });
     Ok((engine, database))

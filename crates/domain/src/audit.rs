@@ -79,7 +79,7 @@ words! {
         ConnectionUpdated => "storage_connection_updated",
         /// A connection was archived.
         ConnectionDeleted => "storage_connection_deleted",
-        /// A connection was tested by a person.
+        /// A connection was tested: by a person, by the health watch, or by a run that found it well again.
         ConnectionTested => "storage_connection_tested",
         /// A connection's status was changed by outcomes.
         ConnectionFailed => "storage_connection_failed",

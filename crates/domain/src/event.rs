@@ -129,6 +129,7 @@ impl FromStr for EventType {
 /// An event's identifier, by which whoever gets it twice can tell: `evt_` and the audit row's hex digits, and for one of several
 /// events of one row a dot and its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct EventId {
     text: String,
 }

@@ -55,7 +55,7 @@ impl Rhythm {
 }
 
 /// Whether another sign-in with what was just refused could lock the account: a password, tried again and again, does.
-fn can_lock_the_account(code: ErrorCode, credentials: CredentialType) -> bool {
+pub(crate) fn can_lock_the_account(code: ErrorCode, credentials: CredentialType) -> bool {
     credentials == CredentialType::UsernamePassword
         && matches!(
             code,
@@ -163,8 +163,8 @@ mod tests {
     use super::*;
 
     const RHYTHM: Rhythm = Rhythm {
-        interval: Duration::from_secs(300),
-        probe_backoff: Duration::from_secs(900),
+        interval: Duration::from_mins(5),
+        probe_backoff: Duration::from_mins(15),
     };
 
     #[test]

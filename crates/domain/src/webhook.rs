@@ -1,5 +1,15 @@
 //! Webhooks: where an organization wants to be told of events, and how deliveries go.
 
+mod channel;
+mod settle;
+mod template;
+
+pub use channel::{
+    Channel, Channels, DraftChannels, HttpChannel, IncompleteChannels, SlackChannel, audience,
+};
+pub use settle::Outcome;
+pub use template::{PayloadTemplate, PayloadTooLarge};
+
 use std::time::Duration;
 
 use crate::Timestamp;

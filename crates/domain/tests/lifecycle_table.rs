@@ -1,6 +1,7 @@
 //! The whole state × event table of a connection, as one test: read it beside the lifecycle in the architecture notes.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use wharf_domain::Timestamp;
 use wharf_domain::connection::{
@@ -8,7 +9,7 @@ use wharf_domain::connection::{
     SealedCredentials,
 };
 use wharf_domain::error_code::ErrorCode;
-use wharf_domain::provider::{self, Provider};
+use wharf_domain::provider::{self, CredentialType, Provider};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_timestamp(second, 0).expect("in range")
@@ -32,7 +33,7 @@ fn fresh() -> Connection {
         write_enabled: false,
         metadata: serde_json::Map::new(),
         created_by: "usr_abc123DEF456ghi".parse().expect("an id"),
-        first_check_in: std::time::Duration::from_secs(300),
+        first_check_in: Duration::from_mins(5),
     };
     Connection::create(new, at(0))
 }
@@ -84,16 +85,28 @@ fn edit(connection: &Connection, tested: bool) -> Event {
     }))
 }
 
+/// A check that ended so, and when the watch means to check again.
+fn checked(outcome: AttemptOutcome, next: Option<u64>) -> Event {
+    Event::Checked {
+        outcome,
+        next: next.map(Duration::from_secs),
+        expires_at: None,
+    }
+}
+
 type MakeEvent = fn(&Connection) -> Event;
 
-/// `STATUS/failures`, with the reason where there is one.
+/// `STATUS/failures`, with the reason where there is one, and the second at which it is checked next.
 fn shown(connection: &Connection) -> String {
     let reason = connection
         .status_reason()
         .map(|reason| format!(" {}", reason.as_str()))
         .unwrap_or_default();
+    let next = connection
+        .next_check_at
+        .map_or("never".to_owned(), |next| next.timestamp().to_string());
     format!(
-        "{}/{}{reason}",
+        "{}/{}{reason}, checked {next}",
         connection.status(),
         connection.health.consecutive_failures()
     )
@@ -116,6 +129,10 @@ fn the_whole_state_by_event_table() {
             "tripped",
             failed_times(5, ErrorCode::AuthInvalidCredentials),
         ),
+        ("locked out", {
+            let refused = failure(&fresh(), ErrorCode::AuthInvalidCredentials);
+            after(fresh(), checked(refused, None))
+        }),
         ("suspended", after(fresh(), Event::Suspend)),
         (
             "suspended, definite 1",
@@ -144,9 +161,28 @@ fn the_whole_state_by_event_table() {
                 ..failure(c, ErrorCode::PermDenied)
             })
         }),
-        ("person's test passes", |c| Event::PersonTested(success(c))),
-        ("person's test fails", |c| {
-            Event::PersonTested(failure(c, ErrorCode::AuthInvalidCredentials))
+        ("check passes", |c| checked(success(c), Some(300))),
+        ("check fails, definite", |c| {
+            checked(failure(c, ErrorCode::PermDenied), Some(900))
+        }),
+        ("check fails, transient", |c| {
+            checked(failure(c, ErrorCode::NetworkConnect), Some(900))
+        }),
+        ("check fails, could lock", |c| {
+            checked(failure(c, ErrorCode::AuthInvalidCredentials), None)
+        }),
+        ("check could not tell", |c| {
+            checked(failure(c, ErrorCode::ProviderUnavailable), Some(300))
+        }),
+        ("stale check", |c| {
+            let stale = AttemptOutcome {
+                credential_version: c.credential_version + 1,
+                ..success(c)
+            };
+            checked(stale, Some(300))
+        }),
+        ("a check is planned", |_| Event::PlanCheck {
+            after: Duration::from_mins(1),
         }),
         ("suspend", |_| Event::Suspend),
         ("activate, tested", |_| Event::Activate { tested: true }),
@@ -190,7 +226,7 @@ fn five_failures_in_a_row_trip_however_they_mix_with_uncounted_ones() {
     let outcome = failure(&connection, ErrorCode::NetworkConnect);
     assert_eq!(
         shown(&after(connection, Event::Outcome(outcome))),
-        "SUSPENDED/5 consecutive_failures"
+        "SUSPENDED/5 consecutive_failures, checked never"
     );
 }
 
@@ -246,4 +282,60 @@ fn attempts_that_fail_side_by_side_count_as_one() {
         !transition.changed,
         "it was under way when the first failed"
     );
+}
+
+#[test]
+fn a_password_that_a_run_sees_refused_is_not_tried_again_by_a_check() {
+    let connection = Connection {
+        credential_type: CredentialType::UsernamePassword,
+        ..fresh()
+    };
+    let away = failure(&connection, ErrorCode::NetworkConnect);
+    let waiting = after(connection, Event::Outcome(away));
+    assert_eq!(waiting.next_check_at, Some(at(300)));
+    let refused = failure(&waiting, ErrorCode::AuthInvalidCredentials);
+    let locked = after(waiting, Event::Outcome(refused));
+    assert_eq!(locked.next_check_at, None);
+    let passed = checked(success(&locked), Some(300));
+    assert_eq!(after(locked, passed).next_check_at, Some(at(301)));
+}
+
+/// What a check that passed tells of an expiry, and what is warned about then.
+fn expiring(connection: &mut Connection, second: i64, expires_at: Option<i64>) -> Option<i64> {
+    let event = Event::Checked {
+        outcome: success(connection),
+        next: Some(Duration::from_mins(5)),
+        expires_at: expires_at.map(at),
+    };
+    let transition = connection.clone().apply(event, at(second));
+    let transition = transition.expect("allowed");
+    *connection = transition.connection;
+    transition.expiring.map(|at| at.timestamp())
+}
+
+#[test]
+fn an_expiry_is_warned_about_once_from_two_weeks_before_and_another_one_anew() {
+    const DAY: i64 = 24 * 3600;
+    let mut connection = fresh();
+    let end = Some(20 * DAY);
+    assert_eq!(expiring(&mut connection, 5 * DAY, end), None);
+    assert_eq!(connection.expires_at, end.map(at));
+    // Whatever else happens then is not recorded with a warning, and takes none away.
+    let used = Event::Outcome(success(&connection));
+    let transition = connection.apply(used, at(7 * DAY)).expect("allowed");
+    assert_eq!(transition.expiring, None);
+    connection = transition.connection;
+    assert_eq!(expiring(&mut connection, 7 * DAY, end), end);
+    assert_eq!(expiring(&mut connection, 8 * DAY, end), None);
+    let away = checked(
+        failure(&connection, ErrorCode::ProviderUnavailable),
+        Some(300),
+    );
+    connection = after(connection, away);
+    assert_eq!(connection.expires_at, end.map(at), "still known");
+    assert_eq!(expiring(&mut connection, 9 * DAY, end), None);
+    let renewed = Some(21 * DAY);
+    assert_eq!(expiring(&mut connection, 10 * DAY, renewed), renewed);
+    assert_eq!(expiring(&mut connection, 11 * DAY, None), None);
+    assert_eq!(connection.expires_at, None);
 }

@@ -8,7 +8,9 @@ use wharf_domain::connection::TransitionError;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::input::InvalidInput;
 use wharf_envelope::{OpenError, SealError};
-use wharf_ports::{ApplyError, BlobError, InsertError, KeyRingError, RepositoryError, Source};
+use wharf_ports::{
+    ApplyError, BlobError, InsertError, KeyRingError, RecordError, RepositoryError, Source,
+};
 
 /// Why a use case did not do what it was asked. Nothing is half done.
 #[derive(Debug, Error)]
@@ -229,6 +231,13 @@ pub(crate) fn apply_failed(error: ApplyError, id: &str) -> EngineError {
         ApplyError::NameTaken => name_taken(),
         ApplyError::Transition(error) => error.into(),
         ApplyError::Repository(error) => error.into(),
+    }
+}
+
+pub(crate) fn record_failed(error: RecordError, id: &str) -> EngineError {
+    match error {
+        RecordError::Apply(error) => apply_failed(error, id),
+        error @ RecordError::LeaseLost => EngineError::Internal(error.into()),
     }
 }
 

@@ -10,6 +10,7 @@ mod buckets;
 mod caller;
 mod connections;
 mod error;
+mod events;
 mod explain;
 mod gate;
 mod health;
@@ -22,6 +23,7 @@ mod setup;
 mod sweep;
 mod syncs;
 mod terms;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,8 +44,11 @@ pub use access::{
 };
 pub use audit::{Actors, AuditVerdict, ChainFault, ChainFaultKind};
 pub use caller::{Caller, Mandate, Operator};
-pub use connections::{ConfigFields, CreateConnection, TestedConnection, UpdateConnection};
+pub use connections::{
+    CheckHistory, ConfigFields, CreateConnection, TestedConnection, UpdateConnection, Watcher,
+};
 pub use error::EngineError;
+pub use events::{Dispatcher, EventFilter, EventOrder, EventPage, Publisher};
 pub use health::{ComponentHealth, SchedulerBeat};
 pub use idempotency::RepeatableRequest;
 pub use objects::ObjectContent;
@@ -51,6 +56,7 @@ pub use run::Worker;
 pub use setup::{Setup, SetupWish};
 pub use sweep::Swept;
 pub use syncs::{CreateSync, CreatedSync, MeasuredSync, RunWish, Triggered, UpdateSync};
+pub use webhooks::{MOST_REDELIVERIES, WebhookWish};
 
 /// What the operator decides about the engine's work.
 #[derive(Debug, Clone)]
@@ -65,6 +71,8 @@ pub struct Settings {
     pub delete_threshold: DeleteThreshold,
     /// For how long a tombstone keeps its bytes, so that it can be restored.
     pub undo_window: Duration,
+    /// For how long events and the log of deliveries are kept.
+    pub event_retention: Duration,
 }
 
 impl Default for Settings {
@@ -78,6 +86,7 @@ impl Default for Settings {
             lease_ttl: Duration::from_secs(30),
             delete_threshold: DeleteThreshold::default(),
             undo_window: Duration::from_hours(7 * 24),
+            event_retention: Duration::from_hours(7 * 24),
         }
     }
 }

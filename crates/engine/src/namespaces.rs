@@ -71,14 +71,12 @@ impl Engine {
         identifier: &str,
     ) -> Result<Namespace, EngineError> {
         let told = ("namespace", identifier);
-        match self.find_namespace(caller, identifier).await? {
-            Some(namespace) => caller.may(told, &[place(&namespace)]).map(|()| namespace),
-            None => {
-                let place = Place::as_told(ResourceType::Namespace, identifier);
-                caller.may(told, &[place])?;
-                Err(missing(identifier))
-            }
+        if let Some(namespace) = self.find_namespace(caller, identifier).await? {
+            return caller.may(told, &[place(&namespace)]).map(|()| namespace);
         }
+        let place = Place::as_told(ResourceType::Namespace, identifier);
+        caller.may(told, &[place])?;
+        Err(missing(identifier))
     }
 
     /// A namespace that a request only steps into, on its way to a bucket: what it finds there is checked against the key's scopes

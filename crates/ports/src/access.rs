@@ -108,9 +108,7 @@ pub trait AccessRepository: Send + Sync {
         organization: &OrganizationId,
         profile: OrganizationProfile,
         audit: NewAuditRow,
-    ) -> Result<Organization, AccessError> {
-        prep!()
-    }
+    ) -> Result<Organization, AccessError>;
 
     /// Adds a user. `NameTaken` when the address is; `ParentMissing` when the organization is unknown.
     async fn insert_user(
@@ -138,9 +136,7 @@ pub trait AccessRepository: Send + Sync {
         user: &UserId,
         profile: UserProfile,
         audit: NewAuditRow,
-    ) -> Result<User, AccessError> {
-        prep!()
-    }
+    ) -> Result<User, AccessError>;
 
     /// Removes a user for good, and revokes their keys; the address is free again, what they made stays. `LastAdmin` when no
     /// active admin would remain.
@@ -149,9 +145,7 @@ pub trait AccessRepository: Send + Sync {
         organization: &OrganizationId,
         user: &UserId,
         audit: NewAuditRow,
-    ) -> Result<(), AccessError> {
-        prep!()
-    }
+    ) -> Result<(), AccessError>;
 
     /// Adds an API key. `NameTaken` when the user has a key of that name that is not revoked, or when the key's hash is
     /// known; `ParentMissing` when the user is not the organization's.
@@ -176,9 +170,7 @@ pub trait AccessRepository: Send + Sync {
         key: &ApiKeyId,
         change: ApiKeyChange,
         audit: NewAuditRow,
-    ) -> Result<ApiKey, AccessError> {
-        prep!()
-    }
+    ) -> Result<ApiKey, AccessError>;
 
     /// Gives a key that is not revoked another secret; the old one stops working in the same moment.
     async fn rotate_api_key(
@@ -187,18 +179,14 @@ pub trait AccessRepository: Send + Sync {
         key: &ApiKeyId,
         secret: NewSecret,
         audit: NewAuditRow,
-    ) -> Result<ApiKey, AccessError> {
-        prep!()
-    }
+    ) -> Result<ApiKey, AccessError>;
 
     /// Notes that a key was used now, by the database's clock, unless that was noted within the last minute.
     async fn note_key_used(
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
-    ) -> Result<(), RepositoryError> {
-        prep!()
-    }
+    ) -> Result<(), RepositoryError>;
 
     /// Revokes a key for good; who did it is the audit row's actor. `None` when there is no such key; a key that is revoked already stays as it is, without
     /// another audit row.

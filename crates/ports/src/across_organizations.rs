@@ -136,9 +136,7 @@ pub trait AcrossOrganizations: Send + Sync {
 
     /// Leases the check of a connection that is active or failing, whose `next_check_at` has come, and that nobody holds; the one that
     /// has been due longest. Of several callers at once, no two lease the same one.
-    async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError> {
-        prep!()
-    }
+    async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError>;
 
     /// Leases a webhook that is active, whose pause is over, that nobody holds, and behind whose cursor its organization's order goes
     /// on; or one with redeliveries asked for, active or not (then without entries). The one that has waited longest, with at most
@@ -147,9 +145,7 @@ pub trait AcrossOrganizations: Send + Sync {
         &self,
         ttl: Duration,
         limit: u32,
-    ) -> Result<Option<DueWebhook>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Option<DueWebhook>, RepositoryError>;
 
     /// Leases the stream of an organization whose order goes on behind what was published, whose pause is over, and that nobody holds,
     /// with at most `limit` entries. Without entries there, what was passed over counts as published.
@@ -157,9 +153,7 @@ pub trait AcrossOrganizations: Send + Sync {
         &self,
         ttl: Duration,
         limit: u32,
-    ) -> Result<Option<DueStream>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Option<DueStream>, RepositoryError>;
 
     /// Notes how far an organization's stream is published and ends its lease; it is due again after `pause`. Whether the lease was
     /// still held: if not, nothing is stored.
@@ -168,15 +162,11 @@ pub trait AcrossOrganizations: Send + Sync {
         due: &DueStream,
         cursor: EventCursor,
         pause: Duration,
-    ) -> Result<bool, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<bool, RepositoryError>;
 
     /// Removes outbox entries and deliveries older than `keep`, checks older than [`HISTORY`](wharf_domain::health::HISTORY) and
     /// claims of requests older than a day. At most `limit` of each; returns how many in all.
-    async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {
-        prep!()
-    }
+    async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError>;
 
     /// Purges tombstones whose undo window has passed: the bytes of those that a person deleted are let go of (the row stays,
     /// so that the file is not copied again), those that vanished at the source go altogether, with the rows of catalogues that

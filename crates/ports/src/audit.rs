@@ -51,9 +51,7 @@ pub trait AuditRepository: Send + Sync {
         &self,
         organization: &OrganizationId,
         id: &AuditId,
-    ) -> Result<Option<AuditRow>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Option<AuditRow>, RepositoryError>;
 
     /// The organization's rows that match, newest first (by their place in the chain), after skipping `skip`; at most `limit`.
     async fn list(
@@ -71,17 +69,13 @@ pub trait AuditRepository: Send + Sync {
         filter: &AuditFilter,
         position: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<AuditRow>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Vec<AuditRow>, RepositoryError>;
 
     /// What the organization wants of its trail.
     async fn settings(
         &self,
         organization: &OrganizationId,
-    ) -> Result<AuditSettings, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<AuditSettings, RepositoryError>;
 
     /// Changes that.
     async fn change_settings(
@@ -89,14 +83,10 @@ pub trait AuditRepository: Send + Sync {
         organization: &OrganizationId,
         settings: AuditSettings,
         audit: NewAuditRow,
-    ) -> Result<(), RepositoryError> {
-        prep!()
-    }
+    ) -> Result<(), RepositoryError>;
 
     /// The head of the organization's chain, as stored.
-    async fn head(&self, organization: &OrganizationId) -> Result<ChainHead, RepositoryError> {
-        prep!()
-    }
+    async fn head(&self, organization: &OrganizationId) -> Result<ChainHead, RepositoryError>;
 
     /// The rows of the chain behind this place, oldest first by their stored places; at most `limit`.
     async fn chain(
@@ -104,7 +94,5 @@ pub trait AuditRepository: Send + Sync {
         organization: &OrganizationId,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<ChainedRow>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Vec<ChainedRow>, RepositoryError>;
 }

@@ -65,7 +65,5 @@ pub trait BucketRepository: Send + Sync {
         bucket: &BucketId,
         change: BucketChange,
         audit: NewAuditRow,
-    ) -> Result<Bucket, ChangeError> {
-        prep!()
-    }
+    ) -> Result<Bucket, ChangeError>;
 }

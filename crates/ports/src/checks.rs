@@ -43,6 +43,10 @@ pub trait CheckRepository: Send + Sync {
     ///
     /// `tested` is stored always, telling the status before and after ([`Transition::told_in`]); `expiring` only when the transition
     /// has something to warn about, which it then tells as `expires_at`. With a lease, the lease ends.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what one step stores together; none of it is optional"
+    )]
     async fn record(
         &self,
         organization: &OrganizationId,
@@ -52,18 +56,14 @@ pub trait CheckRepository: Send + Sync {
         event: Event,
         tested: NewAuditRow,
         expiring: NewAuditRow,
-    ) -> Result<Transition, RecordError> {
-        prep!()
-    }
+    ) -> Result<Transition, RecordError>;
 
     /// Ends a lease without a check, such as at a shutdown; the connection is due again.
     async fn release(
         &self,
         organization: &OrganizationId,
         lease: &CheckLease,
-    ) -> Result<(), RepositoryError> {
-        prep!()
-    }
+    ) -> Result<(), RepositoryError>;
 
     /// The connection's checks, newest first.
     async fn list(
@@ -71,16 +71,12 @@ pub trait CheckRepository: Send + Sync {
         organization: &OrganizationId,
         connection: &ConnectionId,
         page: &PageRequest,
-    ) -> Result<Page<CheckRecord>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Page<CheckRecord>, RepositoryError>;
 
     /// What they amount to, as of now by the database's clock.
     async fn availability(
         &self,
         organization: &OrganizationId,
         connection: &ConnectionId,
-    ) -> Result<AvailabilitySummary, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<AvailabilitySummary, RepositoryError>;
 }

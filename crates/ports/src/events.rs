@@ -15,9 +15,7 @@ pub trait EventRepository: Send + Sync {
         organization: &OrganizationId,
         position: u64,
         limit: u32,
-    ) -> Result<Vec<OutboxEntry>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Vec<OutboxEntry>, RepositoryError>;
 
     /// The entries before this place, newest first; at most `limit`. Without a place: the newest.
     async fn before(
@@ -25,18 +23,14 @@ pub trait EventRepository: Send + Sync {
         organization: &OrganizationId,
         position: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<OutboxEntry>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Vec<OutboxEntry>, RepositoryError>;
 
     /// The entry that follows from this audit row.
     async fn find(
         &self,
         organization: &OrganizationId,
         audit: &AuditId,
-    ) -> Result<Option<OutboxEntry>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Option<OutboxEntry>, RepositoryError>;
 }
 
 /// Why an event could not be published.

@@ -22,9 +22,7 @@ pub trait IdempotencyRepository: Send + Sync {
         fingerprint: &str,
         patience: Duration,
         keep: Duration,
-    ) -> Result<Claimed, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Claimed, RepositoryError>;
 
     /// Stores the answer to a claim that is still the newest attempt.
     async fn answer(
@@ -32,16 +30,12 @@ pub trait IdempotencyRepository: Send + Sync {
         organization: &OrganizationId,
         claim: &Claim,
         answer: StoredAnswer,
-    ) -> Result<(), RepositoryError> {
-        prep!()
-    }
+    ) -> Result<(), RepositoryError>;
 
     /// Gives up a claim that took no effect, so that the key can be used at once; one that did take effect stays.
     async fn release(
         &self,
         organization: &OrganizationId,
         claim: &Claim,
-    ) -> Result<(), RepositoryError> {
-        prep!()
-    }
+    ) -> Result<(), RepositoryError>;
 }

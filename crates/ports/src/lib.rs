@@ -12,15 +12,6 @@
 //!
 //! This crate knows the model and nothing else: no SQL, no HTTP, no runtime.
 #![warn(missing_docs)]
-#![allow(unused_variables)]
-
-/// Stands in for what an adapter does not have yet.
-#[allow(unused_macros)]
-macro_rules! prep {
-    () => {
-        unreachable!("not built yet")
-    };
-}
 
 mod access;
 mod across_organizations;
@@ -45,6 +36,7 @@ mod provider;
 mod repositories;
 mod runs;
 mod syncs;
+mod webhook_sender;
 mod webhooks;
 
 pub use access::{
@@ -79,4 +71,5 @@ pub use provider::{
 pub use repositories::Repositories;
 pub use runs::{RunError, RunRepository};
 pub use syncs::{SyncChange, SyncRepository, TriggerOutcome, UpdateSyncError};
+pub use webhook_sender::{SendError, WebhookRequest, WebhookSender};
 pub use webhooks::{WebhookError, WebhookFilter, WebhookLease, WebhookRepository};

@@ -73,9 +73,7 @@ pub trait NamespaceRepository: Send + Sync {
         namespace: &NamespaceId,
         change: NamespaceChange,
         audit: NewAuditRow,
-    ) -> Result<Namespace, ChangeError> {
-        prep!()
-    }
+    ) -> Result<Namespace, ChangeError>;
 
     /// Removes a namespace; with `force`, its buckets with all that they hold, too.
     async fn remove(
@@ -84,7 +82,5 @@ pub trait NamespaceRepository: Send + Sync {
         namespace: &NamespaceId,
         force: bool,
         audit: NewAuditRow,
-    ) -> Result<RemoveOutcome, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<RemoveOutcome, RepositoryError>;
 }

@@ -51,18 +51,14 @@ pub trait WebhookRepository: Send + Sync {
         id: WebhookId,
         settings: WebhookSettings,
         audit: NewAuditRow,
-    ) -> Result<Webhook, InsertError> {
-        prep!()
-    }
+    ) -> Result<Webhook, InsertError>;
 
     /// A webhook.
     async fn find(
         &self,
         organization: &OrganizationId,
         id: &WebhookId,
-    ) -> Result<Option<Webhook>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Option<Webhook>, RepositoryError>;
 
     /// The organization's webhooks that match, newest first.
     async fn list(
@@ -70,12 +66,10 @@ pub trait WebhookRepository: Send + Sync {
         organization: &OrganizationId,
         filter: &WebhookFilter,
         page: &PageRequest,
-    ) -> Result<Page<Webhook>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Page<Webhook>, RepositoryError>;
 
     /// Replaces the settings, if the stored `secret_version` still is `read_version`. Becoming active clears the health and the
-    /// attempts, and is due at once; the cursor stays, so that what happened meanwhile is told then.
+    /// attempts, ends a round that is under way, and is due at once; the cursor stays, so that what happened meanwhile is told then.
     async fn replace(
         &self,
         organization: &OrganizationId,
@@ -83,9 +77,7 @@ pub trait WebhookRepository: Send + Sync {
         read_version: u64,
         settings: WebhookSettings,
         audit: NewAuditRow,
-    ) -> Result<Webhook, WebhookError> {
-        prep!()
-    }
+    ) -> Result<Webhook, WebhookError>;
 
     /// Removes a webhook with its deliveries. Whether there was one.
     async fn remove(
@@ -93,21 +85,17 @@ pub trait WebhookRepository: Send + Sync {
         organization: &OrganizationId,
         id: &WebhookId,
         audit: NewAuditRow,
-    ) -> Result<bool, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<bool, RepositoryError>;
 
-    /// Asks for events to be delivered once more, active or not; due at once. Ones that are asked for already stay so. Whether there
-    /// is such a webhook.
+    /// Asks for events to be delivered once more, active or not; due at once, or once the round under way has ended, whatever its
+    /// pause. Ones that are asked for already stay so. Whether there is such a webhook.
     async fn redeliver(
         &self,
         organization: &OrganizationId,
         id: &WebhookId,
         events: &[EventId],
         audit: NewAuditRow,
-    ) -> Result<bool, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<bool, RepositoryError>;
 
     /// Stores what a round of deliveries amounts to and ends the lease; with a pause of a webhook, `paused` is stored. Whether the
     /// lease was still held: if not, nothing is stored.
@@ -117,9 +105,7 @@ pub trait WebhookRepository: Send + Sync {
         lease: &WebhookLease,
         settlement: Settlement,
         paused: Option<NewAuditRow>,
-    ) -> Result<bool, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<bool, RepositoryError>;
 
     /// The webhook's attempts, newest first.
     async fn deliveries(
@@ -127,7 +113,5 @@ pub trait WebhookRepository: Send + Sync {
         organization: &OrganizationId,
         id: &WebhookId,
         page: &PageRequest,
-    ) -> Result<Page<Delivery>, RepositoryError> {
-        prep!()
-    }
+    ) -> Result<Page<Delivery>, RepositoryError>;
 }

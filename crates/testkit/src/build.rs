@@ -6,12 +6,16 @@ use serde_json::{Map, Value, json};
 use wharf_domain::access::{ApiKeyHash, Email, Grant, Permission, Role, UserProfile, UserStatus};
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::bucket::{BucketName, NewBucket};
+use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::connection::{
     AttemptOutcome, AttemptResult, Connection, ConnectionName, Event, NewConnection,
     SealedCredentials,
 };
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::event::{EventCursor, EventType};
 use wharf_domain::filter::FileFilters;
+use wharf_domain::health::{CheckCause, NewCheckRecord};
+use wharf_domain::idempotency::Claim;
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, UserId};
 use wharf_domain::job::JobPhase;
 use wharf_domain::mapping::Mapped;
@@ -24,10 +28,14 @@ use wharf_domain::run::catalogue::Span;
 use wharf_domain::run::commit::{Commit, FailedFile, Put};
 use wharf_domain::run::deletes::LetGo;
 use wharf_domain::sync::{Checkpoint, Cursor, NewSync, Order, Pipeline, SyncSettings};
+use wharf_domain::webhook::{
+    Delivery, DeliveryHealth, SealedChannels, Settlement, WebhookSettings,
+};
 use wharf_domain::{Metadata, Timestamp};
 use wharf_ports::{IdSource, NewApiKey, NewOrganization, NewUser};
 
 use crate::SeededIds;
+use crate::trail::outcome_of;
 
 /// The authority that [`source`] names.
 pub const AUTHORITY: &str = "s3.example.test";
@@ -118,7 +126,7 @@ pub fn connection(
         write_enabled: false,
         metadata: metadata(),
         created_by: user.clone(),
-        first_check_in: Duration::from_secs(300),
+        first_check_in: Duration::from_mins(5),
     }
 }
 
@@ -352,6 +360,94 @@ pub fn outcome(connection: &Connection, result: AttemptResult) -> Event {
         started_at: instant(4_000_000_000_000_000),
         result,
     })
+}
+
+/// The same, found by a check of the health watch that plans no other.
+pub fn checked(connection: &Connection, failure: Option<ErrorCode>) -> Event {
+    let result = match failure {
+        None => AttemptResult::Success { used: false },
+        Some(code) => AttemptResult::Failure {
+            code,
+            message: "what the check found".to_owned(),
+        },
+    };
+    Event::Checked {
+        outcome: outcome_of(connection, result),
+        next: None,
+        expires_at: None,
+    }
+}
+
+/// A check that passed, or failed with that code, every field with something in it.
+pub fn check(ids: &SeededIds, failure: Option<ErrorCode>) -> NewCheckRecord {
+    let second = match failure {
+        None => Check::passed("list", 34),
+        Some(code) => {
+            let action = Some("s3:ListBucket on média".to_owned());
+            Check::failed("list", code, action, "Allow it.", 34)
+        }
+    };
+    NewCheckRecord {
+        id: ids.id(),
+        cause: CheckCause::Watch,
+        started_at: instant(1_767_000_000_123_456),
+        ms: 1234,
+        report: CheckReport {
+            checks: vec![
+                Check::passed("configuration", 0),
+                second,
+                Check::skipped("read").of_path(),
+            ],
+        },
+    }
+}
+
+/// A webhook that is told of everything, every field with something in it.
+pub fn webhook(name: &str) -> WebhookSettings {
+    WebhookSettings {
+        name: name.to_owned(),
+        event_types: vec![EventType::ObjectCreated, EventType::SyncCreated],
+        all: true,
+        resource_types: vec!["sync".to_owned(), "object".to_owned()],
+        channels: json!([{"channel": "webhook", "configs": {"url": "https://example.test/\u{e4}", "n": 1.5}}]),
+        sealed: SealedChannels(vec![0, 1, 2, 253, 254, 255]),
+        secret_version: 1,
+        is_active: true,
+    }
+}
+
+/// A round of deliveries to a webhook that has been told everything up to this cursor, without any attempt.
+pub fn settlement(cursor: EventCursor) -> Settlement {
+    Settlement {
+        cursor,
+        attempts: 0,
+        health: DeliveryHealth::default(),
+        deliveries: Vec::new(),
+        redelivered: Vec::new(),
+        pause: Duration::ZERO,
+    }
+}
+
+/// An attempt to deliver an event that was accepted.
+pub fn delivery(ids: &SeededIds, event: &wharf_domain::event::Event) -> Delivery {
+    Delivery {
+        id: ids.id(),
+        event: event.id.clone(),
+        event_type: event.event_type,
+        attempt: 1,
+        redelivery: false,
+        http_status: Some(204),
+        error: None,
+        ms: 12,
+        at: instant(0),
+    }
+}
+
+/// The same audit row, of a request that holds this claim.
+pub fn claimed(row: NewAuditRow, claim: &Claim) -> NewAuditRow {
+    let mut row = row;
+    row.origin.claim = Some(claim.clone());
+    row
 }
 
 /// What a mapping made of a file: some fields.

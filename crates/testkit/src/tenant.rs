@@ -26,7 +26,7 @@ pub const SOON: Duration = Duration::from_secs(1);
 /// A stored organization and the steps that promises take with it.
 #[derive(Debug)]
 pub struct Tenant<'a> {
-    harness: &'a Harness,
+    pub(crate) harness: &'a Harness,
     /// The organization.
     pub organization: OrganizationId,
     /// Its admin.

@@ -133,6 +133,12 @@ pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
     ),
     (
         "GET",
+        "/v1/organizations/connections/{connection_identifier}/checks",
+        READ,
+        METADATA,
+    ),
+    (
+        "GET",
         "/v1/organizations/connections/{connection_identifier}/folders",
         READ,
         COMPUTE,
@@ -195,6 +201,47 @@ pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
         DATA,
     ),
     ("GET", "/v1/buckets/{bucket_identifier}/objects", READ, DATA),
+    ("POST", "/v1/organizations/webhooks", ADMIN, METADATA),
+    ("POST", "/v1/organizations/webhooks/list", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "PUT",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "GET",
+        "/v1/organizations/webhooks/{identifier}/deliveries",
+        ADMIN,
+        DATA,
+    ),
+    (
+        "POST",
+        "/v1/organizations/webhooks/{identifier}/redeliver",
+        ADMIN,
+        COMPUTE,
+    ),
+    ("GET", "/v1/organizations/events", ADMIN, DATA),
+    ("GET", "/v1/organizations/events/types", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/organizations/events/subscriptions",
+        ADMIN,
+        METADATA,
+    ),
+    ("GET", "/v1/organizations/events/{event_id}", ADMIN, DATA),
     (
         "GET",
         "/v1/buckets/{bucket_identifier}/objects/{object_identifier}",
@@ -397,16 +444,16 @@ pub(crate) async fn authorize(
         Err(refusal) => return refuse(request, refusal).await,
     };
     let browser = cors::Browser::of(request.headers());
+    let readable = browser.may_use(&principal.grant);
     let standing = state.rates().request(&principal, category);
     let admitted = match &standing {
         Err(exhausted) => Err(ApiError::too_many_requests(exhausted)),
-        Ok(_) if !browser.may_use(&principal.grant) => Err(ApiError::origin_not_allowed()),
+        Ok(_) if !readable => Err(ApiError::origin_not_allowed()),
         Ok(_) if principal.permission() < required => {
             Err(ApiError::forbidden(required, principal.permission()))
         }
         Ok(_) => Ok(()),
     };
-    let readable = browser.may_use(&principal.grant);
     let mut response = match admitted {
         Ok(()) => {
             let origin = origin(&principal, request.headers(), peer);

@@ -158,6 +158,22 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutError", message)
     }
 
+    pub(crate) fn head_too_large(headers: usize, bytes: usize) -> Self {
+        let message = format!(
+            "The request's head has more than {headers} headers or {bytes} bytes; send less."
+        );
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "RequestHeaderFieldsTooLargeError",
+            message,
+        )
+    }
+
+    pub(crate) fn target_too_long(limit: usize) -> Self {
+        let message = format!("The path and query have more than {limit} bytes; send less.");
+        Self::new(StatusCode::URI_TOO_LONG, "UriTooLongError", message)
+    }
+
     pub(crate) fn not_json() -> Self {
         let message = "The body must be JSON; send it with `Content-Type: application/json`.";
         Self::new(

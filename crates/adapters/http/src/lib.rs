@@ -15,12 +15,15 @@ mod cors;
 mod dead_letters;
 mod done;
 mod error;
+mod events;
 mod fields;
+mod head;
 mod health;
 mod idempotency;
 mod jobs;
 mod json;
 mod limits;
+mod listener;
 mod namespaces;
 mod network;
 mod objects;
@@ -40,12 +43,10 @@ mod state;
 mod syncs;
 mod time;
 mod users;
-
-use std::io;
-use std::net::SocketAddr;
+mod webhooks;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -62,26 +63,21 @@ pub fn router(state: ApiState) -> Router {
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(head::bounded))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
-/// Serves the API until `shutdown` comes, then finishes the requests at hand.
-///
-/// # Errors
-/// When the listener fails.
+/// Serves the API until `shutdown` comes, then finishes the requests at hand. Dropping it cuts them.
 pub async fn serve(
     listener: TcpListener,
     state: ApiState,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let streams = state.clone();
+) {
+    let (streams, rates) = (state.clone(), state.clone());
     let shutdown = async move {
         shutdown.await;
         streams.event_streams().close();
     };
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(shutdown)
-        .await
+    listener::run(listener, router(state), rates.rates().limits(), shutdown).await;
 }

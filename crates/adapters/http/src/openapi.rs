@@ -6,18 +6,18 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
+    ComponentsBuilder, Content, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
     OpenApiBuilder, Ref, RefOr, ResponseBuilder, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::authorization::{Access, access, only_reads};
+use crate::authorization::{Access, access, only_reads, repeatable};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, api_keys, audit, buckets, connections, dead_letters, health, jobs, namespaces,
-    objects, operator, organization, setup, syncs, users,
+    ApiState, api_keys, audit, buckets, connections, dead_letters, events, health, jobs, namespaces,
+    objects, operator, organization, setup, syncs, users, webhooks,
 };
 
 const BEARER: &str = "BearerAuth";
@@ -42,6 +42,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(audit::routes())
         .merge(connections::routes())
         .merge(setup::routes())
+        .merge(webhooks::routes())
+        .merge(events::routes())
         .merge(namespaces::routes())
         .merge(buckets::routes())
         .merge(objects::routes())
@@ -88,6 +90,18 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
         let description = "Why the change is made, for the audit trail; at most 500 characters.";
         parameters.push(RefOr::T(header_parameter("x-change-reason", description)));
     }
+    let once = repeatable(method, path);
+    if once {
+        let description = "Names the request, in 1 to 255 visible ASCII characters: sent again with the same key within 24 \
+                           hours, it takes effect once and is answered alike, with `Idempotency-Replayed: true`.";
+        parameters.push(RefOr::T(header_parameter("idempotency-key", description)));
+    }
+    let guarded = is_revised(path) && matches!(method, "PATCH" | "DELETE");
+    if guarded {
+        let description =
+            "The `ETag` of the revision that the request is meant for; `*`, or none, for any.";
+        parameters.push(RefOr::T(header_parameter("if-match", description)));
+    }
     if parameters.is_empty() {
         operation.parameters = None;
     }
@@ -110,7 +124,11 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
             StatusCode::FORBIDDEN,
             StatusCode::NOT_FOUND,
             StatusCode::UNPROCESSABLE_ENTITY,
+            StatusCode::TOO_MANY_REQUESTS,
         ]);
+        if guarded {
+            errors.push(StatusCode::PRECONDITION_FAILED);
+        }
         if operation.request_body.is_some() {
             errors.extend([
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -136,6 +154,59 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
             .responses
             .entry(status.as_str().to_owned())
             .or_insert(RefOr::T(response));
+    }
+    if access(method, path) != Some(Access::Public) {
+        tell_headers(method, path, operation);
+    }
+}
+
+/// Whether a path, or what is asked on it, is about one revision of a connection or a sync.
+fn is_revised(path: &str) -> bool {
+    ["/{connection_identifier}", "/syncs/{sync_config_id}"]
+        .iter()
+        .any(|end| path.ends_with(end))
+}
+
+/// Documents the headers of answers to callers with a key.
+fn tell_headers(method: &str, path: &str, operation: &mut Operation) {
+    let shows_revision = method == "POST"
+        && ["/connections", "/syncs", "/pause", "/resume"]
+            .iter()
+            .any(|end| path.ends_with(end))
+        || method != "DELETE" && is_revised(path);
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        let mut tell = |name: &str, kind, description: &str| {
+            let header = HeaderBuilder::new()
+                .schema(Some(ObjectBuilder::new().schema_type(kind)))
+                .description(Some(description))
+                .build();
+            response.headers.insert(name.to_owned(), RefOr::T(header));
+        };
+        if status != "401" {
+            let limit = "Requests per minute of the limit that is nearest.";
+            tell("X-RateLimit-Limit", Type::Integer, limit);
+            let remaining = "Requests that it lets through now.";
+            tell("X-RateLimit-Remaining", Type::Integer, remaining);
+            let reset = "Seconds until all of it is there again.";
+            tell("X-RateLimit-Reset", Type::Integer, reset);
+            let window = "Seconds that the limit is about: 60.";
+            tell("X-RateLimit-Window", Type::Integer, window);
+        }
+        if matches!(status.as_str(), "429" | "503") {
+            let wait = "Seconds until the call may be made again.";
+            tell("Retry-After", Type::Integer, wait);
+        }
+        if status.starts_with('2') && shows_revision {
+            let tag = "The revision that is shown, for `If-Match`.";
+            tell("ETag", Type::String, tag);
+        }
+        if status.starts_with('2') && repeatable(method, path) {
+            let replayed = "`true` when the answer is that of an earlier request.";
+            tell("Idempotency-Replayed", Type::String, replayed);
+        }
     }
 }
 
@@ -267,6 +338,15 @@ mod tests {
         ("ListSyncJobsRequest", |reader| {
             let _ = jobs::ListJobsRequest::parse(reader);
         }),
+        ("WebhookInput", |reader| {
+            let _ = webhooks::WebhookRequest::parse(reader);
+        }),
+        ("ListWebhooksRequest", |reader| {
+            let _ = webhooks::ListWebhooksRequest::parse(reader);
+        }),
+        ("RedeliverRequest", |reader| {
+            let _ = webhooks::RedeliverRequest::parse(reader);
+        }),
     ];
 
     fn document() -> Value {
@@ -375,6 +455,16 @@ mod tests {
                 assert_eq!(error, Some("#/components/schemas/ErrorResponse"), "{name}");
             }
         }
+        let trigger = "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/trigger";
+        let trigger = &document["paths"][trigger]["post"];
+        let parameters = trigger["parameters"].to_string();
+        assert!(parameters.contains("idempotency-key") && !parameters.contains("if-match"));
+        let shown = trigger["responses"]["200"]["headers"].to_string();
+        assert!(shown.contains("X-RateLimit-Remaining") && !shown.contains("ETag"));
+        let sync = &document["paths"]["/v1/buckets/{bucket_id}/syncs/{sync_config_id}"]["patch"];
+        assert!(sync["parameters"].to_string().contains("if-match"));
+        assert!(sync["responses"]["412"].is_object() && sync["responses"]["429"].is_object());
+        assert!(sync["responses"]["200"]["headers"]["ETag"].is_object());
         let content = "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/content";
         assert_eq!(document["paths"][content]["get"]["x-wharf-extension"], true);
     }

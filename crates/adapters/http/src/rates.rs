@@ -190,7 +190,7 @@ impl<S: Eq + Hash> Spent<S> {
                 let wait = if *limit == 0 || full {
                     MINUTE
                 } else {
-                    ahead - MINUTE
+                    ahead.saturating_sub(MINUTE)
                 };
                 let standing = Standing {
                     limit: *limit,
@@ -203,7 +203,7 @@ impl<S: Eq + Hash> Spent<S> {
                 }
                 continue;
             }
-            let remaining = (MINUTE - ahead).as_nanos() / share.as_nanos();
+            let remaining = MINUTE.saturating_sub(ahead).as_nanos() / share.as_nanos();
             let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
             if nearest.is_none_or(|other| remaining < other.remaining) {
                 nearest = Some(Standing {

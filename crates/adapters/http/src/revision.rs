@@ -41,6 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 /// No revision has this number: nothing matches it.
 const NONE: u64 = 0;
 
+#[expect(clippy::option_option, reason = "malformed, absent, or a number")]
 fn read(headers: &HeaderMap) -> Option<Option<u64>> {
     let mut given = headers.get_all(IF_MATCH).iter();
     let Some(value) = given.next() else {

@@ -329,8 +329,8 @@ impl AccessRepository for MemoryStore {
         key: &ApiKeyId,
     ) -> Result<(), RepositoryError> {
         let (mut state, now) = self.open();
-        let stale = |key: &&mut ApiKey| key.last_used_at.is_none_or(|at| at + A_MINUTE <= now);
-        if let Some(key) = owned_mut(&mut state.api_keys, organization, key).filter(stale) {
+        let is_old = |key: &&mut ApiKey| key.last_used_at.is_none_or(|at| at + A_MINUTE <= now);
+        if let Some(key) = owned_mut(&mut state.api_keys, organization, key).filter(is_old) {
             key.last_used_at = Some(now);
         }
         Ok(())

@@ -33,8 +33,7 @@ impl State {
                 .entries_behind(&owned.organization, webhook.cursor);
             webhook.settings.is_active && entries.next().is_some()
         };
-        stored.next_attempt_at <= now
-            && has_come(stored.held_until, now)
+        has_come(stored.held_until.or(stored.next_attempt_at), now)
             && (!stored.redeliveries.is_empty() || has_events())
     }
 
@@ -49,12 +48,16 @@ impl State {
             .webhooks
             .iter()
             .filter(|(_, owned)| self.is_due(owned, now));
-        let (id, _) = due.min_by_key(|(id, owned)| (owned.row.next_attempt_at, *id))?;
+        let (id, _) = due.min_by_key(|(id, owned)| {
+            let stored = &owned.row;
+            (stored.held_until.or(stored.next_attempt_at), *id)
+        })?;
         let id: WebhookId = id.clone();
         let owned = self.webhooks.get_mut(&id)?;
         let stored = &mut owned.row;
         stored.fence += 1;
         stored.held_until = Some(now + ttl);
+        stored.next_attempt_at = None;
         let webhook = stored.webhook.clone();
         let wanted: Vec<EventId> = stored.redeliveries.clone();
         let lease = WebhookLease {

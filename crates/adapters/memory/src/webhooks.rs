@@ -19,7 +19,8 @@ use crate::store::stored_time;
 /// A webhook with what only its deliverers know.
 pub(crate) struct StoredWebhook {
     pub(crate) webhook: Webhook,
-    pub(crate) next_attempt_at: Timestamp,
+    /// None while it is held and nothing was asked for since.
+    pub(crate) next_attempt_at: Option<Timestamp>,
     pub(crate) fence: u64,
     pub(crate) held_until: Option<Timestamp>,
     /// In the order in which they were asked for.
@@ -78,7 +79,7 @@ impl WebhookRepository for MemoryStore {
         };
         let row = StoredWebhook {
             webhook: webhook.clone(),
-            next_attempt_at: now,
+            next_attempt_at: Some(now),
             fence: 0,
             held_until: None,
             redeliveries: Vec::new(),
@@ -142,7 +143,9 @@ impl WebhookRepository for MemoryStore {
         if settings.is_active && !webhook.settings.is_active {
             webhook.health = DeliveryHealth::default();
             webhook.attempts = 0;
-            stored.next_attempt_at = now;
+            stored.next_attempt_at = Some(now);
+            // A round that began while it rested tells nothing of how deliveries go from now on.
+            stored.held_until = None;
         }
         webhook.settings = settings;
         webhook.updated_at = now;
@@ -182,7 +185,7 @@ impl WebhookRepository for MemoryStore {
                 stored.redeliveries.push(event.clone());
             }
         }
-        stored.next_attempt_at = stored.next_attempt_at.min(now);
+        stored.next_attempt_at = Some(now);
         state.record(organization, now, audit);
         Ok(true)
     }
@@ -199,7 +202,8 @@ impl WebhookRepository for MemoryStore {
             .filter(|stored| stored.fence == lease.fence && stored.held_until.is_some());
         let Some(stored) = held else { return Ok(false) };
         stored.held_until = None;
-        stored.next_attempt_at = now + settlement.pause;
+        // What was asked for during the round does not wait for the round's pause.
+        stored.next_attempt_at.get_or_insert(now + settlement.pause);
         stored
             .redeliveries
             .retain(|event| !settlement.redelivered.contains(event));

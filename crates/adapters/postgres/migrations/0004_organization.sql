@@ -59,7 +59,7 @@ CREATE TABLE connection_checks (
     FOREIGN KEY (organization, connection) REFERENCES connections (organization, id) ON DELETE CASCADE
 );
 
-CREATE INDEX connection_checks_by_age ON connection_checks (organization, connection, at, id);
+CREATE INDEX connection_checks_by_age ON connection_checks (organization, connection, at, id) INCLUDE (outcome);
 CREATE INDEX connection_checks_old ON connection_checks (at);
 
 -- Audit rows are chained. Rows from before have no place until the server adopts them, in the order of their times.
@@ -98,8 +98,12 @@ CREATE TABLE event_streams (
     item             BIGINT           NOT NULL,
     next_attempt_at  TIMESTAMPTZ,
     fence            BIGINT           NOT NULL,
-    lease_expires_at TIMESTAMPTZ
+    lease_expires_at TIMESTAMPTZ,
+    -- A column of its own: row-level security lets no such expression into the condition of an index.
+    due_at           TIMESTAMPTZ      GENERATED ALWAYS AS (COALESCE(lease_expires_at, next_attempt_at)) STORED
 );
+
+CREATE INDEX event_streams_due ON event_streams (due_at, organization);
 
 CREATE TABLE webhooks (
     organization     TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
@@ -119,12 +123,14 @@ CREATE TABLE webhooks (
     next_attempt_at  TIMESTAMPTZ,
     fence            BIGINT           NOT NULL,
     lease_expires_at TIMESTAMPTZ,
+    due_at           TIMESTAMPTZ      GENERATED ALWAYS AS (COALESCE(lease_expires_at, next_attempt_at)) STORED,
     created_at       TIMESTAMPTZ      NOT NULL,
     updated_at       TIMESTAMPTZ      NOT NULL,
     PRIMARY KEY (organization, id)
 );
 
 CREATE INDEX webhooks_by_age ON webhooks (organization, created_at, id);
+CREATE INDEX webhooks_due ON webhooks (due_at, organization, id);
 
 CREATE TABLE webhook_redeliveries (
     organization TEXT COLLATE "C" NOT NULL,
@@ -171,3 +177,41 @@ CREATE TABLE idempotency_claims (
 );
 
 CREATE INDEX idempotency_claims_old ON idempotency_claims (claimed_at);
+
+-- The second wall between organizations: whatever a statement asks for, a transaction sees and writes the rows of the
+-- organization alone that it has named (wharf.organization), or of all where it has said so (wharf.across); one that has said
+-- nothing sees none. FORCE binds the tables' owner, too. The settings are read once per statement, not per row. A later migration
+-- that changes rows needs nothing of its own: migrations run with wharf.across on.
+DO $$
+DECLARE
+    name  TEXT;
+    owner TEXT;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'organizations', 'organization_keys', 'external_ids', 'users', 'api_keys', 'audit_rows', 'audit_heads', 'events',
+        'event_streams', 'webhooks', 'webhook_redeliveries', 'webhook_deliveries', 'idempotency_claims', 'namespaces', 'buckets',
+        'connections', 'connection_checks', 'syncs', 'jobs', 'objects', 'catalogue', 'dead_letters'
+    ] LOOP
+        owner := CASE name WHEN 'organizations' THEN 'id' ELSE 'organization' END;
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format(
+            'CREATE POLICY of_organization ON %I '
+            'USING (%I = (SELECT current_setting(''wharf.organization'', true)) '
+            'OR (SELECT current_setting(''wharf.across'', true)) = ''on'') '
+            'WITH CHECK (%I = (SELECT current_setting(''wharf.organization'', true)) '
+            'OR (SELECT current_setting(''wharf.across'', true)) = ''on'')',
+            name, owner, owner
+        );
+    END LOOP;
+END
+$$;
+
+-- Beneath row-level security the planner looks up in an index only what cannot leak rows, which COALESCE is not known to be.
+DROP INDEX syncs_due;
+DROP INDEX syncs_due_of_organization;
+CREATE INDEX syncs_due ON syncs ((CASE WHEN lease_expires_at IS NULL THEN next_run_at ELSE lease_expires_at END))
+    WHERE CASE WHEN lease_expires_at IS NULL THEN next_run_at ELSE lease_expires_at END IS NOT NULL AND paused_at IS NULL;
+CREATE INDEX syncs_due_of_organization
+    ON syncs (organization, (CASE WHEN lease_expires_at IS NULL THEN next_run_at ELSE lease_expires_at END), id)
+    WHERE CASE WHEN lease_expires_at IS NULL THEN next_run_at ELSE lease_expires_at END IS NOT NULL AND paused_at IS NULL;

@@ -14,7 +14,7 @@ use wharf_ports::{
 };
 
 use crate::audit;
-use crate::error::{Failure, Fault, inserting, name_taken};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::row::{Columns, json};
 use crate::store::{Store, Tx, in_transaction};
 
@@ -266,6 +266,15 @@ async fn find_present(
     Ok(read_user(&found)?)
 }
 
+/// A grant as it is read back: times have microseconds.
+fn stored_grant(grant: Grant) -> Grant {
+    let stored = |at: Timestamp| Timestamp::from_timestamp_micros(at.timestamp_micros());
+    Grant {
+        expires_at: grant.expires_at.map(|at| stored(at).unwrap_or(at)),
+        ..grant
+    }
+}
+
 fn is_active_admin(profile: &UserProfile) -> bool {
     profile.role == Role::Admin && profile.status == UserStatus::Active
 }
@@ -290,16 +299,6 @@ async fn keep_an_admin(
         Ok(())
     } else {
         Err(Failure::Refused(AccessError::LastAdmin))
-    }
-}
-
-/// What a failed change means: a name's unique index.
-#[track_caller]
-fn changing(error: sqlx::Error) -> Failure<AccessError> {
-    if name_taken(&error) {
-        Failure::Refused(AccessError::NameTaken)
-    } else {
-        error.into()
     }
 }
 
@@ -542,7 +541,9 @@ impl Store {
             description: change
                 .description
                 .unwrap_or_else(|| found.description.clone()),
-            grant: change.grant.unwrap_or_else(|| found.grant.clone()),
+            grant: change
+                .grant
+                .map_or_else(|| found.grant.clone(), stored_grant),
             ..found.clone()
         };
         if changed == found {

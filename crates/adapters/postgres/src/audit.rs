@@ -15,7 +15,7 @@ use wharf_ports::{AuditPage, AuditRepository, AuditSeal, ChainedRow, RepositoryE
 
 use crate::error::Fault;
 use crate::row::{Columns, json, number};
-use crate::store::{ACROSS, Store, Tx, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 /// An audit row that its transaction has still to write, and what it announces.
 pub(crate) struct Recorded {
@@ -118,7 +118,7 @@ async fn note_effect(tx: &mut Tx, recorded: &[Recorded]) -> Result<(), Fault> {
 }
 
 /// The head of the organization's chain, locked until the transaction ends.
-async fn lock_head(
+pub(crate) async fn lock_head(
     tx: &mut PgConnection,
     organization: &OrganizationId,
 ) -> Result<ChainHead, Fault> {
@@ -323,7 +323,7 @@ fn read_chained(row: &PgRow) -> Result<ChainedRow, Fault> {
     })
 }
 
-/// Rows that are given a place in one step.
+/// Rows that are read at a time while they are adopted.
 const ADOPTED_AT_ONCE: i64 = 1000;
 
 /// The conditions of [`matching`], with times as the server can take them: every row is later than 1970.
@@ -483,21 +483,36 @@ impl Store {
         .collect()
     }
 
-    /// Gives rows from before there were chains their places, oldest first. Returns how many; none when there are no more.
-    pub(crate) async fn adopt_unchained(&self) -> Result<u64, Fault> {
-        in_transaction!(self, ACROSS, tx => self.adopt_some(&mut tx))
-    }
-
-    async fn adopt_some(&self, tx: &mut Tx) -> Result<u64, Fault> {
-        let next = sqlx::query(
-            "SELECT organization FROM audit_rows WHERE position IS NULL ORDER BY organization LIMIT 1",
+    /// Links the rows of one organization that were stored before rows were linked, oldest first. Where there is a chain
+    /// already, no row can come from before, and one without a place stays without. Whether there was such an organization.
+    pub(crate) async fn adopt_next(&self, tx: &mut Tx) -> Result<bool, Fault> {
+        let organization = sqlx::query(
+            "SELECT a.organization FROM audit_rows a WHERE a.position IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM audit_heads h WHERE h.organization = a.organization) LIMIT 1",
         )
         .fetch_optional(&mut **tx)
         .await?;
-        let Some(next) = next else { return Ok(0) };
+        let Some(organization) = organization else {
+            return Ok(false);
+        };
         let organization: OrganizationId =
-            Columns::of("audit_rows", &next).parse("organization")?;
+            Columns::of("audit_rows", &organization).parse("organization")?;
         let mut head = lock_head(tx, &organization).await?;
+        if head != ChainHead::EMPTY {
+            // Another process was faster.
+            return Ok(true);
+        }
+        while self.adopt_some(tx, &organization, &mut head).await? {}
+        move_head(tx, &organization, &head).await?;
+        Ok(true)
+    }
+
+    async fn adopt_some(
+        &self,
+        tx: &mut PgConnection,
+        organization: &OrganizationId,
+        head: &mut ChainHead,
+    ) -> Result<bool, Fault> {
         let rows = sqlx::query(concat!(
             "SELECT ",
             columns!(),
@@ -505,13 +520,12 @@ impl Store {
         ))
         .bind(organization.as_str())
         .bind(ADOPTED_AT_ONCE)
-        .fetch_all(&mut **tx)
+        .fetch_all(&mut *tx)
         .await?;
         let (mut ids, mut positions, mut links) = (Vec::new(), Vec::new(), Vec::new());
         for row in &rows {
-            let at = Columns::of("audit_rows", row).time("at")?;
-            let new = read_new(row)?;
-            head = next_link(&*self.seal, &organization, &head, at, &new);
+            let (at, new) = (Columns::of("audit_rows", row).time("at")?, read_new(row)?);
+            *head = next_link(&*self.seal, organization, head, at, &new);
             ids.push(new.id.to_string());
             positions.push(number(head.position));
             links.push(head.hash.0.to_vec());
@@ -525,10 +539,9 @@ impl Store {
         .bind(ids)
         .bind(positions)
         .bind(links)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
-        move_head(tx, &organization, &head).await?;
-        Ok(rows.len() as u64)
+        Ok(!rows.is_empty())
     }
 }
 

@@ -6,9 +6,9 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
-use wharf_ports::{BucketRepository, InsertError, RepositoryError};
+use wharf_ports::{BucketChange, BucketRepository, ChangeError, InsertError, RepositoryError};
 
-use crate::error::{Failure, Fault, inserting};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
 use crate::store::{Store, Tx, in_transaction};
@@ -191,6 +191,53 @@ impl Store {
         })
     }
 
+    async fn change_bucket(
+        &self,
+        tx: &mut Tx,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        change: BucketChange,
+        audit: &NewAuditRow,
+    ) -> Result<Bucket, Failure<ChangeError>> {
+        let stored = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM buckets b WHERE b.organization = $1 AND b.id = $2 FOR NO KEY UPDATE"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+        let stored = stored.ok_or(Failure::Refused(ChangeError::NotFound))?;
+        let stored = read(&stored)?;
+        let mut changed = stored.clone();
+        changed.name = change.name.unwrap_or(changed.name);
+        changed.description = change.description.unwrap_or(changed.description);
+        changed.schema = change.schema.unwrap_or(changed.schema);
+        changed.metadata = change.metadata.unwrap_or(changed.metadata);
+        if changed == stored {
+            return Ok(stored);
+        }
+        changed.updated_at = self.now(tx).await?;
+        sqlx::query(
+            "UPDATE buckets SET name = $3, lower_name = $4, description = $5, schema = $6, metadata = $7, updated_at = $8 \
+             WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(changed.name.as_str())
+        .bind(changed.name.as_str().to_lowercase())
+        .bind(&changed.description)
+        .bind(json(&changed.schema))
+        .bind(json(&changed.metadata))
+        .bind(changed.updated_at)
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| changing(error))?;
+        audit::store(tx, organization, audit, changed.updated_at);
+        Ok(changed)
+    }
+
     async fn remove_bucket(
         &self,
         tx: &mut Tx,
@@ -257,5 +304,15 @@ impl BucketRepository for Store {
         Ok(
             in_transaction!(self, organization, tx => self.remove_bucket(&mut tx, organization, bucket, &audit))?,
         )
+    }
+
+    async fn update(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        change: BucketChange,
+        audit: NewAuditRow,
+    ) -> Result<Bucket, ChangeError> {
+        in_transaction!(self, organization, tx => self.change_bucket(&mut tx, organization, bucket, change.clone(), &audit)).map_err(Failure::into_port)
     }
 }

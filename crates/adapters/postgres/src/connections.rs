@@ -12,11 +12,11 @@ use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::provider::{Provider, ProviderConfig};
 use wharf_ports::{ApplyError, ConnectionRepository, InsertError, RepositoryError};
 
-use crate::error::{Failure, Fault, inserting, name_taken};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, Tx, in_transaction};
-use crate::{audit, syncs};
+use crate::{audit, clock, syncs};
 
 macro_rules! columns {
     () => {
@@ -26,6 +26,7 @@ macro_rules! columns {
          created_at, updated_at"
     };
 }
+pub(crate) use columns;
 
 macro_rules! matching {
     () => {
@@ -34,7 +35,7 @@ macro_rules! matching {
     };
 }
 
-fn read(row: &PgRow) -> Result<Connection, Fault> {
+pub(crate) fn read(row: &PgRow) -> Result<Connection, Fault> {
     let columns = Columns::of("connections", row);
     let provider: Provider = columns.parse("provider")?;
     let config = ProviderConfig::from_stored(provider, columns.json("config")?)
@@ -110,29 +111,10 @@ async fn insert(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
     Ok(())
 }
 
-/// What a change of a connection was decided on.
-struct Decided {
-    epoch: u64,
-    credential_version: u64,
-    consecutive_failures: u32,
-    revision: u64,
-}
-
-impl Decided {
-    fn on(connection: &Connection) -> Self {
-        Self {
-            epoch: connection.epoch,
-            credential_version: connection.credential_version,
-            consecutive_failures: connection.health.consecutive_failures(),
-            revision: connection.revision,
-        }
-    }
-}
-
 /// Writes everything that an event may change, where the connection still is what was decided on. Whether it is.
 async fn update(
     tx: &mut PgConnection,
-    before: &Decided,
+    stored: &Connection,
     connection: &Connection,
 ) -> Result<bool, sqlx::Error> {
     let updated = sqlx::query(
@@ -168,69 +150,61 @@ async fn update(
     .bind(connection.next_check_at)
     .bind(connection.expires_at)
     .bind(connection.expiry_warned)
-    .bind(number(before.epoch))
-    .bind(number(before.credential_version))
-    .bind(i64::from(before.consecutive_failures))
-    .bind(number(before.revision))
+    .bind(number(stored.epoch))
+    .bind(number(stored.credential_version))
+    .bind(i64::from(stored.health.consecutive_failures()))
+    .bind(number(stored.revision))
     .execute(tx)
     .await?;
     Ok(updated.rows_affected() > 0)
 }
 
-/// A connection, locked until the transaction ends.
-pub(crate) async fn find_locked(
-    tx: &mut PgConnection,
+/// What the events, in order, make of the connection as it is stored now; stored, if anything changed, with all that follows
+/// from it but the audit rows of the events themselves. Also, when that was.
+pub(crate) async fn transit(
+    tx: &mut Tx,
     organization: &OrganizationId,
     id: &ConnectionId,
-) -> Result<Option<Connection>, Fault> {
-    sqlx::query(concat!(
+    if_revision: Option<u64>,
+    events: Vec<Event>,
+) -> Result<(Transition, Timestamp), Failure<ApplyError>> {
+    let stored = sqlx::query(concat!(
         "SELECT ",
         columns!(),
         " FROM connections WHERE organization = $1 AND id = $2 FOR UPDATE"
     ))
     .bind(organization.as_str())
     .bind(id.as_str())
-    .fetch_optional(tx)
-    .await?
-    .as_ref()
-    .map(read)
-    .transpose()
-}
-
-/// Stores what the events make of a connection, with what follows for its syncs. Its audit rows are the caller's to store.
-pub(crate) async fn change(
-    tx: &mut Tx,
-    stored: Connection,
-    events: Vec<Event>,
-    now: Timestamp,
-) -> Result<Transition, Failure<ApplyError>> {
-    let was = stored.intent;
-    let before = Decided::on(&stored);
+    .fetch_optional(&mut **tx)
+    .await?;
+    let Some(stored) = stored.as_ref().map(read).transpose()? else {
+        return Err(Failure::Refused(ApplyError::NotFound));
+    };
+    if if_revision.is_some_and(|revision| revision != stored.revision) {
+        return Err(Failure::Refused(ApplyError::RevisionConflict));
+    }
+    let now = clock::now(tx).await?;
     let transition = stored
+        .clone()
         .apply_all(events, now)
         .map_err(|error| Failure::Refused(error.into()))?;
     if !transition.changed {
-        return Ok(transition);
+        return Ok((transition, now));
     }
     let connection = &transition.connection;
-    let updated = update(tx, &before, connection).await.map_err(|error| {
-        if name_taken(&error) {
-            Failure::Refused(ApplyError::NameTaken)
-        } else {
-            error.into()
-        }
-    })?;
+    let updated = update(tx, &stored, connection)
+        .await
+        .map_err(|error| changing(error))?;
     if !updated {
         return Err(Fault::Outrun.into());
     }
-    let (organization, id) = (&connection.organization, &connection.id);
-    if connection.intent == Intent::Archived && was != Intent::Archived {
+    if connection.intent == Intent::Archived && stored.intent != Intent::Archived {
         syncs::stop_archived(tx, organization, id, now).await?;
     }
-    if connection.credential_version != before.credential_version {
+    if connection.credential_version != stored.credential_version {
         syncs::forget_found_missing(tx, organization, id).await?;
     }
-    Ok(transition)
+    Ok((transition, now))
 }
 
 impl Store {
@@ -330,14 +304,7 @@ impl Store {
         events: Vec<Event>,
         audit: &[NewAuditRow],
     ) -> Result<Transition, Failure<ApplyError>> {
-        let Some(stored) = find_locked(tx, organization, id).await? else {
-            return Err(Failure::Refused(ApplyError::NotFound));
-        };
-        if if_revision.is_some_and(|revision| revision != stored.revision) {
-            return Err(Failure::Refused(ApplyError::RevisionConflict));
-        }
-        let now = self.now(tx).await?;
-        let transition = change(tx, stored, events, now).await?;
+        let (transition, now) = transit(tx, organization, id, if_revision, events).await?;
         if transition.changed {
             for row in audit {
                 audit::store(tx, organization, &transition.told_in(row.clone()), now);

@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::migrate::{MigrateError as DriverError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 use thiserror::Error;
 use wharf_ports::{AuditSeal, Repositories, RepositoryError};
 
-use crate::store::Store;
+use crate::store::{ACROSS, Store, in_transaction};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -30,6 +30,18 @@ pub enum OpenError {
     /// The server cannot be reached or refuses.
     #[error("the database could not be connected to")]
     Connect(#[source] sqlx::Error),
+    /// Row-level security, which keeps organizations apart beneath the program, does not hold for the role.
+    #[error(
+        "the database role {role} is a superuser or bypasses row-level security, which keeps organizations apart: connect as a \
+         plain role that owns the database, such as after `CREATE ROLE wharf LOGIN NOSUPERUSER NOBYPASSRLS` and `ALTER DATABASE \
+         {database} OWNER TO wharf`; what such a role has created so far has to be given to the new one (docs/operations.md)"
+    )]
+    Unbounded {
+        /// The role.
+        role: String,
+        /// The database.
+        database: String,
+    },
 }
 
 /// Why a database could not be brought up to date.
@@ -109,7 +121,8 @@ impl fmt::Debug for PostgresDatabase {
 }
 
 impl PostgresDatabase {
-    /// Connects to the database of a `postgres:` URL; its `sslmode` decides about TLS. Migrates nothing.
+    /// Connects to the database of a `postgres:` URL; its `sslmode` decides about TLS. Migrates nothing. A role that row-level
+    /// security does not bind is refused.
     pub async fn connect(url: &str) -> Result<Self, OpenError> {
         let options: PgConnectOptions = url.parse().map_err(|_| OpenError::Url)?;
         let pool = PgPoolOptions::new()
@@ -118,12 +131,31 @@ impl PostgresDatabase {
             .connect_with(options.application_name("wharf"))
             .await
             .map_err(OpenError::Connect)?;
+        let (role, database, unbounded): (String, String, bool) = sqlx::query_as(
+            "SELECT current_user::text, current_database()::text, rolsuper OR rolbypassrls \
+             FROM pg_roles WHERE rolname = current_user",
+        )
+        .fetch_one(&pool)
+        .await
+        .map_err(OpenError::Connect)?;
+        if unbounded {
+            return Err(OpenError::Unbounded { role, database });
+        }
         Ok(Self { pool })
     }
 
     /// Brings the database up to date. Of several processes at once, one migrates and the others wait.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
-        Ok(MIGRATIONS.run(&self.pool).await?)
+        // Later migrations change rows of all organizations. What this connection may, no other is to get.
+        let pooled = self.pool.acquire().await.map_err(DriverError::from)?;
+        let mut connection = pooled.detach();
+        sqlx::query("SET wharf.across = 'on'")
+            .execute(&mut connection)
+            .await
+            .map_err(DriverError::from)?;
+        let outcome = MIGRATIONS.run(&mut connection).await;
+        let _ = connection.close().await;
+        Ok(outcome?)
     }
 
     /// Whether the database has exactly the migrations that this program needs.
@@ -193,11 +225,11 @@ impl PostgresDatabase {
         }
     }
 
-    /// Links audit rows of an earlier version to their organizations' chains, oldest first. To be called before anything else
-    /// stores rows; where there are none, it does nothing.
+    /// Links the audit rows that an older version stored without links. To be done before anything else is; it is nothing to
+    /// do but after the migration from such a version. Of several processes at once, one does it and the others wait.
     pub async fn adopt_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<(), RepositoryError> {
         let store = Store::new(self.pool.clone(), seal);
-        while store.adopt_unchained().await? > 0 {}
+        while in_transaction!(store, ACROSS, tx => store.adopt_next(&mut tx))? {}
         Ok(())
     }
 

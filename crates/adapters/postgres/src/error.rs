@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::path::Path;
 
 use sqlx::error::DatabaseError;
-use wharf_ports::{InsertError, RepositoryError};
+use wharf_ports::{AccessError, ApplyError, ChangeError, InsertError, RepositoryError};
 
 /// The repository could not answer.
 #[derive(Debug)]
@@ -77,6 +77,16 @@ impl<E> Failure<E> {
     }
 }
 
+impl<E> Failure<E> {
+    /// The same, refused for another port's reasons.
+    pub(crate) fn map<F>(self, refusal: impl FnOnce(E) -> F) -> Failure<F> {
+        match self {
+            Self::Fault(fault) => Failure::Fault(fault),
+            Self::Refused(error) => Failure::Refused(refusal(error)),
+        }
+    }
+}
+
 impl<E: From<RepositoryError>> Failure<E> {
     /// The error as the port has it.
     pub(crate) fn into_port(self) -> E {
@@ -99,8 +109,35 @@ pub(crate) fn inserting(error: sqlx::Error) -> Failure<InsertError> {
     }
 }
 
+/// A port's error for names that are taken.
+pub(crate) trait NameTaken {
+    const NAME_TAKEN: Self;
+}
+
+impl NameTaken for AccessError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+impl NameTaken for ApplyError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+impl NameTaken for ChangeError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+/// What a failed change means: a name's unique index.
+#[track_caller]
+pub(crate) fn changing<E: NameTaken>(error: sqlx::Error) -> Failure<E> {
+    if name_taken(&error) {
+        Failure::Refused(E::NAME_TAKEN)
+    } else {
+        error.into()
+    }
+}
+
 /// Whether a name's unique index was violated. Primary keys are no names.
-pub(crate) fn name_taken(error: &sqlx::Error) -> bool {
+fn name_taken(error: &sqlx::Error) -> bool {
     let index = error
         .as_database_error()
         .and_then(DatabaseError::constraint);

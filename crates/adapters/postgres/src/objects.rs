@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
+use wharf_domain::event::{ObjectChange, ObjectFate};
 use wharf_domain::ids::{BucketId, JobId, ObjectId, OrganizationId};
 use wharf_domain::object::{
     BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId,
@@ -136,30 +137,43 @@ pub(crate) async fn publish(
     Ok(())
 }
 
+/// What is told of an object to which that happened.
+fn read_change(row: &PgRow, fate: ObjectFate) -> Result<ObjectChange, Fault> {
+    let columns = Columns::of("objects", row);
+    Ok(ObjectChange {
+        object_id: columns.parse("id")?,
+        fate,
+        source_path: columns.get("path")?,
+        size_bytes: columns.number("size_bytes")?,
+    })
+}
+
 /// Makes tombstones of those live objects that no sync holds on to; one whose connection is archived never runs again, and
-/// holds nothing. Returns how many.
+/// holds nothing. Returns which they are.
 pub(crate) async fn bury_unheld(
     tx: &mut PgConnection,
     organization: &OrganizationId,
     objects: &[&str],
     now: Timestamp,
-) -> Result<u64, Fault> {
+) -> Result<Vec<ObjectChange>, Fault> {
     if objects.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    let buried = sqlx::query(
+    sqlx::query(
         "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
          WHERE organization = $1 AND id = ANY($2) AND deleted_at IS NULL \
          AND NOT EXISTS (SELECT 1 FROM catalogue c JOIN syncs s ON s.organization = c.organization AND s.id = c.sync \
                          WHERE c.organization = objects.organization AND c.object = objects.id \
-                         AND s.state <> 'connection_archived')",
+                         AND s.state <> 'connection_archived') RETURNING id, path, size_bytes",
     )
     .bind(organization.as_str())
     .bind(objects)
     .bind(now)
-    .execute(tx)
-    .await?;
-    Ok(buried.rows_affected())
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| read_change(row, ObjectFate::Deleted))
+    .collect()
 }
 
 /// Purges tombstones that were made before a time: the bytes of those that a person deleted are let go of, those that
@@ -274,7 +288,13 @@ impl Store {
         .bind(now)
         .execute(&mut **tx)
         .await?;
-        audit::store(tx, organization, audit, now);
+        let changes = vec![ObjectChange {
+            object_id: found.id.clone(),
+            fate: ObjectFate::Restored,
+            source_path: found.facts.path.clone(),
+            size_bytes: found.content.size_bytes,
+        }];
+        audit::store_with_objects(tx, organization, audit, now, bucket, changes);
         let restored = Object {
             deleted: None,
             updated_at: now,
@@ -353,18 +373,20 @@ impl Store {
         let now = self.now(tx).await?;
         let removed = sqlx::query(
             "UPDATE objects SET deleted_at = $4, deleted_by = 'person', updated_at = $4 \
-             WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL",
+             WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL \
+             RETURNING id, path, size_bytes",
         )
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
         .bind(now)
-        .execute(&mut **tx)
+        .fetch_optional(&mut **tx)
         .await?;
-        if removed.rows_affected() == 0 {
+        let Some(removed) = removed else {
             return Ok(false);
-        }
-        audit::store(tx, organization, audit, now);
+        };
+        let changes = vec![read_change(&removed, ObjectFate::Deleted)?];
+        audit::store_with_objects(tx, organization, audit, now, bucket, changes);
         Ok(true)
     }
 }

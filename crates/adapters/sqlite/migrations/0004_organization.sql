@@ -57,7 +57,7 @@ CREATE TABLE connection_checks (
     FOREIGN KEY (organization, connection) REFERENCES connections (organization, id) ON DELETE CASCADE
 ) STRICT;
 
-CREATE INDEX connection_checks_by_age ON connection_checks (organization, connection, at, id);
+CREATE INDEX connection_checks_by_age ON connection_checks (organization, connection, at, id, outcome);
 CREATE INDEX connection_checks_old ON connection_checks (at);
 
 -- Audit rows are chained. Rows from before have no place until the server adopts them, in the order of their times.
@@ -99,6 +99,8 @@ CREATE TABLE event_streams (
     lease_expires_at INTEGER
 ) STRICT;
 
+CREATE INDEX event_streams_due ON event_streams (COALESCE(lease_expires_at, next_attempt_at), organization);
+
 CREATE TABLE webhooks (
     organization     TEXT    NOT NULL REFERENCES organizations (id),
     id               TEXT    NOT NULL,
@@ -123,6 +125,7 @@ CREATE TABLE webhooks (
 ) STRICT;
 
 CREATE INDEX webhooks_by_age ON webhooks (organization, created_at, id);
+CREATE INDEX webhooks_due ON webhooks (COALESCE(lease_expires_at, next_attempt_at), organization, id);
 
 CREATE TABLE webhook_redeliveries (
     organization TEXT    NOT NULL,

@@ -155,6 +155,15 @@ pub(crate) fn read_grant(columns: &Columns<'_>) -> Result<Grant, Fault> {
     })
 }
 
+/// A grant as it is read back.
+fn stored_grant(grant: Grant) -> Grant {
+    let stored = |at: Timestamp| Timestamp::from_timestamp_micros(micros(at));
+    Grant {
+        expires_at: grant.expires_at.and_then(stored),
+        ..grant
+    }
+}
+
 fn read_key(row: &SqliteRow) -> Result<ApiKey, Fault> {
     let columns = Columns::of("api_keys", row);
     Ok(ApiKey {
@@ -483,7 +492,7 @@ impl Store {
         let mut changed = stored.clone();
         changed.name = change.name.unwrap_or(changed.name);
         changed.description = change.description.unwrap_or(changed.description);
-        changed.grant = change.grant.unwrap_or(changed.grant);
+        changed.grant = change.grant.map_or(changed.grant, stored_grant);
         if changed == stored {
             return Ok(stored);
         }

@@ -6,14 +6,15 @@ use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::access::{ApiKeyHash, Organization, OrganizationProfile, Principal};
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
+use wharf_domain::event::EventCursor;
 use wharf_domain::ids::{AuditId, JobId, OrganizationId};
 use wharf_domain::job::{JobEnd, JobTrigger};
 use wharf_domain::namespace::DEFAULT_NAMESPACE;
 use wharf_domain::object::BlobKey;
 use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{
-    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization,
-    RepositoryError,
+    AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
+    NewApiKey, NewOrganization, RepositoryError,
 };
 
 use crate::clock::{micros, span};
@@ -428,6 +429,39 @@ impl AcrossOrganizations for Store {
         new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
         Ok(in_transaction!(self, tx => self.lease_due(&mut tx, worker, ttl, new_job, new_audit))?)
+    }
+
+    async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.lease_check(&mut tx, ttl))?)
+    }
+
+    async fn lease_due_webhook(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueWebhook>, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.lease_webhook(&mut tx, ttl, limit))?)
+    }
+
+    async fn lease_due_stream(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueStream>, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.lease_stream(&mut tx, ttl, limit))?)
+    }
+
+    async fn settle_stream(
+        &self,
+        due: &DueStream,
+        cursor: EventCursor,
+        pause: Duration,
+    ) -> Result<bool, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.end_stream_round(&mut tx, due, cursor, pause))?)
+    }
+
+    async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.prune(&mut tx, keep, limit))?)
     }
 
     async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {

@@ -9,7 +9,6 @@ use wharf_domain::audit::{
     ResourceType, link_bytes,
 };
 use wharf_domain::event::{Announcement, ObjectChange, announce};
-use wharf_domain::idempotency::Claim;
 use wharf_domain::ids::{AuditId, BucketId, OrganizationId};
 use wharf_ports::{AuditPage, AuditRepository, AuditSeal, ChainedRow, RepositoryError};
 
@@ -28,13 +27,7 @@ pub(crate) struct Recorded {
 
 /// Records a change within the transaction that makes it.
 pub(crate) fn store(tx: &mut Tx, organization: &OrganizationId, row: &NewAuditRow, at: Timestamp) {
-    let announcement = announce(row, None, Vec::new());
-    tx.recorded.push(Recorded {
-        organization: organization.clone(),
-        at,
-        row: row.clone(),
-        announcement,
-    });
+    record(tx, organization, row, at, announce(row, None, Vec::new()));
 }
 
 /// Records a change of objects of a bucket.
@@ -46,7 +39,22 @@ pub(crate) fn store_with_objects(
     bucket: &BucketId,
     changes: Vec<ObjectChange>,
 ) {
-    let announcement = announce(row, Some(bucket), changes);
+    record(
+        tx,
+        organization,
+        row,
+        at,
+        announce(row, Some(bucket), changes),
+    );
+}
+
+fn record(
+    tx: &mut Tx,
+    organization: &OrganizationId,
+    row: &NewAuditRow,
+    at: Timestamp,
+    announcement: Option<Announcement>,
+) {
     tx.recorded.push(Recorded {
         organization: organization.clone(),
         at,
@@ -55,31 +63,55 @@ pub(crate) fn store_with_objects(
     });
 }
 
-/// Stores what the transaction has recorded: each row linked to its organization's chain, with its event, and noted on the
-/// claim of its request.
+/// Writes what a transaction has recorded, as its last act: each row linked to its organization's chain, with its event. The
+/// order of the places is the order of the commits.
 pub(crate) async fn append(tx: &mut Tx, seal: &dyn AuditSeal) -> Result<(), Fault> {
     let mut recorded = take(&mut tx.recorded);
+    note_effect(tx, &recorded).await?;
     recorded.sort_by(|one, other| one.organization.cmp(&other.organization));
     for of_one in recorded.chunk_by(|one, other| one.organization == other.organization) {
         let organization = &of_one[0].organization;
         let mut head = head(tx, organization).await?.unwrap_or(ChainHead::EMPTY);
         for recorded in of_one {
-            head = link(seal, organization, &head, recorded.at, &recorded.row);
+            head = next_link(seal, organization, &head, recorded.at, &recorded.row);
             insert(tx, &head, recorded).await?;
             if let Some(announcement) = &recorded.announcement {
                 insert_event(tx, &head, recorded, announcement).await?;
             }
-            if let Some(claim) = &recorded.row.origin.claim {
-                note_effect(tx, organization, claim, &recorded.row).await?;
-            }
         }
-        set_head(tx, organization, &head).await?;
+        move_head(tx, organization, &head).await?;
+    }
+    Ok(())
+}
+
+/// Notes on the request's claim what it has effected. A claim that somebody else holds by now undoes the transaction.
+async fn note_effect(tx: &mut Tx, recorded: &[Recorded]) -> Result<(), Fault> {
+    let first = recorded.iter().find_map(|recorded| {
+        let claim = recorded.row.origin.claim.as_ref()?;
+        Some((recorded, claim))
+    });
+    let Some((recorded, claim)) = first else {
+        return Ok(());
+    };
+    let noted = sqlx::query(
+        "UPDATE idempotency_claims SET effect_type = COALESCE(effect_type, $4), effect_id = COALESCE(effect_id, $5) \
+         WHERE organization = $1 AND id = $2 AND attempt = $3",
+    )
+    .bind(recorded.organization.as_str())
+    .bind(&claim.id)
+    .bind(number(claim.attempt))
+    .bind(recorded.row.resource_type.as_str())
+    .bind(&recorded.row.resource_id)
+    .execute(&mut **tx)
+    .await?;
+    if noted.rows_affected() == 0 {
+        return Err(Fault::ClaimLost);
     }
     Ok(())
 }
 
 /// The place of a row behind `before`.
-fn link(
+fn next_link(
     seal: &dyn AuditSeal,
     organization: &OrganizationId,
     before: &ChainHead,
@@ -105,7 +137,7 @@ async fn head(
         .transpose()
 }
 
-async fn set_head(
+async fn move_head(
     tx: &mut Tx,
     organization: &OrganizationId,
     head: &ChainHead,
@@ -178,30 +210,6 @@ async fn insert_event(
     .bind(json(announcement))
     .execute(&mut **tx)
     .await?;
-    Ok(())
-}
-
-/// Notes the first effect of a request on its claim. A claim that somebody else holds by now undoes the transaction.
-async fn note_effect(
-    tx: &mut Tx,
-    organization: &OrganizationId,
-    claim: &Claim,
-    row: &NewAuditRow,
-) -> Result<(), Fault> {
-    let noted = sqlx::query(
-        "UPDATE idempotency_claims SET effect_type = COALESCE(effect_type, $4), effect_id = COALESCE(effect_id, $5) \
-         WHERE organization = $1 AND id = $2 AND attempt = $3",
-    )
-    .bind(organization.as_str())
-    .bind(&claim.id)
-    .bind(number(claim.attempt))
-    .bind(row.resource_type.as_str())
-    .bind(&row.resource_id)
-    .execute(&mut **tx)
-    .await?;
-    if noted.rows_affected() == 0 {
-        return Err(Fault::ClaimLost);
-    }
     Ok(())
 }
 
@@ -308,16 +316,16 @@ pub(crate) const UNCHAINED: &str = concat!(
 /// Rows that are read at a time while they are adopted.
 const ADOPTED_AT_ONCE: u32 = 1000;
 
+/// A row of the chain, whatever became of it.
 fn read_chained(row: &SqliteRow) -> Result<ChainedRow, Fault> {
     let columns = Columns::of("audit_rows", row);
+    let position = columns.number("position")?;
     Ok(ChainedRow {
         id: columns.get("id").unwrap_or_default(),
-        link: read_head(&columns).or_else(|_| {
-            Ok::<_, Fault>(ChainHead {
-                position: columns.number("position")?,
-                hash: AuditHash::START,
-            })
-        })?,
+        link: read_head(&columns).unwrap_or(ChainHead {
+            position,
+            hash: AuditHash::START,
+        }),
         row: read(row).ok(),
     })
 }
@@ -426,16 +434,15 @@ impl Store {
         settings: AuditSettings,
         audit: &NewAuditRow,
     ) -> Result<(), Fault> {
-        let now = self.now(tx).await?;
         let changed = sqlx::query(
-            "UPDATE organizations SET read_auditing = $2, updated_at = $3 WHERE id = $1 AND read_auditing <> $2",
+            "UPDATE organizations SET read_auditing = $2 WHERE id = $1 AND read_auditing <> $2",
         )
         .bind(organization.as_str())
         .bind(settings.read_auditing_enabled)
-        .bind(micros(now))
         .execute(&mut **tx)
         .await?;
         if changed.rows_affected() > 0 {
+            let now = self.now(tx).await?;
             store(tx, organization, audit, now);
         }
         Ok(())
@@ -488,7 +495,7 @@ impl Store {
             for row in &rows {
                 let columns = Columns::of("audit_rows", row);
                 let (at, row) = (columns.time("at")?, read_new(&columns)?);
-                head = link(&*self.seal, &organization, &head, at, &row);
+                head = next_link(&*self.seal, &organization, &head, at, &row);
                 sqlx::query("UPDATE audit_rows SET position = $3, link = $4 WHERE organization = $1 AND id = $2")
                     .bind(organization.as_str())
                     .bind(row.id.as_str())
@@ -498,7 +505,7 @@ impl Store {
                     .await?;
             }
         }
-        set_head(tx, &organization, &head).await?;
+        move_head(tx, &organization, &head).await?;
         Ok(true)
     }
 }

@@ -29,6 +29,7 @@ macro_rules! columns {
          expiry_warned"
     };
 }
+pub(crate) use columns;
 
 /// Writes what events have made of a connection, if it still is what they were applied to.
 pub(crate) const UPDATE: &str = "UPDATE connections SET name = $3, description = $4, provider = $5, config = $6, credential_type = $7, \
@@ -46,7 +47,7 @@ macro_rules! matching {
     };
 }
 
-fn read(row: &SqliteRow) -> Result<Connection, Fault> {
+pub(crate) fn read(row: &SqliteRow) -> Result<Connection, Fault> {
     let columns = Columns::of("connections", row);
     let provider: Provider = columns.parse("provider")?;
     let config = ProviderConfig::from_stored(provider, columns.json("config")?)

@@ -55,6 +55,16 @@ impl<E> From<Fault> for Failure<E> {
     }
 }
 
+impl<E> Failure<E> {
+    /// The same, refused for another port's reasons.
+    pub(crate) fn map<F>(self, refusal: impl FnOnce(E) -> F) -> Failure<F> {
+        match self {
+            Self::Fault(fault) => Failure::Fault(fault),
+            Self::Refused(error) => Failure::Refused(refusal(error)),
+        }
+    }
+}
+
 impl<E: From<RepositoryError>> Failure<E> {
     /// The error as the port has it.
     pub(crate) fn into_port(self) -> E {

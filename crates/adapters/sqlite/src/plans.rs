@@ -6,7 +6,8 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use crate::runs::{commit, deletes};
 use crate::syncs::{deletes as held_deletes, lifecycle};
 use crate::{
-    SqliteDatabase, across_organizations, audit, catalogue, connections, dead_letters, objects,
+    SqliteDatabase, across_organizations, audit, catalogue, checks, connections, dead_letters,
+    dispatch, events, objects, webhooks,
 };
 
 /// A row of the catalogue by its whole key.
@@ -115,6 +116,73 @@ const CASES: &[Case] = &[
     (across_organizations::PURGE, &[TOMBSTONES]),
     // The rows that go with an object are found by it.
     (across_organizations::FORGET, &[TOMBSTONES, HOLDERS]),
+    (
+        checks::LIST,
+        &["connection_checks_by_age (organization=? AND connection=? AND (at,id)<(?,?))"],
+    ),
+    (
+        checks::COUNT,
+        &["COVERING INDEX connection_checks_by_age (organization=? AND connection=?)"],
+    ),
+    (
+        checks::AVAILABILITY,
+        &["COVERING INDEX connection_checks_by_age (organization=? AND connection=?)"],
+    ),
+    (events::FROM, &["(organization=? AND position>?)"]),
+    (events::BEFORE, &["(organization=? AND position<?)"]),
+    (
+        events::OF_ROWS,
+        &["INDEX events_audit (organization=? AND audit=?)"],
+    ),
+    (
+        webhooks::LIST,
+        &["webhooks_by_age (organization=? AND (created_at,id)<(?,?))"],
+    ),
+    (
+        webhooks::DELIVERIES,
+        &["webhook_deliveries_by_age (organization=? AND webhook=? AND (at,id)<(?,?))"],
+    ),
+    (
+        webhooks::COUNT_DELIVERIES,
+        &["COVERING INDEX webhook_deliveries_by_age (organization=? AND webhook=?)"],
+    ),
+    (
+        dispatch::DUE_CHECK,
+        &["INDEX connections_to_check (next_check_at<?)"],
+    ),
+    (
+        dispatch::DUE_WEBHOOK,
+        &[
+            "SEARCH s USING INDEX webhooks_due (<expr><?)",
+            "SEARCH h USING INDEX sqlite_autoindex_audit_heads_1 (organization=?)",
+            "(organization=? AND webhook=?)",
+        ],
+    ),
+    (
+        dispatch::DUE_STREAM,
+        &["SEARCH s USING INDEX event_streams_due (<expr><?)"],
+    ),
+    (dispatch::PRUNE_EVENTS, &["INDEX events_old (at<?)"]),
+    (
+        dispatch::PRUNE_DELIVERIES,
+        &["INDEX webhook_deliveries_old (at<?)"],
+    ),
+    (
+        dispatch::PRUNE_CHECKS,
+        &["INDEX connection_checks_old (at<?)"],
+    ),
+    (
+        dispatch::PRUNE_CLAIMS,
+        &["INDEX idempotency_claims_old (claimed_at<?)"],
+    ),
+    // What goes with a webhook is found by it.
+    (
+        "DELETE FROM webhooks WHERE organization = $1 AND id = $2",
+        &[
+            "webhook_deliveries USING COVERING INDEX webhook_deliveries_by_age (organization=? AND webhook=?)",
+            "webhook_redeliveries USING",
+        ],
+    ),
     // What goes with a sync is found by it.
     (
         "DELETE FROM syncs WHERE organization = $1 AND id = $2",

@@ -3,7 +3,7 @@
 mod common;
 
 use sqlx::AssertSqlSafe;
-use wharf_domain::audit::{Action, ChainHead};
+use wharf_domain::audit::{Action, AuditFilter, ChainHead};
 use wharf_ports::RepositoryError;
 use wharf_testkit::Harness;
 
@@ -41,12 +41,11 @@ async fn rows_that_do_not_read_are_in_the_chain_by_their_place() {
     );
     assert_eq!(chain[2].link.hash, ChainHead::EMPTY.hash);
     assert!(chain[1].id.starts_with("aud_"), "{}", chain[1].id);
-    let trail = h.repositories.audit.before(
-        &acme.organization,
-        &wharf_domain::audit::AuditFilter::default(),
-        None,
-        10,
-    );
+    let all = AuditFilter::default();
+    let trail = h
+        .repositories
+        .audit
+        .before(&acme.organization, &all, None, 10);
     let Err(RepositoryError::Corrupt(place)) = trail.await else {
         panic!("a row that does not read was read")
     };

@@ -74,8 +74,7 @@ async fn a_plain_path_names_a_file_as_a_url_does() {
     let database = SqliteDatabase::open(path.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    database
-        .repositories()
+    common::repositories(&database)
         .across
         .now()
         .await

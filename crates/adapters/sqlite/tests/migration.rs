@@ -317,10 +317,8 @@ async fn audit_rows_of_an_older_version_are_linked_in_the_order_of_their_times_a
     adopt().await.expect("there is nothing to adopt");
     let (rows, head) = follow(&h, &organization).await;
     assert_eq!((head.position, rows.last()), (2501, Some(&audit)));
-    let trail = h
-        .repositories
-        .audit
-        .list(&organization, &AuditFilter::default(), 0, 1);
+    let all = AuditFilter::default();
+    let trail = h.repositories.audit.list(&organization, &all, 0, 1);
     let trail = trail.await.expect("the trail");
     assert_eq!((trail.total, &trail.rows[0].row), (2501, &audit));
     let slipped_in = "aud_ffffffffffffffff".parse().expect("an identifier");
@@ -362,11 +360,8 @@ async fn people_keys_and_connections_of_an_older_version_have_what_is_new() {
         .await;
     assert!(known.expect("an answer").expect("the key").valid);
 
-    let connections = h.repositories.connections.list(
-        &organization,
-        &ConnectionFilter::default(),
-        &PageRequest::first(10),
-    );
+    let (all, page) = (ConnectionFilter::default(), PageRequest::first(10));
+    let connections = h.repositories.connections.list(&organization, &all, &page);
     let planned = connections.await.expect("a list").items;
     let planned: BTreeMap<_, _> = planned
         .iter()

@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::{Connection, ConnectionName, SealedCredentials};
 use crate::audit::NewAuditRow;
 use crate::error_code::{Counting, ErrorCode};
+use crate::health::can_lock_the_account;
 use crate::provider::{CredentialType, ProviderConfig};
 use crate::{Metadata, Timestamp};
 
@@ -254,13 +255,14 @@ pub struct Edit {
 pub enum Event {
     /// An attempt by a worker ended.
     Outcome(AttemptOutcome),
-    /// A check by the health watch ended.
+    /// A check ended: by the health watch, or asked for by a person.
     Checked {
         /// How it went.
         outcome: AttemptOutcome,
         /// When to check again; `None` for not before a person acts. A stale outcome plans nothing.
         next: Option<Duration>,
-        /// When credentials or certificate run out, as far as the check could tell.
+        /// When credentials or certificate run out, as far as the check could tell. One that failed may not have come as far as
+        /// that, so that what was known before stays.
         expires_at: Option<Timestamp>,
     },
     /// The next check is planned, after a person brought the connection back or changed it.
@@ -268,8 +270,6 @@ pub enum Event {
         /// From now.
         after: Duration,
     },
-    /// A test asked for by a person ended.
-    PersonTested(AttemptOutcome),
     /// A person suspends it.
     Suspend,
     /// A person reactivates it.
@@ -332,11 +332,12 @@ impl Connection {
     pub fn apply(self, event: Event, now: Timestamp) -> Result<Transition, TransitionError> {
         let before = self.clone();
         let archived = self.intent == Intent::Archived;
+        let mut expiring = None;
         let mut after = self;
         match event {
             Event::Outcome(_) | Event::Checked { .. } | Event::Archive if archived => {}
             _ if archived => return Err(TransitionError::Archived),
-            Event::Outcome(outcome) | Event::PersonTested(outcome) => {
+            Event::Outcome(outcome) => {
                 after.count(outcome, now);
             }
             Event::Checked {
@@ -344,9 +345,13 @@ impl Connection {
                 next,
                 expires_at,
             } => {
+                let passed = matches!(outcome.result, AttemptResult::Success { .. });
                 if after.count(outcome, now) {
                     after.next_check_at = next.map(|delay| now + delay);
-                    after.expect_expiry(expires_at);
+                    if passed {
+                        after.expect_expiry(expires_at);
+                    }
+                    expiring = after.warn_of_expiry(now);
                 }
             }
             Event::PlanCheck { after: delay } => after.next_check_at = Some(now + delay),
@@ -361,7 +366,7 @@ impl Connection {
         if after.intent != Intent::Enabled || matches!(after.health, Health::Tripped { .. }) {
             after.next_check_at = None;
         }
-        Ok(after.stamp(&before, now))
+        Ok(after.stamp(&before, expiring, now))
     }
 
     /// What events in order make of this connection, as one step; the first that is refused refuses all. The transition tells the
@@ -400,6 +405,17 @@ impl Connection {
         }
     }
 
+    /// When they run out, if that is to be warned about now. Only checks warn: they are what is recorded with a warning.
+    fn warn_of_expiry(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let near = |at: &Timestamp| *at <= now + EXPIRY_NOTICE;
+        let expiring = self.expires_at.filter(near);
+        if self.expiry_warned || expiring.is_none() {
+            return None;
+        }
+        self.expiry_warned = true;
+        expiring
+    }
+
     /// Takes an outcome into account, unless it is stale, or the connection rests: neither a suspended nor a tripped
     /// one changes before a person acts. Whether it was taken into account.
     fn count(&mut self, outcome: AttemptOutcome, now: Timestamp) -> bool {
@@ -418,6 +434,9 @@ impl Connection {
                 self.last_error = None;
             }
             AttemptResult::Failure { code, message } => {
+                if can_lock_the_account(code, self.credential_type) {
+                    self.next_check_at = None;
+                }
                 let counting = code.counting();
                 let side_by_side = self
                     .last_failure_at
@@ -472,10 +491,7 @@ impl Connection {
         }
     }
 
-    fn stamp(mut self, before: &Self, now: Timestamp) -> Transition {
-        let due = |at: &Timestamp| !self.expiry_warned && *at <= now + EXPIRY_NOTICE;
-        let expiring = self.expires_at.filter(due);
-        self.expiry_warned |= expiring.is_some();
+    fn stamp(mut self, before: &Self, expiring: Option<Timestamp>, now: Timestamp) -> Transition {
         let changed = self != *before;
         let (old, new) = (before.status(), self.status());
         let status_change = (old != new).then_some((old, new));

@@ -125,13 +125,11 @@ impl Engine {
             }
             Err(_) => None,
         };
-        match found {
-            Some(user) => by.may(told, &[place(&user)]).map(|()| user),
-            None => {
-                by.may(told, &[Place::as_told(ResourceType::User, email)])?;
-                Err(missing(email))
-            }
+        if let Some(user) = found {
+            return by.may(told, &[place(&user)]).map(|()| user);
         }
+        by.may(told, &[Place::as_told(ResourceType::User, email)])?;
+        Err(missing(email))
     }
 
     /// Changes a user. What changes nothing leaves no trace.

@@ -188,7 +188,7 @@ impl Walk<'_> {
     fn broken(&self, row: &ChainedRow, next: Option<&ChainedRow>) -> ChainFault {
         let place = row.link.position;
         let holds = |next: &&ChainedRow| self.link(&self.head, next) == Some(next.link.hash);
-        if next.filter(holds).is_some() {
+        if next.as_ref().is_some_and(holds) {
             return slipped_in(row);
         }
         ChainFault {

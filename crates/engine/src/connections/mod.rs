@@ -1,14 +1,19 @@
-//! Connections: create, read, change, test, archive.
+//! Connections: create, read, change, test, watch, archive.
 
 mod archive;
 mod create;
+mod history;
 mod read;
+mod record;
 mod test;
 mod update;
+mod watch;
 
 pub use create::CreateConnection;
+pub use history::CheckHistory;
 pub use test::TestedConnection;
 pub use update::{ConfigFields, UpdateConnection};
+pub use watch::Watcher;
 
 use wharf_domain::audit::ResourceType;
 use wharf_domain::connection::Connection;

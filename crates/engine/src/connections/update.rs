@@ -162,7 +162,7 @@ impl Engine {
                     credentials,
                     source_path: None,
                 };
-                self.check_before_saving(trial).await?;
+                self.check_change(caller, trial).await?;
                 edit.tested = true;
             }
             let version = connection.credential_version + 1;
@@ -187,30 +187,27 @@ impl Engine {
                 credentials,
                 source_path: None,
             };
-            self.check_before_saving(trial).await?;
+            self.check_change(caller, trial).await?;
         }
         let mut events = Vec::new();
         if edit != Edit::default() {
             events.push(Event::Edit(Box::new(edit)));
         }
-        match intent {
-            Some(Intent::Enabled) if reactivates => {
-                events.push(Event::Activate { tested: supported });
-            }
-            Some(Intent::Suspended) => events.push(Event::Suspend),
-            Some(Intent::Archived) => events.push(Event::Archive),
-            _ => {}
+        events.extend(wish(intent, reactivates, supported));
+        let checked = update.provider_config.is_some() || reactivates;
+        if checked && intent != Some(Intent::Archived) {
+            events.push(Event::PlanCheck {
+                after: self.ordinary_pause(),
+            });
         }
-        let action = if intent == Some(Intent::Archived) {
-            Action::ConnectionDeleted
-        } else {
-            Action::ConnectionUpdated
+        let action = match intent {
+            Some(Intent::Archived) => Action::ConnectionDeleted,
+            _ => Action::ConnectionUpdated,
         };
         let resource = (ResourceType::Connection, connection.id.as_str());
         let audit = caller.audit(self.ids(), action, resource, changed_fields(update, intent));
         // The test and the kept secrets belong to the revision that was read; plain fields do not depend on it.
-        let guarded =
-            update.if_revision.is_some() || update.provider_config.is_some() || reactivates;
+        let guarded = update.if_revision.is_some() || checked;
         let transition = self
             .repositories()
             .connections
@@ -224,6 +221,28 @@ impl Engine {
             .await
             .map_err(UpdateError::Apply)?;
         Ok(transition.connection)
+    }
+
+    /// Tests what a change would make of a connection. A test that fails saves nothing, and leaves a row all the same: it may have
+    /// used stored secrets.
+    async fn check_change(&self, caller: &Caller, trial: Trial<'_>) -> Result<(), EngineError> {
+        let resource = (
+            ResourceType::Connection,
+            trial.connection.as_str().to_owned(),
+        );
+        let checked = self.check_before_saving(trial).await;
+        if let Err(
+            EngineError::ConnectionTestFailed(report)
+            | EngineError::ConnectionTestUnavailable(report),
+        ) = &checked
+        {
+            let changes =
+                json!({"success": false, "error_code": report.error_code(), "saved": false});
+            let row = caller.audit(self.ids(), Action::ConnectionTested, resource, changes);
+            let audit = &self.repositories().audit;
+            audit.record(caller.organization(), row).await?;
+        }
+        checked
     }
 
     /// The new configuration with its credentials, completed from the stored ones where that is allowed.
@@ -271,6 +290,16 @@ impl Engine {
                 CredentialsError::ForeignKey => KeyRingError::Refused.into(),
                 CredentialsError::Engine(error) => error,
             })
+    }
+}
+
+/// What becomes of the connection by a person's will.
+fn wish(intent: Option<Intent>, reactivates: bool, tested: bool) -> Option<Event> {
+    match intent {
+        Some(Intent::Enabled) if reactivates => Some(Event::Activate { tested }),
+        Some(Intent::Suspended) => Some(Event::Suspend),
+        Some(Intent::Archived) => Some(Event::Archive),
+        _ => None,
     }
 }
 

@@ -275,7 +275,7 @@ impl<'a> Attempt<'a> {
         let heals = failure.is_none() && connection.health != Health::Healthy;
         let audit = (failure.is_some() || heals).then(|| {
             let action = if heals {
-                Action::ConnectionUpdated
+                Action::ConnectionTested
             } else {
                 Action::ConnectionFailed
             };

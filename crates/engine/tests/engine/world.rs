@@ -44,7 +44,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) repositories: Repositories,
     parts: Parts,
-    _key_ring: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -97,7 +97,7 @@ impl World {
             clock,
             repositories,
             parts,
-            _key_ring: folder,
+            folder,
         }
     }
 
@@ -105,6 +105,16 @@ impl World {
     pub(crate) fn engine_with(&self, providers: Arc<dyn ProviderFactory>) -> Engine {
         Engine::new(Parts {
             providers,
+            ..self.parts.clone()
+        })
+    }
+
+    /// An engine on the same database whose key ring opens nothing in it.
+    pub(crate) fn engine_with_another_ring(&self) -> Engine {
+        let path = self.folder.path().join("another.json");
+        let ring = FileKeyRing::create(path, &*self.parts.ids, self.clock.now()).unwrap();
+        Engine::new(Parts {
+            key_ring: Arc::new(ring),
             ..self.parts.clone()
         })
     }

@@ -1,5 +1,11 @@
 //! What [`AccessRepository`](wharf_ports::AccessRepository) promises.
 
+mod keys;
+mod users;
+
+pub use keys::*;
+pub use users::*;
+
 use wharf_domain::access::{Grant, Permission, Role};
 use wharf_domain::audit::Action;
 use wharf_domain::ids::{ApiKeyId, OrganizationId};

@@ -1,5 +1,11 @@
 //! What [`AcrossOrganizations`](wharf_ports::AcrossOrganizations) promises.
 
+mod checks;
+mod dispatch;
+
+pub use checks::*;
+pub use dispatch::*;
+
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -1,5 +1,11 @@
 //! What [`AuditRepository`](wharf_ports::AuditRepository) promises.
 
+mod chain;
+mod reading;
+
+pub use chain::*;
+pub use reading::*;
+
 use serde_json::json;
 use wharf_domain::audit::{Action, Actor, AuditFilter, NewAuditRow, Origin, ResourceType};
 

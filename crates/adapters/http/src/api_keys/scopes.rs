@@ -103,6 +103,7 @@ fn one_of(
 }
 
 /// `allowed_origins`; an empty list is any origin.
+#[expect(clippy::option_option, reason = "absent, any, or these")]
 pub(super) fn read_origins(reader: &mut Reader) -> Option<Option<Vec<String>>> {
     let origins = reader.strings("allowed_origins", Length::new(1, 300), MOST_ORIGINS)?;
     if let Some(i) = origins.iter().position(|origin| !is_origin(origin)) {

@@ -98,6 +98,7 @@ impl UpdateOrganizationRequest {
 }
 
 /// An address; an empty one is there, so that a change can clear it.
+#[expect(clippy::option_option, reason = "absent, cleared, or an address")]
 fn read_email(reader: &mut Reader, key: &'static str) -> Option<Option<Email>> {
     let text = reader.string(key, Length::new(0, 1000))?;
     if text.is_empty() {

@@ -15,7 +15,7 @@ async fn from(world: &World, key: &str, origin: &str) -> Answer {
 }
 
 async fn key_for(world: &World, origins: &[&str]) -> String {
-    let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+    let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
     let name = format!("{origins:?}");
     let grant = Grant {
         allowed_origins: Some(origins),

@@ -201,5 +201,5 @@ async fn a_stream_does_not_hold_up_a_shutdown() {
     }
     stop.send(()).unwrap();
     let end = timeout(Duration::from_secs(5), server).await;
-    end.expect("the stream ends").unwrap().unwrap();
+    end.expect("the stream ends").unwrap();
 }

@@ -245,7 +245,8 @@ impl Store {
         .fetch_all(&mut **tx)
         .await?;
         let objects: Vec<&str> = went.iter().flatten().map(String::as_str).collect();
-        let deleted = objects::bury_unheld(tx, organization, &objects, now).await?;
+        let buried = objects::bury_unheld(tx, organization, &objects, now).await?;
+        let (deleted, bucket) = (buried.len() as u64, run.sync.bucket.clone());
         syncs::clear_held_deletes(tx, organization, &run.sync).await?;
         let progress = Progress {
             counters: &Counters {
@@ -259,7 +260,7 @@ impl Store {
         advance(tx, organization, lease, run.sync, progress, now).await?;
         if deleted > 0 {
             let row = audit.clone().with("deleted", deleted);
-            audit::store(tx, organization, &row, now);
+            audit::store_with_objects(tx, organization, &row, now, &bucket, buried);
         }
         Ok(went.len() as u64)
     }

@@ -76,15 +76,15 @@ impl Store {
         if went.is_empty() {
             return Ok(Some(0));
         }
-        let row = match settlement {
+        let (row, buried) = match settlement {
             Settlement::Approve => {
                 let objects: Vec<&str> = went.iter().flatten().map(String::as_str).collect();
-                let deleted = objects::bury_unheld(tx, organization, &objects, now).await?;
-                audit.clone().with("deleted", deleted)
+                let buried = objects::bury_unheld(tx, organization, &objects, now).await?;
+                (audit.clone().with("deleted", buried.len()), buried)
             }
-            Settlement::Discard => audit.clone().with("discarded", went_count),
+            Settlement::Discard => (audit.clone().with("discarded", went_count), Vec::new()),
         };
-        audit::store(tx, organization, &row, now);
+        audit::store_with_objects(tx, organization, &row, now, bucket, buried);
         Ok(Some(went_count))
     }
 }

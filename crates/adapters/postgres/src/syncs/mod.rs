@@ -3,7 +3,9 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::{BucketId, ConnectionId, JobId, OrganizationId, SyncId, UserId};
+use wharf_domain::ids::{
+    BucketId, ConnectionId, JobId, NamespaceId, OrganizationId, SyncId, UserId,
+};
 use wharf_domain::job::JobTrigger;
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::sync::{
@@ -164,6 +166,23 @@ pub(crate) async fn lock_of_bucket(
     )
     .bind(organization.as_str())
     .bind(bucket.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Locks the syncs of a namespace that is about to be removed.
+pub(crate) async fn lock_of_namespace(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    namespace: &NamespaceId,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "SELECT 1 FROM syncs WHERE organization = $1 \
+         AND bucket IN (SELECT id FROM buckets WHERE organization = $1 AND namespace = $2) ORDER BY id FOR UPDATE",
+    )
+    .bind(organization.as_str())
+    .bind(namespace.as_str())
     .execute(tx)
     .await?;
     Ok(())

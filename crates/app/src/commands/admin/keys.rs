@@ -89,7 +89,7 @@ pub(crate) struct Bounds {
     /// When it stops working, such as 2027-01-31T00:00:00Z.
     #[arg(long)]
     expires_at: Option<DateTime<Utc>>,
-    /// A part of the organization that it is confined to, such as namespace:team-a or bucket:bkt_…:read_data,write_data. May be
+    /// A part of the organization that it is confined to, such as namespace:team-a or `bucket:bkt_…:read_data,write_data`. May be
     /// given several times; a change replaces all.
     #[arg(long, value_parser = scope)]
     scope: Vec<ResourceScope>,
