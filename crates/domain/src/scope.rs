@@ -316,7 +316,10 @@ mod tests {
         let within = |other: &Grant| other.lies_within(&own, &organization());
         assert!(within(&own));
         let good = scope("bucket", "team-a*", Some(&["read_data"]));
-        assert!(within(&grant(Permission::Read, std::slice::from_ref(&good))));
+        assert!(within(&grant(
+            Permission::Read,
+            std::slice::from_ref(&good)
+        )));
         for scopes in [
             vec![],
             vec![scope("bucket", "*", Some(&["read_data"]))],
@@ -326,7 +329,10 @@ mod tests {
         ] {
             assert!(!within(&grant(Permission::Read, &scopes)), "{scopes:?}");
         }
-        assert!(!within(&grant(Permission::Admin, std::slice::from_ref(&good))));
+        assert!(!within(&grant(
+            Permission::Admin,
+            std::slice::from_ref(&good)
+        )));
         let whole = grant(Permission::Admin, &[scope("organization", "*", None)]);
         assert!(own.lies_within(&whole, &organization()));
         let mut ending = whole.clone();
@@ -340,7 +346,8 @@ mod tests {
         let limits = |limit: Option<u32>, origins: Option<&[&str]>| {
             let mut grant = Grant::of(Permission::Read);
             grant.rate_limit_override = limit;
-            grant.allowed_origins = origins.map(|list| list.iter().map(ToString::to_string).collect());
+            grant.allowed_origins =
+                origins.map(|list| list.iter().map(ToString::to_string).collect());
             grant
         };
         let own = limits(Some(10), Some(&["https://*.example.com", "https://a.test"]));

@@ -16,8 +16,8 @@ use crate::authorization::{Access, access, only_reads, repeatable};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, api_keys, audit, buckets, connections, dead_letters, events, health, jobs, namespaces,
-    objects, operator, organization, setup, syncs, users, webhooks,
+    ApiState, api_keys, audit, buckets, connections, dead_letters, events, health, jobs,
+    namespaces, objects, operator, organization, setup, syncs, users, webhooks,
 };
 
 const BEARER: &str = "BearerAuth";

@@ -396,7 +396,8 @@ fn prefix(secret: &SecretString) -> String {
 
 fn check_name(by: &dyn Mandate, name: &str) -> Result<(), InvalidInput> {
     if name == BOOTSTRAP_KEY_NAME && by.bounds().is_some() {
-        let message = format!("{BOOTSTRAP_KEY_NAME} is the name of the protected first key; choose another");
+        let message =
+            format!("{BOOTSTRAP_KEY_NAME} is the name of the protected first key; choose another");
         return Err(InvalidInput::one("name", "reserved", message));
     }
     let length = name.chars().count();

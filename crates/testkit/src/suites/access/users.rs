@@ -260,13 +260,8 @@ pub async fn of_two_admins_that_step_down_at_once_one_stays(h: Harness) {
             let organization = acme.organization.clone();
             let audit = h.audit(Action::UserUpdated);
             tokio::spawn(async move {
-                let stepped = access.update_user(
-                    &organization,
-                    &user.id,
-                    &user.profile,
-                    member(),
-                    audit,
-                );
+                let stepped =
+                    access.update_user(&organization, &user.id, &user.profile, member(), audit);
                 match stepped.await {
                     Ok(_) => true,
                     Err(AccessError::LastAdmin) => false,
