@@ -115,6 +115,16 @@ impl ResourceScope {
     }
 }
 
+/// Whether every origin of one pattern is one of another: a leading star stands for any names below.
+fn origin_lies_within(own: &str, other: &str) -> bool {
+    own == other
+        || other.split_once('*').is_some_and(|(scheme, suffix)| {
+            own.strip_prefix(scheme)
+                .and_then(|rest| rest.strip_suffix(suffix))
+                .is_some_and(|below| !below.is_empty())
+        })
+}
+
 impl Grant {
     /// The strongest permission at a thing that stands at these places, its own and those around it; `None` when no scope
     /// covers it.
@@ -131,7 +141,7 @@ impl Grant {
     }
 
     /// Whether it allows nothing that another grant of the same organization does not: no stronger permission, nothing
-    /// beyond its scopes, and no longer.
+    /// beyond its scopes, no more often, from no other origins, and no longer.
     pub fn lies_within(&self, other: &Self, organization: &OrganizationId) -> bool {
         let outside = |scope: &ResourceScope| {
             let mut others = other.scopes.iter();
@@ -144,7 +154,19 @@ impl Grant {
             (None, Some(_)) => false,
             (Some(own), Some(other)) => own <= other,
         };
-        scoped && lasts && self.permission() <= other.permission()
+        let paced = match (self.rate_limit_override, other.rate_limit_override) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(other)) => own <= other,
+        };
+        let from_there = match (&self.allowed_origins, &other.allowed_origins) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(others)) => own
+                .iter()
+                .all(|own| others.iter().any(|other| origin_lies_within(own, other))),
+        };
+        scoped && lasts && paced && from_there && self.permission() <= other.permission()
     }
 
     /// What is left of it under a ceiling; at least the weakest permission.
@@ -317,6 +339,35 @@ mod tests {
         ending.expires_at = crate::Timestamp::from_timestamp(1_900_000_000, 0);
         assert!(!own.lies_within(&ending, &organization()));
         assert!(ending.lies_within(&whole, &organization()));
+    }
+
+    #[test]
+    fn neither_more_requests_nor_other_origins_are_granted() {
+        let limits = |limit: Option<u32>, origins: Option<&[&str]>| {
+            let mut grant = Grant::of(Permission::Read);
+            grant.rate_limit_override = limit;
+            grant.allowed_origins =
+                origins.map(|list| list.iter().map(ToString::to_string).collect());
+            grant
+        };
+        let own = limits(Some(10), Some(&["https://*.example.com", "https://a.test"]));
+        let within = |limit, origins| limits(limit, origins).lies_within(&own, &organization());
+        let good: Option<&[&str]> = Some(&["https://a.test", "https://x.example.com"]);
+        assert!(within(Some(10), good));
+        assert!(within(Some(1), Some(&["https://*.b.example.com"])));
+        for limit in [None, Some(11)] {
+            assert!(!within(limit, good), "{limit:?}");
+        }
+        for origins in [
+            None,
+            Some(&["https://*.test"][..]),
+            Some(&["http://x.example.com"]),
+            Some(&["https://example.com"]),
+            Some(&["https://a.test", "https://b.test"]),
+        ] {
+            assert!(!within(Some(1), origins), "{origins:?}");
+        }
+        assert!(own.lies_within(&limits(None, None), &organization()));
     }
 
     #[test]

@@ -53,7 +53,11 @@ impl Engine {
                 request.key.as_bytes(),
             ])
             .await?;
-        let mut parts: Vec<&[u8]> = vec![b"request", organization, request.body];
+        // A key that was narrowed since gets no answer that it could not have got now.
+        let grant = &caller.principal.grant;
+        let allowed = serde_json::to_vec(&(&grant.permissions, &grant.scopes))
+            .map_err(|error| EngineError::Internal(error.into()))?;
+        let mut parts: Vec<&[u8]> = vec![b"request", organization, request.body, &allowed];
         parts.extend(request.headers);
         let fingerprint = self.request_hash(&parts).await?;
         let claims = &self.repositories().idempotency;

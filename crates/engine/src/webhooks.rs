@@ -6,13 +6,14 @@ use wharf_domain::event::{EventId, EventType};
 use wharf_domain::ids::WebhookId;
 use wharf_domain::input::{FieldError, InvalidInput};
 use wharf_domain::page::{Page, PageRequest};
+use wharf_domain::scope::Place;
 use wharf_domain::webhook::{
     Channels, Delivery, DraftChannels, IncompleteChannels, Webhook, WebhookSettings, audience,
 };
 use wharf_envelope::{ChannelsBinding, OpenError};
 use wharf_ports::{InsertError, WebhookError, WebhookFilter};
 
-use crate::{Caller, Engine, EngineError};
+use crate::{Caller, Engine, EngineError, Mandate};
 
 /// Most events that one request may want delivered once more.
 pub const MOST_REDELIVERIES: usize = 100;
@@ -44,6 +45,7 @@ impl Engine {
         caller: &Caller,
         wish: WebhookWish,
     ) -> Result<Webhook, EngineError> {
+        caller.may_touch_organization()?;
         let there = self
             .list_webhooks(caller, &WebhookFilter::default(), &PageRequest::first(1))
             .await?;
@@ -71,11 +73,18 @@ impl Engine {
 
     /// A webhook.
     pub async fn webhook(&self, caller: &Caller, identifier: &str) -> Result<Webhook, EngineError> {
-        let missing = || EngineError::not_found("webhook", identifier);
-        let id: WebhookId = identifier.parse().map_err(|_| missing())?;
         let webhooks = &self.repositories().webhooks;
-        let found = webhooks.find(caller.organization(), &id).await?;
-        found.ok_or_else(missing)
+        let found = match identifier.parse::<WebhookId>() {
+            Ok(id) => webhooks.find(caller.organization(), &id).await?,
+            Err(_) => None,
+        };
+        let kind = ResourceType::Webhook;
+        let place = match &found {
+            Some(webhook) => Place::named(kind, webhook.id.as_str(), &webhook.settings.name),
+            None => Place::as_told(kind, identifier),
+        };
+        caller.may(("webhook", identifier), &[place])?;
+        found.ok_or_else(|| EngineError::not_found("webhook", identifier))
     }
 
     /// The organization's webhooks that match, newest first.
@@ -85,6 +94,7 @@ impl Engine {
         filter: &WebhookFilter,
         page: &PageRequest,
     ) -> Result<Page<Webhook>, EngineError> {
+        caller.may(("webhook", "*"), &[Place::all(ResourceType::Webhook)])?;
         let webhooks = &self.repositories().webhooks;
         Ok(webhooks.list(caller.organization(), filter, page).await?)
     }
@@ -136,8 +146,10 @@ impl Engine {
         caller: &Caller,
         identifier: &str,
     ) -> Result<(), EngineError> {
-        let Ok(id) = identifier.parse::<WebhookId>() else {
-            return Ok(());
+        let id = match self.webhook(caller, identifier).await {
+            Ok(webhook) => webhook.id,
+            Err(EngineError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
         };
         let resource = (ResourceType::Webhook, id.as_str());
         let audit = caller.audit(self.ids(), Action::WebhookDeleted, resource, json!({}));
@@ -146,13 +158,14 @@ impl Engine {
         Ok(())
     }
 
-    /// A webhook's attempts, newest first.
+    /// A webhook's attempts, newest first. They show events of the whole organization.
     pub async fn webhook_deliveries(
         &self,
         caller: &Caller,
         webhook: &Webhook,
         page: &PageRequest,
     ) -> Result<Page<Delivery>, EngineError> {
+        caller.may_touch_organization()?;
         let webhooks = &self.repositories().webhooks;
         Ok(webhooks
             .deliveries(caller.organization(), &webhook.id, page)
@@ -166,6 +179,7 @@ impl Engine {
         identifier: &str,
         events: &[EventId],
     ) -> Result<(), EngineError> {
+        caller.may_touch_organization()?;
         let webhook = self.webhook(caller, identifier).await?;
         let mut mistakes = Vec::new();
         for (i, event) in events.iter().enumerate() {

@@ -87,6 +87,9 @@ pub enum AccessError {
     /// It would leave the organization without an active admin.
     #[error("the organization would be left without an active admin")]
     LastAdmin,
+    /// What is stored is not what was read: somebody else changed it in between.
+    #[error("the row was changed in between")]
+    Conflict,
     /// The repository could not answer.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -101,11 +104,12 @@ pub trait AccessRepository: Send + Sync {
         organization: &OrganizationId,
     ) -> Result<Option<Organization>, RepositoryError>;
 
-    /// Changes the organization's profile, whole. `NameTaken` when another organization has the name; `NotFound` when there is no
+    /// Changes the organization's profile, whole. `Conflict` unless what is stored still is what was `read`; `NameTaken` when another organization has the name; `NotFound` when there is no
     /// such organization.
     async fn update_organization(
         &self,
         organization: &OrganizationId,
+        read: &OrganizationProfile,
         profile: OrganizationProfile,
         audit: NewAuditRow,
     ) -> Result<Organization, AccessError>;
@@ -129,11 +133,12 @@ pub trait AccessRepository: Send + Sync {
     async fn list_users(&self, organization: &OrganizationId)
     -> Result<Vec<User>, RepositoryError>;
 
-    /// Changes a user's profile, whole. `LastAdmin` when no active admin would remain.
+    /// Changes a user's profile, whole. `Conflict` unless what is stored still is what was `read`; `LastAdmin` when no active admin would remain.
     async fn update_user(
         &self,
         organization: &OrganizationId,
         user: &UserId,
+        read: &UserProfile,
         profile: UserProfile,
         audit: NewAuditRow,
     ) -> Result<User, AccessError>;
@@ -163,20 +168,23 @@ pub trait AccessRepository: Send + Sync {
         user: &UserId,
     ) -> Result<Vec<ApiKey>, RepositoryError>;
 
-    /// Changes a key that is not revoked. `NameTaken` when another key of the user that is not revoked has the name.
+    /// Changes a key that is not revoked. `Conflict` unless its grant still is what was `read`; `NameTaken` when another key of the user that is not revoked has the name.
     async fn update_api_key(
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         change: ApiKeyChange,
         audit: NewAuditRow,
     ) -> Result<ApiKey, AccessError>;
 
-    /// Gives a key that is not revoked another secret; the old one stops working in the same moment.
+    /// Gives a key that is not revoked another secret; the old one stops working in the same moment. `Conflict` unless its grant
+    /// still is what was `read`.
     async fn rotate_api_key(
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         secret: NewSecret,
         audit: NewAuditRow,
     ) -> Result<ApiKey, AccessError>;

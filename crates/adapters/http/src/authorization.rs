@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use wharf_domain::access::{Permission, Principal};
 use wharf_domain::audit::{Actor, Origin};
 use wharf_domain::rate_limit::Category;
-use wharf_engine::{Caller, EngineError};
+use wharf_domain::secret::SecretString;
+use wharf_engine::{Caller, Engine, EngineError};
 
 use crate::error::ApiError;
 use crate::{ApiState, cors};
@@ -395,6 +396,24 @@ pub(crate) fn rule(method: &str, path: &str) -> Option<(Access, Category)> {
         .iter()
         .find(|(m, p, _, _)| *m == method && *p == path)
         .map(|(_, _, access, category)| (*access, *category))
+}
+
+/// Whether an API key still is good for an operation that began with it and goes on. That nobody can say does not make it worse.
+pub(crate) async fn still_good(
+    engine: &Engine,
+    key: &SecretString,
+    began: &Caller,
+    (method, path): (&str, &str),
+) -> bool {
+    match engine.authenticate(key.expose()).await {
+        // With other scopes the caller may ask again, and finds out.
+        Ok(principal) => {
+            principal.grant.scopes == began.principal.grant.scopes
+                && matches!(access(method, path), Some(Access::Key(required)) if principal.permission() >= required)
+        }
+        Err(EngineError::Unavailable { .. }) => true,
+        Err(_) => false,
+    }
 }
 
 /// What an operation asks of its caller; `None` for what is no operation.

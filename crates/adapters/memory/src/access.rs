@@ -127,6 +127,7 @@ impl AccessRepository for MemoryStore {
     async fn update_organization(
         &self,
         organization: &OrganizationId,
+        read: &OrganizationProfile,
         profile: OrganizationProfile,
         audit: NewAuditRow,
     ) -> Result<Organization, AccessError> {
@@ -139,6 +140,9 @@ impl AccessRepository for MemoryStore {
         let stored = stored.ok_or(AccessError::NotFound)?;
         if stored.profile == profile {
             return Ok(stored.clone());
+        }
+        if stored.profile != *read {
+            return Err(AccessError::Conflict);
         }
         stored.profile = profile;
         stored.updated_at = now;
@@ -190,6 +194,7 @@ impl AccessRepository for MemoryStore {
         &self,
         organization: &OrganizationId,
         user: &UserId,
+        read: &UserProfile,
         profile: UserProfile,
         audit: NewAuditRow,
     ) -> Result<User, AccessError> {
@@ -197,6 +202,9 @@ impl AccessRepository for MemoryStore {
         let stored = owned(&state.users, organization, user).ok_or(AccessError::NotFound)?;
         if stored.profile == profile {
             return Ok(stored.clone());
+        }
+        if stored.profile != *read {
+            return Err(AccessError::Conflict);
         }
         let steps_down = is_active_admin(&stored.profile) && !is_active_admin(&profile);
         if steps_down && !state.has_admin_beside(organization, user) {
@@ -271,6 +279,7 @@ impl AccessRepository for MemoryStore {
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         change: ApiKeyChange,
         audit: NewAuditRow,
     ) -> Result<ApiKey, AccessError> {
@@ -290,6 +299,9 @@ impl AccessRepository for MemoryStore {
         if changed == *stored {
             return Ok(changed);
         }
+        if stored.grant != *read {
+            return Err(AccessError::Conflict);
+        }
         let clashes = |other: &ApiKey| {
             other.id != *key
                 && other.user_id == changed.user_id
@@ -308,15 +320,20 @@ impl AccessRepository for MemoryStore {
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         secret: NewSecret,
         audit: NewAuditRow,
     ) -> Result<ApiKey, AccessError> {
         let (mut state, now) = self.open_for(organization, [&audit])?;
         let stored = state.live_key(organization, key);
+        let stored = stored.ok_or(AccessError::NotFound)?;
+        if stored.grant != *read {
+            return Err(AccessError::Conflict);
+        }
         let rotated = ApiKey {
             prefix: secret.prefix,
             hash: secret.hash,
-            ..stored.ok_or(AccessError::NotFound)?.clone()
+            ..stored.clone()
         };
         state.replace_key(organization, &rotated);
         state.record(organization, now, audit);

@@ -324,12 +324,16 @@ impl Store {
         &self,
         tx: &mut Tx,
         organization: &OrganizationId,
+        read: &OrganizationProfile,
         profile: OrganizationProfile,
         audit: &NewAuditRow,
     ) -> Result<Organization, Failure<AccessError>> {
         let found = find_locked(tx, organization).await?;
         if found.profile == profile {
             return Ok(found);
+        }
+        if found.profile != *read {
+            return Err(Failure::Refused(AccessError::Conflict));
         }
         let now = self.now(tx).await?;
         sqlx::query(
@@ -414,6 +418,7 @@ impl Store {
         tx: &mut Tx,
         organization: &OrganizationId,
         user: &UserId,
+        read: &UserProfile,
         profile: UserProfile,
         audit: &NewAuditRow,
     ) -> Result<User, Failure<AccessError>> {
@@ -421,6 +426,9 @@ impl Store {
         let found = find_present(tx, organization, user).await?;
         if found.profile == profile {
             return Ok(found);
+        }
+        if found.profile != *read {
+            return Err(Failure::Refused(AccessError::Conflict));
         }
         if is_active_admin(&found.profile) && !is_active_admin(&profile) {
             keep_an_admin(tx, organization, user).await?;
@@ -461,12 +469,14 @@ impl Store {
             keep_an_admin(tx, organization, user).await?;
         }
         let now = self.now(tx).await?;
-        sqlx::query("UPDATE users SET removed_at = $3 WHERE organization = $1 AND id = $2")
-            .bind(organization.as_str())
-            .bind(user.as_str())
-            .bind(now)
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query(
+            "UPDATE users SET removed_at = $3, updated_at = $3 WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(user.as_str())
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
         sqlx::query(
             "UPDATE api_keys SET revoked_at = $3, revoked_by = $4 \
              WHERE organization = $1 AND user_id = $2 AND revoked_at IS NULL",
@@ -532,6 +542,7 @@ impl Store {
         tx: &mut Tx,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         change: ApiKeyChange,
         audit: &NewAuditRow,
     ) -> Result<ApiKey, Failure<AccessError>> {
@@ -548,6 +559,9 @@ impl Store {
         };
         if changed == found {
             return Ok(found);
+        }
+        if found.grant != *read {
+            return Err(Failure::Refused(AccessError::Conflict));
         }
         let now = self.now(tx).await?;
         sqlx::query(
@@ -575,10 +589,14 @@ impl Store {
         tx: &mut Tx,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         secret: NewSecret,
         audit: &NewAuditRow,
     ) -> Result<ApiKey, Failure<AccessError>> {
         let found = find_usable_key(tx, organization, key).await?;
+        if found.grant != *read {
+            return Err(Failure::Refused(AccessError::Conflict));
+        }
         let now = self.now(tx).await?;
         sqlx::query(
             "UPDATE api_keys SET prefix = $3, hash = $4 WHERE organization = $1 AND id = $2",
@@ -653,10 +671,11 @@ impl AccessRepository for Store {
     async fn update_organization(
         &self,
         organization: &OrganizationId,
+        read: &OrganizationProfile,
         profile: OrganizationProfile,
         audit: NewAuditRow,
     ) -> Result<Organization, AccessError> {
-        in_transaction!(self, organization, tx => self.change_organization(&mut tx, organization, profile.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.change_organization(&mut tx, organization, read, profile.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn insert_user(
@@ -688,10 +707,11 @@ impl AccessRepository for Store {
         &self,
         organization: &OrganizationId,
         user: &UserId,
+        read: &UserProfile,
         profile: UserProfile,
         audit: NewAuditRow,
     ) -> Result<User, AccessError> {
-        in_transaction!(self, organization, tx => self.change_user(&mut tx, organization, user, profile.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.change_user(&mut tx, organization, user, read, profile.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn remove_user(
@@ -725,20 +745,22 @@ impl AccessRepository for Store {
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         change: ApiKeyChange,
         audit: NewAuditRow,
     ) -> Result<ApiKey, AccessError> {
-        in_transaction!(self, organization, tx => self.change_key(&mut tx, organization, key, change.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.change_key(&mut tx, organization, key, read, change.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn rotate_api_key(
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         secret: NewSecret,
         audit: NewAuditRow,
     ) -> Result<ApiKey, AccessError> {
-        in_transaction!(self, organization, tx => self.rotate_key(&mut tx, organization, key, secret.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.rotate_key(&mut tx, organization, key, read, secret.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn note_key_used(

@@ -284,6 +284,7 @@ impl Store {
         &self,
         tx: &mut Tx,
         organization: &OrganizationId,
+        read: &OrganizationProfile,
         profile: OrganizationProfile,
         audit: &NewAuditRow,
     ) -> Result<Organization, Failure<AccessError>> {
@@ -291,6 +292,9 @@ impl Store {
         let stored = found.ok_or(Failure::Refused(AccessError::NotFound))?;
         if stored.profile == profile {
             return Ok(stored);
+        }
+        if stored.profile != *read {
+            return Err(Failure::Refused(AccessError::Conflict));
         }
         let now = self.now(tx).await?;
         sqlx::query(
@@ -375,6 +379,7 @@ impl Store {
         tx: &mut Tx,
         organization: &OrganizationId,
         user: &UserId,
+        read: &UserProfile,
         profile: UserProfile,
         audit: &NewAuditRow,
     ) -> Result<User, Failure<AccessError>> {
@@ -382,6 +387,9 @@ impl Store {
         let stored = found.ok_or(Failure::Refused(AccessError::NotFound))?;
         if stored.profile == profile {
             return Ok(stored);
+        }
+        if stored.profile != *read {
+            return Err(Failure::Refused(AccessError::Conflict));
         }
         if !is_active_admin(&profile) {
             spare_last_admin(tx, organization, &stored).await?;
@@ -485,6 +493,7 @@ impl Store {
         tx: &mut Tx,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         change: ApiKeyChange,
         audit: &NewAuditRow,
     ) -> Result<ApiKey, Failure<AccessError>> {
@@ -495,6 +504,9 @@ impl Store {
         changed.grant = change.grant.map_or(changed.grant, stored_grant);
         if changed == stored {
             return Ok(stored);
+        }
+        if stored.grant != *read {
+            return Err(Failure::Refused(AccessError::Conflict));
         }
         let now = self.now(tx).await?;
         sqlx::query(
@@ -522,10 +534,14 @@ impl Store {
         tx: &mut Tx,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         secret: NewSecret,
         audit: &NewAuditRow,
     ) -> Result<ApiKey, Failure<AccessError>> {
-        find_usable(tx, organization, key).await?;
+        let stored = find_usable(tx, organization, key).await?;
+        if stored.grant != *read {
+            return Err(Failure::Refused(AccessError::Conflict));
+        }
         let now = self.now(tx).await?;
         sqlx::query(
             "UPDATE api_keys SET prefix = $3, hash = $4 WHERE organization = $1 AND id = $2",
@@ -605,10 +621,11 @@ impl AccessRepository for Store {
     async fn update_organization(
         &self,
         organization: &OrganizationId,
+        read: &OrganizationProfile,
         profile: OrganizationProfile,
         audit: NewAuditRow,
     ) -> Result<Organization, AccessError> {
-        in_transaction!(self, tx => self.change_organization(&mut tx, organization, profile, &audit))
+        in_transaction!(self, tx => self.change_organization(&mut tx, organization, read, profile, &audit))
             .map_err(Failure::into_port)
     }
 
@@ -641,10 +658,11 @@ impl AccessRepository for Store {
         &self,
         organization: &OrganizationId,
         user: &UserId,
+        read: &UserProfile,
         profile: UserProfile,
         audit: NewAuditRow,
     ) -> Result<User, AccessError> {
-        in_transaction!(self, tx => self.change_user(&mut tx, organization, user, profile, &audit))
+        in_transaction!(self, tx => self.change_user(&mut tx, organization, user, read, profile, &audit))
             .map_err(Failure::into_port)
     }
 
@@ -680,10 +698,11 @@ impl AccessRepository for Store {
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         change: ApiKeyChange,
         audit: NewAuditRow,
     ) -> Result<ApiKey, AccessError> {
-        in_transaction!(self, tx => self.change_key(&mut tx, organization, key, change, &audit))
+        in_transaction!(self, tx => self.change_key(&mut tx, organization, key, read, change, &audit))
             .map_err(Failure::into_port)
     }
 
@@ -691,10 +710,11 @@ impl AccessRepository for Store {
         &self,
         organization: &OrganizationId,
         key: &ApiKeyId,
+        read: &Grant,
         secret: NewSecret,
         audit: NewAuditRow,
     ) -> Result<ApiKey, AccessError> {
-        in_transaction!(self, tx => self.rotate_key(&mut tx, organization, key, secret, &audit))
+        in_transaction!(self, tx => self.rotate_key(&mut tx, organization, key, read, secret, &audit))
             .map_err(Failure::into_port)
     }
 

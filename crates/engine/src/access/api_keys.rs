@@ -12,7 +12,7 @@ use wharf_domain::scope::Place;
 use wharf_domain::secret::SecretString;
 use wharf_ports::{ApiKeyChange, IdSource, NewApiKey, NewSecret};
 
-use super::{change_failed, users};
+use super::{change_failed, retried, users};
 use crate::caller::audit_row;
 use crate::error::insert_failed;
 use crate::{Engine, EngineError, Mandate};
@@ -119,7 +119,7 @@ impl Engine {
         let user = self.user_of_keys(by, email).await?;
         let told = Place::as_told(ResourceType::ApiKey, &new.name);
         by.may(("API key", &new.name), &[told, users::place(&user)])?;
-        check_name(&new.name)?;
+        check_name(by, &new.name)?;
         if new.grant.permissions.is_empty() {
             let ceiling = user.profile.role.ceiling();
             new.grant.permissions = DEFAULT_PERMISSIONS.to_vec();
@@ -169,6 +169,16 @@ impl Engine {
         told: &str,
         update: UpdateApiKey,
     ) -> Result<ApiKey, EngineError> {
+        retried!(self.change_api_key(by, email, told, update.clone()))
+    }
+
+    async fn change_api_key(
+        &self,
+        by: &dyn Mandate,
+        email: &str,
+        told: &str,
+        update: UpdateApiKey,
+    ) -> Result<ApiKey, EngineError> {
         let (user, key) = self.api_key(by, email, told).await?;
         let name = update.name.filter(|name| *name != key.name);
         let description = update.description.filter(|text| *text != key.description);
@@ -187,7 +197,7 @@ impl Engine {
             return Ok(key);
         }
         if let Some(name) = &name {
-            check_name(name)?;
+            check_name(by, name)?;
         }
         if name.is_some() || grant.is_some() {
             refuse_protected(by, &key)?;
@@ -214,13 +224,22 @@ impl Engine {
         let audit = self.key_row(by, Action::ApiKeyScopeUpdated, &key, changes);
         self.repositories()
             .access
-            .update_api_key(by.organization(), &key.id, change, audit)
+            .update_api_key(by.organization(), &key.id, &key.grant, change, audit)
             .await
             .map_err(|error| change_failed(error, missing(told), name_taken()))
     }
 
     /// Gives an API key another secret; the old one stops working at once.
     pub async fn rotate_api_key(
+        &self,
+        by: &dyn Mandate,
+        email: &str,
+        told: &str,
+    ) -> Result<IssuedApiKey, EngineError> {
+        retried!(self.renew_api_key(by, email, told))
+    }
+
+    async fn renew_api_key(
         &self,
         by: &dyn Mandate,
         email: &str,
@@ -239,7 +258,7 @@ impl Engine {
         let key = self
             .repositories()
             .access
-            .rotate_api_key(by.organization(), &key.id, stored, audit)
+            .rotate_api_key(by.organization(), &key.id, &key.grant, stored, audit)
             .await
             .map_err(|error| change_failed(error, missing(told), name_taken()))?;
         Ok(IssuedApiKey { key, secret })
@@ -375,7 +394,12 @@ fn prefix(secret: &SecretString) -> String {
     secret.expose().chars().take(10).collect()
 }
 
-fn check_name(name: &str) -> Result<(), InvalidInput> {
+fn check_name(by: &dyn Mandate, name: &str) -> Result<(), InvalidInput> {
+    if name == BOOTSTRAP_KEY_NAME && by.bounds().is_some() {
+        let message =
+            format!("{BOOTSTRAP_KEY_NAME} is the name of the protected first key; choose another");
+        return Err(InvalidInput::one("name", "reserved", message));
+    }
     let length = name.chars().count();
     let shaped_like_an_identifier = name.starts_with("key_");
     if (1..=100).contains(&length)

@@ -13,7 +13,7 @@ use wharf_domain::secret::SecretString;
 use wharf_ports::{NewOrganization, NewUser};
 
 use super::api_keys::{BOOTSTRAP_KEY_NAME, CreateApiKey};
-use super::change_failed;
+use super::{change_failed, retried};
 use crate::caller::audit_row;
 use crate::error::insert_failed;
 use crate::{Engine, EngineError, Mandate};
@@ -112,6 +112,14 @@ impl Engine {
         by: &dyn Mandate,
         update: UpdateOrganization,
     ) -> Result<Organization, EngineError> {
+        retried!(self.change_organization(by, update.clone()))
+    }
+
+    async fn change_organization(
+        &self,
+        by: &dyn Mandate,
+        update: UpdateOrganization,
+    ) -> Result<Organization, EngineError> {
         let organization = self.organization(by).await?;
         let before = organization.profile.clone();
         let profile = changed_profile(before.clone(), update)?;
@@ -127,7 +135,7 @@ impl Engine {
         );
         self.repositories()
             .access
-            .update_organization(&organization.id, profile, audit)
+            .update_organization(&organization.id, &before, profile, audit)
             .await
             .map_err(|error| {
                 let missing = EngineError::not_found("organization", organization.id.as_str());

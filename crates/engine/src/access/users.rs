@@ -2,12 +2,15 @@
 
 use serde_json::{Map, Value, json};
 use wharf_domain::Metadata;
-use wharf_domain::access::{Email, Role, User, UserProfile, UserStatus};
+use wharf_domain::access::{
+    ApiKey, Email, KeyStatus, Permission, Role, User, UserProfile, UserStatus,
+};
 use wharf_domain::audit::{Action, ResourceType};
+use wharf_domain::ids::UserId;
 use wharf_domain::scope::Place;
 use wharf_ports::NewUser;
 
-use super::change_failed;
+use super::{change_failed, last_admin, retried};
 use crate::caller::audit_row;
 use crate::error::insert_failed;
 use crate::{Engine, EngineError, Mandate};
@@ -139,6 +142,15 @@ impl Engine {
         email: &str,
         update: UpdateUser,
     ) -> Result<User, EngineError> {
+        retried!(self.change_user(by, email, update.clone()))
+    }
+
+    async fn change_user(
+        &self,
+        by: &dyn Mandate,
+        email: &str,
+        update: UpdateUser,
+    ) -> Result<User, EngineError> {
         let user = self.user(by, email).await?;
         let before = user.profile.clone();
         let profile = UserProfile {
@@ -154,6 +166,9 @@ impl Engine {
         if profile == before {
             return Ok(User { profile, ..user });
         }
+        if !is_active_admin(&profile) {
+            self.keep_an_admin(by, &user.id, &before).await?;
+        }
         let audit = audit_row(
             self.ids(),
             by.origin(),
@@ -164,7 +179,7 @@ impl Engine {
         let taken = || EngineError::conflict("user_exists", "Another user has this address.");
         self.repositories()
             .access
-            .update_user(by.organization(), &user.id, profile, audit)
+            .update_user(by.organization(), &user.id, &before, profile, audit)
             .await
             .map_err(|error| change_failed(error, missing(email), taken()))
     }
@@ -172,6 +187,7 @@ impl Engine {
     /// Removes a user for good, and revokes all their keys.
     pub async fn delete_user(&self, by: &dyn Mandate, email: &str) -> Result<User, EngineError> {
         let user = self.user(by, email).await?;
+        self.keep_an_admin(by, &user.id, &user.profile).await?;
         let audit = audit_row(
             self.ids(),
             by.origin(),
@@ -187,6 +203,40 @@ impl Engine {
             .map_err(|error| change_failed(error, missing(email), taken()))?;
         Ok(user)
     }
+
+    /// Refuses that this user stops being an active admin, unless another one has a key that works everywhere. An operator
+    /// needs no key: for them, the repository's own check is enough.
+    async fn keep_an_admin(
+        &self,
+        by: &dyn Mandate,
+        user: &UserId,
+        profile: &UserProfile,
+    ) -> Result<(), EngineError> {
+        if by.bounds().is_none() || !is_active_admin(profile) {
+            return Ok(());
+        }
+        let now = self.repositories().across.now().await?;
+        let access = &self.repositories().access;
+        for other in access.list_users(by.organization()).await? {
+            if other.id == *user || !is_active_admin(&other.profile) {
+                continue;
+            }
+            let keys = access.list_api_keys(by.organization(), &other.id).await?;
+            let rules = |key: &ApiKey| {
+                key.status(now) == KeyStatus::Active
+                    && key.grant.scopes.is_empty()
+                    && key.grant.permission() == Permission::Admin
+            };
+            if keys.iter().any(rules) {
+                return Ok(());
+            }
+        }
+        Err(last_admin())
+    }
+}
+
+fn is_active_admin(profile: &UserProfile) -> bool {
+    profile.role == Role::Admin && profile.status == UserStatus::Active
 }
 
 fn profile_changes(before: &UserProfile, after: &UserProfile) -> Value {

@@ -2,7 +2,7 @@
 
 use wharf_domain::event::{Event, EventCursor, EventId, EventType};
 
-use crate::{Caller, Engine, EngineError};
+use crate::{Caller, Engine, EngineError, Mandate};
 
 /// Entries that are read in one step, and that are looked through for one page.
 const STEP: u32 = 100;
@@ -60,6 +60,7 @@ impl Engine {
         after: Option<EventCursor>,
         limit: usize,
     ) -> Result<EventPage, EngineError> {
+        caller.may_touch_organization()?;
         let events = &self.repositories().events;
         let organization = caller.organization();
         let mut page = EventPage {
@@ -119,6 +120,7 @@ impl Engine {
 
     /// An event.
     pub async fn event(&self, caller: &Caller, identifier: &str) -> Result<Event, EngineError> {
+        caller.may_touch_organization()?;
         let missing = || EngineError::not_found("event", identifier);
         let id: EventId = identifier.parse().map_err(|_| missing())?;
         self.find_event(caller, &id).await?.ok_or_else(missing)

@@ -2,21 +2,25 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use serde_json::json;
 use wharf_domain::audit::AuditFilter;
+use wharf_domain::secret::SecretString;
 use wharf_engine::{Actors, Caller, Engine, EngineError};
 
 use super::filter::{self, FilterParams};
 use super::view::AuditView;
 use crate::ApiState;
+use crate::authorization::{bearer, still_good};
 use crate::error::ApiError;
 use crate::query::Query;
 use crate::scope::Authorized;
 
+/// The route of [`export`].
+const ROUTE: &str = "/v1/organizations/audit/logs/export";
 /// Rows read at a time; no more are held in memory.
 const BATCH: u32 = 500;
 /// Rows exported at most, whatever is asked for, and unless asked otherwise.
@@ -26,7 +30,7 @@ const DEFAULT: u32 = 10_000;
 /// Export the audit trail
 ///
 /// One JSON object per line, newest first. When there are more than `max_events`, the last line is
-/// `{"__truncated__":true,"exported":…,"total":…}`.
+/// `{"__truncated__":true,"exported":…,"total":…}`. It breaks off when the API key is no longer good for it.
 #[utoipa::path(
     get,
     path = "/v1/organizations/audit/logs/export",
@@ -41,8 +45,10 @@ const DEFAULT: u32 = 10_000;
 pub(super) async fn export(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    headers: HeaderMap,
     mut query: Query,
 ) -> Result<Response, ApiError> {
+    let key = bearer(&headers).ok_or_else(ApiError::unauthorized)?;
     let filter = filter::read(&mut query);
     let most = query.integer("max_events", 1, MOST).unwrap_or(DEFAULT);
     query.finish()?;
@@ -51,6 +57,7 @@ pub(super) async fn export(
     let total = engine.list_audit(&caller, &filter, 0, 1).await?.total;
     let export = Export {
         engine,
+        key: SecretString::new(key.to_owned()),
         caller,
         filter,
         actors,
@@ -71,6 +78,7 @@ pub(super) async fn export(
 /// An export on its way.
 struct Export {
     engine: Engine,
+    key: SecretString,
     caller: Caller,
     filter: AuditFilter,
     actors: Actors,
@@ -108,6 +116,10 @@ impl Export {
     async fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
         if self.ended {
             return Ok(None);
+        }
+        // A client may take its time between batches.
+        if !still_good(&self.engine, &self.key, &self.caller, ("GET", ROUTE)).await {
+            return Err(EngineError::Unauthenticated);
         }
         let left = self.most - self.exported;
         // One more than may be exported tells whether there are more.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wharf_domain::event::EventType;
 use wharf_domain::webhook::Webhook;
+use wharf_engine::Mandate;
 use wharf_ports::WebhookFilter;
 
 use crate::ApiState;
@@ -71,6 +72,7 @@ pub(super) async fn subscriptions(
     Authorized(caller): Authorized,
     query: Query,
 ) -> Result<Json<SubscriptionList>, ApiError> {
+    caller.may_touch_organization()?;
     let paging = Paging::read(query, Wish::default())?;
     let page = state
         .engine()

@@ -19,7 +19,7 @@ use wharf_engine::{Caller, EngineError};
 
 use super::view::views;
 use crate::ApiState;
-use crate::authorization::{Access, access, bearer};
+use crate::authorization::{bearer, still_good};
 use crate::error::ApiError;
 use crate::path::Segments;
 use crate::scope::{Authorized, InNamespace};
@@ -183,17 +183,9 @@ impl Follower {
         Ok(Some(Event::default().event(name).data(data)))
     }
 
-    /// Whether the API key still is good for the route. That nobody can say does not make it worse.
+    /// Whether the API key still is good for the route.
     async fn is_authorized(&self) -> bool {
-        match self.state.engine().authenticate(self.key.expose()).await {
-            // With other scopes the caller may ask again, and finds out.
-            Ok(principal) => {
-                principal.grant.scopes == self.caller.principal.grant.scopes
-                    && matches!(access("GET", ROUTE), Some(Access::Key(required)) if principal.permission() >= required)
-            }
-            Err(EngineError::Unavailable { .. }) => true,
-            Err(_) => false,
-        }
+        still_good(self.state.engine(), &self.key, &self.caller, ("GET", ROUTE)).await
     }
 }
 

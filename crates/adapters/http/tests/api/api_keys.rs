@@ -51,6 +51,15 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked() {
     let list = world.get(KEYS).await.ok();
     assert_eq!(list["total"], 2);
     assert!(!list.to_string().contains(&key));
+    // That a key was used is noted beside the request.
+    let mut list = list;
+    for _ in 0..100 {
+        if named(&list, "ci")["last_used_at"].is_string() {
+            break;
+        }
+        tokio::task::yield_now().await;
+        list = world.get(KEYS).await.ok();
+    }
     let shown = named(&list, "ci");
     assert!(shown["last_used_at"].is_string(), "{shown}");
 
@@ -202,6 +211,21 @@ async fn the_first_key_is_rotated_but_never_revoked_or_changed() {
         .ok();
     assert_eq!(status(&world, text(&rotated["key"])).await, 200);
     world.get(KEYS).await.error(401);
+}
+
+#[tokio::test]
+async fn no_caller_names_a_key_like_the_first_one() {
+    let world = World::new().await;
+    world.call("POST", KEYS, json!({"name": "a"})).await.ok();
+    let named = json!({"name": "admin-key"});
+    let users = "/v1/organizations/users";
+    let ann = json!({"email": "ann@example.com", "user_name": "Ann"});
+    world.call("POST", users, ann).await.ok();
+    let of_ann = format!("{users}/ann@example.com/api-keys");
+    for (method, path) in [("POST", of_ann), ("PATCH", format!("{KEYS}/a"))] {
+        let mistakes = world.call(method, &path, named.clone()).await.mistakes();
+        assert_eq!(mistakes, [("body.name".to_owned(), "reserved".to_owned())]);
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 use axum::body::Body;
+use futures::StreamExt;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use wharf_domain::access::Permission;
 use wharf_engine::Operator;
 
@@ -135,6 +137,31 @@ async fn an_export_is_newest_first_and_says_when_it_is_cut() {
             .await
             .error(422);
     }
+}
+
+#[tokio::test]
+async fn an_export_breaks_off_when_its_key_is_revoked() {
+    let world = World::new().await;
+    for number in 0..600 {
+        world.bucket(&format!("bucket {number}")).await;
+    }
+    let key = world.key(Permission::Admin).await;
+    let request = request("GET", &format!("{LOGS}/export"))
+        .header("authorization", format!("Bearer {key}"))
+        .body(Body::empty());
+    let response = world
+        .router
+        .clone()
+        .oneshot(request.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let mut lines = response.into_body().into_data_stream();
+    assert!(lines.next().await.unwrap().is_ok());
+    let path = "/v1/organizations/users/admin@wharf.local/api-keys/admin%20key";
+    world.call("DELETE", path, Value::Null).await.ok();
+    assert!(lines.next().await.unwrap().is_err());
+    assert!(lines.next().await.is_none());
 }
 
 #[tokio::test]

@@ -240,6 +240,21 @@ async fn keys_of_the_wrong_form_are_refused_where_they_mean_something() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_narrowed_gets_no_earlier_answer() {
+    let world = World::new().await;
+    let key = world.key(Permission::Write).await;
+    let body = || json!({"namespace_name": "abc"});
+    once_as(&world, &key, "k", NAMESPACES, body()).await.ok();
+    let again = once_as(&world, &key, "k", NAMESPACES, body()).await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let narrowed = json!({"scopes": [{"resource_type": "bucket", "resource_id": "mine"}]});
+    let path = "/v1/organizations/users/admin@wharf.local/api-keys/write%20key";
+    world.call("PATCH", path, narrowed).await.ok();
+    let refused = once_as(&world, &key, "k", NAMESPACES, body()).await;
+    assert_eq!(refused.error(422)["code"], "idempotency_key_reused");
+}
+
+#[tokio::test]
 async fn without_the_permission_there_is_no_replay() {
     let world = World::new().await;
     once(&world, "k", NAMESPACES, json!({"namespace_name": "abc"}))

@@ -116,12 +116,13 @@ async fn an_organizations_own_limits_lower_the_operators_and_never_raise_them() 
     let world = World::new().await;
     let access = &world.repositories.access;
     let found = access.organization(&world.organization).await.unwrap();
-    let mut profile = found.unwrap().profile;
+    let read = found.unwrap().profile;
+    let mut profile = read.clone();
     profile.rate_limits.data = Some(2);
     profile.rate_limits.metadata = Some(u32::MAX);
     let audit = build::audit(&SeededIds::new(98), Action::OrganizationUpdated);
     access
-        .update_organization(&world.organization, profile, audit)
+        .update_organization(&world.organization, &read, profile, audit)
         .await
         .unwrap();
     let objects = "/v1/buckets/none/objects";

@@ -28,11 +28,23 @@ fn denied(answer: &Answer, what: &str) -> Value {
     error["details"].clone()
 }
 
+/// A webhook as somebody wishes for one.
+fn new_webhook() -> Value {
+    json!({"webhook_name": "w", "event_types": ["object.created"], "channels": [
+        {"channel": "webhook", "configs": {"url": "https://hooks.example/w"}},
+    ]})
+}
+
 /// A body that an operation would take.
 fn body(method: &str, path: &str, connection: &str) -> Value {
     let sync = json!({"connection_id": connection, "source_path": "media/"});
     match (method, path) {
         ("GET" | "DELETE", _) => Value::Null,
+        ("PUT", path) if path.contains("/webhooks/") => new_webhook(),
+        ("POST", "/v1/organizations/webhooks") => new_webhook(),
+        ("POST", path) if path.ends_with("/redeliver") => {
+            json!({"event_ids": ["evt_0123456789abcdef"]})
+        }
         ("POST", "/v1/organizations/connections") => new_connection("another"),
         ("POST", "/v1/organizations/users") => {
             json!({"email": "x@example.com", "user_name": "Somebody"})
@@ -61,6 +73,9 @@ async fn a_key_for_one_bucket_gets_nothing_else_on_any_route() {
         text(&sync["sync_config_id"])
     );
     let jobs = world.call("POST", &jobs, json!({})).await.ok();
+    let webhooks = "/v1/organizations/webhooks";
+    let webhook = world.call("POST", webhooks, new_webhook()).await.ok();
+    let events = world.get("/v1/organizations/events").await.ok();
     let trail = world.get("/v1/organizations/audit/logs").await.ok();
     let connection = text(&sync["connection_id"]);
     let key = key(
@@ -83,7 +98,8 @@ async fn a_key_for_one_bucket_gets_nothing_else_on_any_route() {
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            if !operation["x-wharf-permission"].is_string() {
+            // The types of events are nobody's.
+            if !operation["x-wharf-permission"].is_string() || path.ends_with("/events/types") {
                 continue;
             }
             let method = method.to_uppercase();
@@ -96,6 +112,8 @@ async fn a_key_for_one_bucket_gets_nothing_else_on_any_route() {
                 .replace("{object_identifier}", "obj_0123456789abcdef")
                 .replace("{sync_config_id}", text(&sync["sync_config_id"]))
                 .replace("{sync_job_id}", text(&jobs["results"][0]["sync_job_id"]))
+                .replace("{identifier}", text(&webhook["webhook_id"]))
+                .replace("{event_id}", text(&events["results"][0]["id"]))
                 .replace("{user_email}", "admin@wharf.local")
                 .replace("{key_name}", "admin-key")
                 .replace("{audit_id}", text(&trail["results"][0]["audit_id"]));
@@ -154,6 +172,28 @@ async fn a_key_for_one_bucket_reaches_it_with_what_it_holds() {
     );
     let get = "/v1/organizations/connections/store";
     world.call_as(&both, "GET", get, Value::Null).await.ok();
+}
+
+#[tokio::test]
+async fn a_key_for_webhooks_reaches_them_and_no_events() {
+    let world = World::new().await;
+    let webhooks = "/v1/organizations/webhooks";
+    let webhook = world.call("POST", webhooks, new_webhook()).await.ok();
+    let path = format!("{webhooks}/{}", text(&webhook["webhook_id"]));
+    let scoped = key(&world, "scoped", vec![scope("webhook", "w", &[])]).await;
+    let ask = async |method: &str, path: &str, body: Value| {
+        world.call_as(&scoped, method, path, body).await
+    };
+    ask("GET", &path, Value::Null).await.ok();
+    ask("PUT", &path, new_webhook()).await.ok();
+    denied(&ask("POST", webhooks, new_webhook()).await, "another one");
+    let deliveries = format!("{path}/deliveries");
+    denied(&ask("GET", &deliveries, Value::Null).await, "bodies");
+    let all = format!("{webhooks}/list");
+    denied(&ask("POST", &all, json!({})).await, "all");
+    let events = "/v1/organizations/events";
+    denied(&ask("GET", events, Value::Null).await, "events");
+    assert_eq!(ask("DELETE", &path, Value::Null).await.status, 204);
 }
 
 #[tokio::test]

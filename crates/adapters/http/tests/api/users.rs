@@ -121,6 +121,25 @@ async fn the_last_active_admin_stays() {
         .error(409);
     assert_eq!(error["code"], "last_admin");
     user(&world, "second@example.com", "admin").await;
+    let keys = format!("{USERS}/second@example.com/api-keys");
+    for key in [
+        json!({"name": "reads"}),
+        json!({"name": "confined", "permissions": ["admin"], "scopes": [{"resource_type": "user", "resource_id": "*"}]}),
+        json!({"name": "gone", "permissions": ["admin"]}),
+    ] {
+        world.call("POST", &keys, key).await.ok();
+    }
+    let gone = format!("{keys}/gone");
+    world.call("DELETE", &gone, Value::Null).await.ok();
+    for (method, body) in [
+        ("PATCH", json!({"role": "viewer"})),
+        ("DELETE", Value::Null),
+    ] {
+        let error = world.call(method, ADMIN_USER, body).await.error(409);
+        assert_eq!(error["code"], "last_admin", "nobody could act");
+    }
+    let key = json!({"name": "works", "permissions": ["admin"]});
+    world.call("POST", &keys, key).await.ok();
     world
         .call("PATCH", ADMIN_USER, json!({"role": "viewer"}))
         .await

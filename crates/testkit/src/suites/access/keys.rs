@@ -43,9 +43,53 @@ async fn update(
 ) -> Result<ApiKey, AccessError> {
     let audit = h.audit(Action::ApiKeyScopeUpdated);
     let access = &h.repositories.access;
+    let read = read(h, organization, key).await;
     access
-        .update_api_key(organization, key, change, audit)
+        .update_api_key(organization, key, &read, change, audit)
         .await
+}
+
+/// The grant of a key as it is stored; of an unknown key, any.
+async fn read(h: &Harness, organization: &OrganizationId, key: &ApiKeyId) -> Grant {
+    let access = &h.repositories.access;
+    for user in access.list_users(organization).await.unwrap() {
+        let keys = access.list_api_keys(organization, &user.id).await.unwrap();
+        if let Some(key) = keys.into_iter().find(|stored| stored.id == *key) {
+            return key.grant;
+        }
+    }
+    grant()
+}
+
+pub async fn a_key_whose_grant_was_changed_in_between_is_neither_changed_nor_rotated(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let organization = &acme.organization;
+    let access = &h.repositories.access;
+    let key = acme.api_key(&acme.admin, "deploy").await;
+    let old = key_of(&h, &acme, &key.id).await.grant;
+    let narrowed = ApiKeyChange {
+        grant: Some(grant()),
+        ..ApiKeyChange::default()
+    };
+    let stored = update(&h, organization, &key.id, narrowed).await.unwrap();
+    let wider = ApiKeyChange {
+        grant: Some(Grant::of(Permission::Admin)),
+        ..ApiKeyChange::default()
+    };
+    let audit = h.audit(Action::ApiKeyScopeUpdated);
+    let changed = access.update_api_key(organization, &key.id, &old, wider, audit);
+    let secret = NewSecret {
+        prefix: "sk_another".to_owned(),
+        hash: ApiKeyHash([9; 32]),
+    };
+    let audit = h.audit(Action::ApiKeyRotated);
+    let rotated = access.rotate_api_key(organization, &key.id, &old, secret, audit);
+    for late in [changed.await, rotated.await] {
+        assert!(matches!(late, Err(AccessError::Conflict)), "{late:?}");
+    }
+    assert_eq!(key_of(&h, &acme, &key.id).await, stored);
+    assert_eq!(acme.audited(Action::ApiKeyScopeUpdated).await, 1);
+    assert_eq!(acme.audited(Action::ApiKeyRotated).await, 0);
 }
 
 async fn rotate(
@@ -56,8 +100,9 @@ async fn rotate(
 ) -> Result<ApiKey, AccessError> {
     let audit = h.audit(Action::ApiKeyRotated);
     let access = &h.repositories.access;
+    let read = read(h, organization, key).await;
     access
-        .rotate_api_key(organization, key, secret, audit)
+        .rotate_api_key(organization, key, &read, secret, audit)
         .await
 }
 

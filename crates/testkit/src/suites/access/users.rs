@@ -33,7 +33,9 @@ async fn update_organization(
 ) -> Result<OrganizationProfile, AccessError> {
     let audit = h.audit(Action::OrganizationUpdated);
     let access = &h.repositories.access;
-    let updated = access.update_organization(organization, profile, audit);
+    let stored = access.organization(organization).await?;
+    let read = stored.map_or_else(OrganizationProfile::default, |stored| stored.profile);
+    let updated = access.update_organization(organization, &read, profile, audit);
     updated.await.map(|organization| organization.profile)
 }
 
@@ -97,7 +99,52 @@ async fn update(
 ) -> Result<User, AccessError> {
     let audit = h.audit(Action::UserUpdated);
     let access = &h.repositories.access;
-    access.update_user(organization, user, profile, audit).await
+    let listed = access.list_users(organization).await?;
+    let stored = listed.into_iter().find(|stored| stored.id == *user);
+    let read = stored.map_or_else(member, |stored| stored.profile);
+    access
+        .update_user(organization, user, &read, profile, audit)
+        .await
+}
+
+pub async fn a_change_of_what_was_changed_in_between_is_refused(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let organization = &acme.organization;
+    let access = &h.repositories.access;
+    let user = acme.user("viewer@example.test", Role::Viewer).await;
+    let suspended = UserProfile {
+        status: UserStatus::Suspended,
+        ..user.profile.clone()
+    };
+    update(&h, organization, &user.id, suspended.clone())
+        .await
+        .unwrap();
+    let renamed = UserProfile {
+        name: "Renamed".to_owned(),
+        ..user.profile.clone()
+    };
+    let audit = h.audit(Action::UserUpdated);
+    let late = access.update_user(organization, &user.id, &user.profile, renamed, audit);
+    let late = late.await;
+    assert!(matches!(late, Err(AccessError::Conflict)), "{late:?}");
+    let stored = access.find_user(organization, &user.email).await.unwrap();
+    assert_eq!(stored.unwrap().profile, suspended);
+    assert_eq!(acme.audited(Action::UserUpdated).await, 1);
+
+    update_organization(&h, organization, profile("acme"))
+        .await
+        .unwrap();
+    let audit = h.audit(Action::OrganizationUpdated);
+    let read = OrganizationProfile {
+        name: "acme".to_owned(),
+        ..OrganizationProfile::default()
+    };
+    let late = access.update_organization(organization, &read, profile("late"), audit);
+    let late = late.await;
+    assert!(matches!(late, Err(AccessError::Conflict)), "{late:?}");
+    let stored = access.organization(organization).await.unwrap();
+    assert_eq!(stored.unwrap().profile, profile("acme"));
+    assert_eq!(acme.audited(Action::OrganizationUpdated).await, 1);
 }
 
 async fn remove(
@@ -206,12 +253,15 @@ pub async fn of_two_admins_that_step_down_at_once_one_stays(h: Harness) {
     for nth in 0..6 {
         let acme = h.tenant(&format!("acme {nth}")).await;
         let second = acme.user("second@example.test", Role::Admin).await;
-        let tasks = [acme.admin.clone(), second.id].map(|user| {
+        let listed = h.repositories.access.list_users(&acme.organization).await;
+        let first = listed.unwrap().remove(0);
+        let tasks = [first, second].map(|user| {
             let access = h.repositories.access.clone();
             let organization = acme.organization.clone();
             let audit = h.audit(Action::UserUpdated);
             tokio::spawn(async move {
-                let stepped = access.update_user(&organization, &user, member(), audit);
+                let stepped =
+                    access.update_user(&organization, &user.id, &user.profile, member(), audit);
                 match stepped.await {
                     Ok(_) => true,
                     Err(AccessError::LastAdmin) => false,
