@@ -294,7 +294,10 @@ mod tests {
         let within = |other: &Grant| other.lies_within(&own, &organization());
         assert!(within(&own));
         let good = scope("bucket", "team-a*", Some(&["read_data"]));
-        assert!(within(&grant(Permission::Read, std::slice::from_ref(&good))));
+        assert!(within(&grant(
+            Permission::Read,
+            std::slice::from_ref(&good)
+        )));
         for scopes in [
             vec![],
             vec![scope("bucket", "*", Some(&["read_data"]))],
@@ -304,7 +307,10 @@ mod tests {
         ] {
             assert!(!within(&grant(Permission::Read, &scopes)), "{scopes:?}");
         }
-        assert!(!within(&grant(Permission::Admin, std::slice::from_ref(&good))));
+        assert!(!within(&grant(
+            Permission::Admin,
+            std::slice::from_ref(&good)
+        )));
         let whole = grant(Permission::Admin, &[scope("organization", "*", None)]);
         assert!(own.lies_within(&whole, &organization()));
         let mut ending = whole.clone();

@@ -6,8 +6,7 @@ use serde_json::json;
 use wharf_domain::audit::Action;
 use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::connection::{
-    Connection, Event, Health, Intent, PublicStatus, Transition,
-    TransitionError,
+    Connection, Event, Health, Intent, PublicStatus, Transition, TransitionError,
 };
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::event::EventType;

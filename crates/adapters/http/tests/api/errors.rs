@@ -7,7 +7,9 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{NamespaceId, OrganizationId};
 use wharf_domain::namespace::{Namespace, NamespaceIdentifier, NewNamespace};
 use wharf_domain::page::{Page, PageRequest};
-use wharf_ports::{ChangeError, NamespaceChange, RemoveOutcome, InsertError, NamespaceRepository, RepositoryError};
+use wharf_ports::{
+    ChangeError, InsertError, NamespaceChange, NamespaceRepository, RemoveOutcome, RepositoryError,
+};
 
 use crate::world::{ADMIN, CANARY, World, request, text};
 
