@@ -125,6 +125,8 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
         operation.parameters = None;
     }
     let mut errors = vec![
+        StatusCode::URI_TOO_LONG,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
