@@ -68,6 +68,10 @@ pub(crate) fn run_with(
         "the suite of the published SDK",
         python::with_sdk(workspace),
     )?;
+    let schemathesis = parts.take(
+        "the suite of the document",
+        python::with_schemathesis(workspace),
+    )?;
     let nats = parts.take("the suite on NATS", servers::nats(workspace))?;
     let mut servers = Vec::new();
     for start in [Server::seaweedfs, Server::rclone, Server::moto] {
@@ -88,6 +92,9 @@ pub(crate) fn run_with(
         .env("WHARF_TEST_LAB_BIN", workspace.program("wharf-lab"));
     if let Some(python) = &python {
         nextest.env("WHARF_TEST_PYTHON", python);
+    }
+    if let Some(schemathesis) = &schemathesis {
+        nextest.env("WHARF_TEST_SCHEMATHESIS", schemathesis);
     }
     if let Some(nats) = &nats {
         nextest.env("WHARF_TEST_NATS_SERVER", nats);

@@ -17,6 +17,7 @@ mod replicas;
 mod revoked;
 mod roles;
 mod runs;
+mod schemathesis;
 mod sdk;
 mod tampering;
 mod walls;

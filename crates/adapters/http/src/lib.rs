@@ -44,6 +44,7 @@ mod syncs;
 mod time;
 mod users;
 mod webhooks;
+mod words;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};

@@ -84,28 +84,49 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
     let parameters = operation.parameters.get_or_insert_default();
     if path.starts_with("/v1/buckets") {
         let description = "The namespace, by identifier or name; `default` unless given.";
-        parameters.push(RefOr::T(header_parameter(NAMESPACE_HEADER, description)));
+        let text = ObjectBuilder::new();
+        parameters.push(RefOr::T(header_parameter(
+            NAMESPACE_HEADER,
+            description,
+            text,
+        )));
     }
     if !only_reads(method, path) {
         let description = "Why the change is made, for the audit trail; at most 500 characters.";
-        parameters.push(RefOr::T(header_parameter("x-change-reason", description)));
+        let text = ObjectBuilder::new();
+        parameters.push(RefOr::T(header_parameter(
+            "x-change-reason",
+            description,
+            text,
+        )));
     }
     let once = repeatable(method, path);
     if once {
         let description = "Names the request, in 1 to 255 visible ASCII characters: sent again with the same key within 24 \
                            hours, it takes effect once and is answered alike, with `Idempotency-Replayed: true`.";
-        parameters.push(RefOr::T(header_parameter("idempotency-key", description)));
+        let text = ObjectBuilder::new()
+            .min_length(Some(1))
+            .max_length(Some(255))
+            .pattern(Some("^[!-~]+$"));
+        parameters.push(RefOr::T(header_parameter(
+            "idempotency-key",
+            description,
+            text,
+        )));
     }
     let guarded = is_revised(path) && matches!(method, "PATCH" | "DELETE");
     if guarded {
         let description =
             "The `ETag` of the revision that the request is meant for; `*`, or none, for any.";
-        parameters.push(RefOr::T(header_parameter("if-match", description)));
+        let text = ObjectBuilder::new().pattern(Some(r#"^(\*|(W/)?"[^"]*")$"#));
+        parameters.push(RefOr::T(header_parameter("if-match", description, text)));
     }
     if parameters.is_empty() {
         operation.parameters = None;
     }
     let mut errors = vec![
+        StatusCode::URI_TOO_LONG,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
@@ -210,13 +231,13 @@ fn tell_headers(method: &str, path: &str, operation: &mut Operation) {
     }
 }
 
-fn header_parameter(name: &str, description: &str) -> Parameter {
+fn header_parameter(name: &str, description: &str, text: ObjectBuilder) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(utoipa::openapi::Required::False)
         .description(Some(description))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(text.schema_type(Type::String)))
         .build()
 }
 

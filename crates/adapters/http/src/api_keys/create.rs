@@ -26,18 +26,20 @@ pub(crate) struct CreateKeyRequest {
     description: Option<String>,
     /// Some of `read`, `write`, `delete`, `admin`; each includes the ones before it. Unless given: `read`, `write` and `delete`, as
     /// far as the user's role goes.
-    permissions: Option<Vec<String>>,
+    #[schema(inline, min_items = 1, max_items = 10)]
+    permissions: Option<Vec<crate::words::Permission>>,
     /// What the key is confined to; none means the whole organization. At most 100.
-    #[schema(value_type = Option<Vec<ScopeFields>>)]
+    #[schema(value_type = Option<Vec<ScopeFields>>, max_items = 100)]
     scopes: Option<Vec<ScopeFields>>,
     /// Requests per minute of this key.
     #[schema(minimum = 1, maximum = 1_000_000)]
     rate_limit_override: Option<u32>,
     expires_at: Option<DateTime<Utc>>,
     /// An end user that the key stands for. Kept and returned.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     principal_id: Option<String>,
     /// The origins from which a browser may use it, such as `https://app.example.com` or `https://*.example.com`.
+    #[schema(max_items = 50)]
     allowed_origins: Option<Vec<String>>,
 }
 

@@ -23,9 +23,10 @@ pub(crate) struct UpdateKeyRequest {
     #[schema(max_length = 500)]
     description: Option<String>,
     /// Replaces all.
-    permissions: Option<Vec<String>>,
+    #[schema(inline, min_items = 1, max_items = 10)]
+    permissions: Option<Vec<crate::words::Permission>>,
     /// Replaces all; an empty list means the whole organization.
-    #[schema(value_type = Option<Vec<ScopeFields>>)]
+    #[schema(value_type = Option<Vec<ScopeFields>>, max_items = 100)]
     scopes: Option<Vec<ScopeFields>>,
     /// `null` ends it.
     #[schema(minimum = 1, maximum = 1_000_000)]
@@ -33,8 +34,10 @@ pub(crate) struct UpdateKeyRequest {
     /// `null` ends it: the key does not expire any more.
     expires_at: Option<DateTime<Utc>>,
     /// `revoked` revokes the key for good, and stands alone then; `active` changes nothing.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::KeyWish>,
     /// Replaces all; an empty list means any origin.
+    #[schema(max_items = 50)]
     allowed_origins: Option<Vec<String>>,
 }
 
@@ -92,7 +95,7 @@ impl UpdateKeyRequest {
         ("user_email" = String, Path, description = "The user's e-mail address."),
         ("key_name" = String, Path, description = "The key's name or identifier."),
     ),
-    request_body = UpdateKeyRequest,
+    request_body = Option<UpdateKeyRequest>,
     responses((status = 200, description = "The key as it is now.", body = KeyView)),
 )]
 pub(super) async fn update(

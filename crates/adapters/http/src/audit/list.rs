@@ -45,7 +45,9 @@ pub(super) async fn list(
     mut query: Query,
 ) -> Result<Json<AuditList>, ApiError> {
     let filter = filter::read(&mut query);
-    let skip = query.integer("skip", 0, u32::MAX).unwrap_or(0);
+    let skip = query
+        .integer("skip", 0, i32::MAX.unsigned_abs())
+        .unwrap_or(0);
     let limit = query.integer("limit", 1, MOST).unwrap_or(LIMIT);
     query.finish()?;
     let engine = state.engine();

@@ -63,7 +63,7 @@ pub(super) async fn get(
     path = "/v1/organizations/audit/settings",
     operation_id = "update_audit_settings_organizations",
     tag = "audit",
-    request_body = UpdateSettingsRequest,
+    request_body = Option<UpdateSettingsRequest>,
     responses((status = 200, description = "The settings as they are now.", body = SettingsView)),
 )]
 pub(super) async fn update(

@@ -33,18 +33,18 @@ pub(crate) struct CreateBucketRequest {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     unique_key: Option<Value>,
     /// `standard` or nothing.
     storage_class: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     destination: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     ingest_filter: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     source_adapter: Option<Value>,
 }
 

@@ -36,19 +36,19 @@ pub(super) fn refuse_elsewhere(reader: &mut Reader) {
     fields::not_supported(
         reader,
         "unique_key",
-        &[],
+        &[json!({})],
         "an object's identity is its place at the source",
     );
     fields::not_supported(
         reader,
         "destination",
-        &[],
+        &[json!({})],
         "objects go to the operator's blob store",
     );
     fields::not_supported(
         reader,
         "ingest_filter",
-        &[],
+        &[json!({})],
         "nothing filters the objects of a bucket",
     );
 }
@@ -68,7 +68,7 @@ pub(super) fn refuse_source_adapter(reader: &mut Reader) {
     fields::not_supported(
         reader,
         "source_adapter",
-        &[],
+        &[json!({})],
         "objects arrive by syncs only",
     );
 }

@@ -33,16 +33,16 @@ pub(crate) struct PatchBucketRequest {
     #[schema(value_type = Option<Object>)]
     bucket_schema: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     source_adapter: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     unique_key: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     destination: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     ingest_filter: Option<Value>,
 }
 
@@ -70,7 +70,7 @@ impl PatchBucketRequest {
         ("bucket_identifier" = String, Path, description = "Identifier or name."),
         ("force_schema_break" = Option<bool>, Query, description = "Makes no difference: schemas are not enforced."),
     ),
-    request_body = PatchBucketRequest,
+    request_body = Option<PatchBucketRequest>,
     responses((status = 200, description = "The bucket as it is now.", body = BucketView)),
 )]
 pub(super) async fn patch(

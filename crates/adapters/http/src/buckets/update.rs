@@ -35,13 +35,13 @@ pub(crate) struct UpdateBucketRequest {
     /// `standard` or nothing.
     storage_class: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     destination: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     ingest_filter: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     unique_key: Option<Value>,
 }
 
@@ -69,7 +69,7 @@ impl UpdateBucketRequest {
         ("bucket_identifier" = String, Path, description = "Identifier or name."),
         ("force_schema_break" = Option<bool>, Query, description = "Makes no difference: schemas are not enforced."),
     ),
-    request_body = UpdateBucketRequest,
+    request_body = Option<UpdateBucketRequest>,
     responses((status = 200, description = "The bucket as it is now.", body = BucketView)),
 )]
 pub(super) async fn update(

@@ -23,6 +23,7 @@ pub(crate) struct CreateConnectionRequest {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// `google_drive`, `s3`, `snowflake`, `sharepoint` or `tigris`.
+    #[schema(pattern = "^(google_drive|s3|snowflake|sharepoint|tigris)$")]
     provider_type: String,
     /// The provider's settings, with its `credentials`. Secrets are sealed and never shown again.
     #[schema(value_type = Object)]

@@ -29,7 +29,8 @@ pub(crate) struct UpdateConnectionRequest {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// `ACTIVE`, `SUSPENDED` or `ARCHIVED`, in any letter case. A return to `ACTIVE` must pass a test.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::ConnectionWish>,
     /// Must agree with `status` if both are given.
     is_active: Option<bool>,
     /// Whether exports may write through it.
@@ -65,7 +66,7 @@ impl UpdateConnectionRequest {
     operation_id = "update_storage_connection_organizations",
     tag = "connections",
     params(("connection_identifier" = String, Path, description = "Identifier or name.")),
-    request_body = UpdateConnectionRequest,
+    request_body = Option<UpdateConnectionRequest>,
     responses((status = 200, description = "The changed connection.", body = ConnectionView)),
 )]
 pub(super) async fn update(

@@ -82,7 +82,7 @@ impl EventStreams {
     responses((
         status = 200,
         description = "The events; the data of each is a `SyncJobModel`.",
-        body = String,
+        body = Object,
         content_type = "text/event-stream",
     )),
     extensions(("x-wharf-extension" = json!(true))),

@@ -31,16 +31,16 @@ pub(crate) struct CreateNamespaceRequest {
     /// Not supported.
     namespace_id: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 0)]
     features: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     feature_extractors: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     vector_configs: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     payload_indexes: Option<Value>,
     /// `false` or nothing.
     auto_create_indexes: Option<bool>,
@@ -49,19 +49,19 @@ pub(crate) struct CreateNamespaceRequest {
     /// Not supported.
     ttl_seconds: Option<u64>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     infrastructure: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     trusted_issuers: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     tiering: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     spend_budget: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     cost_cap_override: Option<Value>,
 }
 
@@ -90,7 +90,7 @@ impl CreateNamespaceRequest {
             "Wharf draws identifiers itself",
         );
         for key in ["features", "vector_configs"] {
-            fields::not_supported(reader, key, &[], PROCESSING);
+            fields::not_supported(reader, key, &[json!([])], PROCESSING);
         }
         refuse_processing(reader);
         Some((name?, description))

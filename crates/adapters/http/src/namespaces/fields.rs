@@ -20,19 +20,19 @@ pub(super) fn name(reader: &mut Reader) -> Option<NamespaceName> {
 /// Fields for processing that a new namespace and a change of one have in common.
 pub(super) fn refuse_processing(reader: &mut Reader) {
     for key in ["feature_extractors", "payload_indexes"] {
-        fields::not_supported(reader, key, &[], PROCESSING);
+        fields::not_supported(reader, key, &[json!([])], PROCESSING);
     }
     for key in ["auto_create_indexes", "adaptive_indexing"] {
         fields::not_supported(reader, key, &[json!(false)], PROCESSING);
     }
     fields::not_supported(reader, "ttl_seconds", &[], "namespaces do not expire");
+    fields::not_supported(reader, "trusted_issuers", &[json!([])], NOTHING_OF_THE_KIND);
     for key in [
         "infrastructure",
-        "trusted_issuers",
         "tiering",
         "spend_budget",
         "cost_cap_override",
     ] {
-        fields::not_supported(reader, key, &[], NOTHING_OF_THE_KIND);
+        fields::not_supported(reader, key, &[json!({})], NOTHING_OF_THE_KIND);
     }
 }

@@ -25,10 +25,10 @@ pub(crate) struct PatchNamespaceRequest {
     #[schema(max_length = 500)]
     description: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     feature_extractors: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     payload_indexes: Option<Value>,
     /// `false` or nothing.
     auto_create_indexes: Option<bool>,
@@ -37,25 +37,25 @@ pub(crate) struct PatchNamespaceRequest {
     /// `false` or nothing.
     repair_vectors: Option<bool>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     infrastructure: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     trusted_issuers: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     spend_budget: Option<Value>,
     /// `false` or nothing.
     pinned: Option<bool>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     tiering: Option<Value>,
     /// Not supported.
     expires_at: Option<String>,
     /// Not supported.
     ttl_seconds: Option<u64>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     cost_cap_override: Option<Value>,
 }
 
@@ -81,7 +81,7 @@ impl PatchNamespaceRequest {
     operation_id = "patch_namespace",
     tag = "namespaces",
     params(("namespace_identifier" = String, Path, description = "Identifier or name.")),
-    request_body = PatchNamespaceRequest,
+    request_body = Option<PatchNamespaceRequest>,
     responses((status = 200, description = "The namespace as it is now.", body = NamespaceView)),
 )]
 pub(super) async fn patch(

@@ -1,6 +1,6 @@
 use axum::Json;
 use axum::extract::State;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wharf_domain::input::Reader;
 use wharf_ports::NamespaceChange;
@@ -22,14 +22,14 @@ pub(crate) struct UpdateNamespaceRequest {
     #[schema(min_length = 3, max_length = 64)]
     namespace_name: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     payload_indexes: Option<Value>,
 }
 
 impl UpdateNamespaceRequest {
     pub(crate) fn parse(reader: &mut Reader) -> NamespaceChange {
         let name = name(reader);
-        fields::not_supported(reader, "payload_indexes", &[], PROCESSING);
+        fields::not_supported(reader, "payload_indexes", &[json!([])], PROCESSING);
         NamespaceChange {
             name,
             description: None,
@@ -46,7 +46,7 @@ impl UpdateNamespaceRequest {
     operation_id = "update_namespace",
     tag = "namespaces",
     params(("namespace_identifier" = String, Path, description = "Identifier or name.")),
-    request_body = UpdateNamespaceRequest,
+    request_body = Option<UpdateNamespaceRequest>,
     responses((status = 200, description = "The namespace as it is now.", body = NamespaceView)),
 )]
 pub(super) async fn update(

@@ -53,10 +53,10 @@ pub(crate) struct UpdateOrganizationRequest {
     /// Replaces all; they can only be lower than the operator's.
     rate_limit_overrides: Option<RateLimitOverrides>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     default_llm_credentials: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     spend_limits: Option<Value>,
     /// `false` or nothing.
     nsfw_check_enabled: Option<bool>,
@@ -85,10 +85,15 @@ impl UpdateOrganizationRequest {
         fields::not_supported(
             reader,
             "default_llm_credentials",
-            &[],
+            &[json!({})],
             "Wharf asks no language models",
         );
-        fields::not_supported(reader, "spend_limits", &[], "Wharf charges nothing");
+        fields::not_supported(
+            reader,
+            "spend_limits",
+            &[json!({})],
+            "Wharf charges nothing",
+        );
         for key in ["nsfw_check_enabled", "nsfw_fail_closed"] {
             let why = "Wharf does not look into files";
             fields::not_supported(reader, key, &[json!(false)], why);
@@ -118,7 +123,7 @@ fn read_limits(reader: &mut Reader) -> Option<RateLimits> {
     let fields = reader.object("rate_limit_overrides")?;
     let mut inner = Reader::new(&path, fields);
     let mut limit = |key| {
-        let limit = inner.integer(key, 1, u32::MAX.into());
+        let limit = inner.integer(key, 1, i32::MAX.unsigned_abs().into());
         limit.and_then(|limit| u32::try_from(limit).ok())
     };
     let limits = RateLimits {
@@ -137,7 +142,7 @@ fn read_limits(reader: &mut Reader) -> Option<RateLimits> {
     path = "/v1/organizations",
     operation_id = "update_organization",
     tag = "organization",
-    request_body = UpdateOrganizationRequest,
+    request_body = Option<UpdateOrganizationRequest>,
     responses((status = 200, description = "The organization as it is now.", body = OrganizationView)),
 )]
 pub(super) async fn update(

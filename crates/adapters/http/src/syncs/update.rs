@@ -27,7 +27,8 @@ pub(crate) struct UpdateSyncRequest {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// `ACTIVE` resumes the sync, `SUSPENDED` or `paused` pauses it, in any letter case.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::SyncWish>,
     /// `true` resumes the sync, `false` pauses it. Must agree with `status` if both are given.
     is_active: Option<bool>,
     /// Seconds from the end of a pass to the next; the operator sets the smallest number.
@@ -134,7 +135,7 @@ fn narrows(edit: &SyncEdit) -> bool {
         ("bucket_id" = String, Path, description = "The bucket's identifier or name."),
         ("sync_config_id" = String, Path, description = "Identifier."),
     ),
-    request_body = UpdateSyncRequest,
+    request_body = Option<UpdateSyncRequest>,
     responses((status = 200, description = "The changed sync.", body = SyncView)),
 )]
 pub(super) async fn update(

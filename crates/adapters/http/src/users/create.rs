@@ -27,9 +27,11 @@ pub(crate) struct CreateUserRequest {
     #[schema(max_length = 2048)]
     avatar_url: Option<String>,
     /// `admin`, `member` (unless given) or `viewer`: what the user's keys may allow at most.
-    role: Option<String>,
+    #[schema(inline)]
+    role: Option<crate::words::Role>,
     /// `active` (unless given), `suspended` or `pending`.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::UserStatus>,
     /// At most 50 keys, 16 KiB and 8 levels.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,

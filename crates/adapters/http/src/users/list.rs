@@ -46,7 +46,9 @@ pub(super) async fn list(
     Authorized(caller): Authorized,
     mut query: Query,
 ) -> Result<Json<UserList>, ApiError> {
-    let skip = query.integer("skip", 0, u32::MAX).unwrap_or(0);
+    let skip = query
+        .integer("skip", 0, i32::MAX.unsigned_abs())
+        .unwrap_or(0);
     let limit = query.integer("limit", 1, MOST).unwrap_or(LIMIT);
     let filter = UserFilter {
         role: query.word("role", |word| word.parse().ok(), ROLES),

@@ -25,9 +25,11 @@ pub(crate) struct UpdateUserRequest {
     #[schema(max_length = 2048)]
     avatar_url: Option<String>,
     /// `admin`, `member` or `viewer`. The user's keys allow no more than it does from then on.
-    role: Option<String>,
+    #[schema(inline)]
+    role: Option<crate::words::Role>,
     /// `active`, `suspended` or `pending`. While a user is suspended, none of their keys is accepted.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::UserStatus>,
     /// Replaces all. At most 50 keys, 16 KiB and 8 levels.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Value>,
@@ -56,7 +58,7 @@ impl UpdateUserRequest {
     operation_id = "update_user_organizations_email",
     tag = "users",
     params(("user_email" = String, Path, description = "The user's e-mail address.")),
-    request_body = UpdateUserRequest,
+    request_body = Option<UpdateUserRequest>,
     responses((status = 200, description = "The user as it is now.", body = UserView)),
 )]
 pub(super) async fn update(

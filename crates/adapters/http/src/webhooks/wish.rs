@@ -19,13 +19,15 @@ pub(crate) struct WebhookRequest {
     #[schema(min_length = 1, max_length = 200)]
     webhook_name: String,
     /// What it is told of, at least one; `["*"]` means everything. `GET /v1/organizations/events/types` lists them all.
-    #[schema(min_items = 1)]
+    #[schema(min_items = 1, max_items = 100)]
     event_types: Vec<String>,
     /// More of them, as reads show those that the published SDK does not know.
+    #[schema(max_items = 100)]
     extension_event_types: Option<Vec<String>>,
     /// Whether it is told of everything, whatever types are listed.
     all_event_types: Option<bool>,
     /// Only of these kinds of things, such as `object` or `storage_connection`; empty means any.
+    #[schema(max_items = 100)]
     resource_types: Option<Vec<String>>,
     /// Where to, 1 to 5: `{"channel": "webhook", "configs": {"url": …}}` with optional `headers`, `payload_template`, `timeout` (1 to
     /// 30 seconds) and `signing_secret`; or `{"channel": "slack", "configs": {"webhook_url": …}}`. Secrets are sealed and read back
@@ -88,15 +90,10 @@ impl WebhookRequest {
             .flatten()
             .and_then(|value| fields::noted(reader, DraftChannels::parse("channels", value)));
         let is_active = reader.boolean("is_active").unwrap_or(true);
-        for key in [
-            "webhook_id",
-            "internal_id",
-            "delivery_health",
-            "created_at",
-            "updated_at",
-        ] {
-            let _ = reader.value(key);
+        for key in ["webhook_id", "internal_id", "created_at", "updated_at"] {
+            let _ = reader.string(key, Length::new(0, 1000));
         }
+        let _ = reader.object("delivery_health");
         Some(WebhookWish {
             name: name?,
             event_types,
