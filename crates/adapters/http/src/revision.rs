@@ -74,6 +74,7 @@ fn read(headers: &HeaderMap) -> Option<Option<u64>> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::option_option, reason = "as `read` answers")]
     fn of(value: &str) -> Option<Option<u64>> {
         let mut headers = HeaderMap::new();
         headers.insert(IF_MATCH, value.parse().expect("a header value"));

@@ -75,6 +75,8 @@ CREATE TABLE audit_heads (
     organization TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES organizations (id),
     position     BIGINT           NOT NULL,
     link         BYTEA            NOT NULL,
+    -- The time of the newest row: no later place has an earlier one, whenever its transaction began.
+    at           TIMESTAMPTZ,
     -- The newest place whose event was removed from the outbox.
     pruned       BIGINT           NOT NULL DEFAULT 0
 );

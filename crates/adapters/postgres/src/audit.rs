@@ -77,15 +77,17 @@ pub(crate) async fn append(tx: &mut Tx, seal: &dyn AuditSeal) -> Result<(), Faul
             .push(row);
     }
     for (organization, rows) in chains {
-        let mut head = lock_head(tx, &organization).await?;
+        let (mut head, mut latest) = lock_head(tx, &organization).await?;
         let mut linked = Vec::with_capacity(rows.len());
-        for row in rows {
+        for mut row in rows {
+            row.at = latest.map_or(row.at, |latest| latest.max(row.at));
+            latest = Some(row.at);
             head = next_link(seal, &organization, &head, row.at, &row.row);
             linked.push((head, row));
         }
         insert_rows(tx, &organization, &linked).await?;
         insert_events(tx, &organization, &linked).await?;
-        move_head(tx, &organization, &head).await?;
+        move_head(tx, &organization, &head, latest).await?;
     }
     Ok(())
 }
@@ -117,19 +119,23 @@ async fn note_effect(tx: &mut Tx, recorded: &[Recorded]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The head of the organization's chain, locked until the transaction ends.
+/// The head of the organization's chain and the time of its newest row, locked until the transaction ends.
 pub(crate) async fn lock_head(
     tx: &mut PgConnection,
     organization: &OrganizationId,
-) -> Result<ChainHead, Fault> {
+) -> Result<(ChainHead, Option<Timestamp>), Fault> {
     const LOCK: &str =
-        "SELECT position, link FROM audit_heads WHERE organization = $1 FOR NO KEY UPDATE";
+        "SELECT position, link, at FROM audit_heads WHERE organization = $1 FOR NO KEY UPDATE";
+    let read = |row: &PgRow| {
+        let latest = Columns::of("audit_heads", row).time_optional("at")?;
+        Ok((read_head("audit_heads", row)?, latest))
+    };
     let row = sqlx::query(LOCK)
         .bind(organization.as_str())
         .fetch_optional(&mut *tx)
         .await?;
     if let Some(row) = row {
-        return read_head("audit_heads", &row);
+        return read(&row);
     }
     // The very first row. Of two transactions at once, the second waits here for the first.
     sqlx::query(
@@ -144,7 +150,7 @@ pub(crate) async fn lock_head(
         .bind(organization.as_str())
         .fetch_one(tx)
         .await?;
-    read_head("audit_heads", &row)
+    read(&row)
 }
 
 /// Where the chain stands with one more row.
@@ -234,11 +240,13 @@ async fn move_head(
     tx: &mut PgConnection,
     organization: &OrganizationId,
     head: &ChainHead,
+    latest: Option<Timestamp>,
 ) -> Result<(), Fault> {
-    sqlx::query("UPDATE audit_heads SET position = $2, link = $3 WHERE organization = $1")
+    sqlx::query("UPDATE audit_heads SET position = $2, link = $3, at = $4 WHERE organization = $1")
         .bind(organization.as_str())
         .bind(number(head.position))
         .bind(head.hash.0.as_slice())
+        .bind(latest)
         .execute(tx)
         .await?;
     Ok(())
@@ -532,13 +540,13 @@ impl Store {
         };
         let organization: OrganizationId =
             Columns::of("audit_heads", &organization).parse("organization")?;
-        let mut head = lock_head(tx, &organization).await?;
+        let (mut head, latest) = lock_head(tx, &organization).await?;
         if head != ChainHead::EMPTY {
             // Another process was faster.
             return Ok(true);
         }
         while self.adopt_some(tx, &organization, &mut head).await? {}
-        move_head(tx, &organization, &head).await?;
+        move_head(tx, &organization, &head, latest).await?;
         // Expected once. Somebody may want to know who made it look as if it were the first time.
         tracing::warn!(%organization, rows = head.position, "linked the audit rows of an earlier version");
         Ok(true)

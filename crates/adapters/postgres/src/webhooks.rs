@@ -216,7 +216,7 @@ impl Store {
             return Err(Failure::Refused(InsertError::ParentMissing));
         }
         let now = self.now(tx).await?;
-        let head = audit::lock_head(tx, organization).await?;
+        let (head, _) = audit::lock_head(tx, organization).await?;
         let webhook = Webhook {
             id,
             organization: organization.clone(),
