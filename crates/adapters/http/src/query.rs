@@ -121,9 +121,18 @@ impl Query {
         Some(value)
     }
 
+    /// The text of a value that has no empty form: it is there with something in it, or not at all.
+    fn written(&mut self, name: &str) -> Option<String> {
+        let left_empty = |(key, value): &(String, String)| key == name && value.is_empty();
+        if self.pairs.iter().any(left_empty) {
+            return Some(String::new());
+        }
+        self.string(name, 40)
+    }
+
     /// A whole number within inclusive bounds.
     pub(crate) fn integer(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
-        let text = self.string(name, 40)?;
+        let text = self.written(name)?;
         let number = text
             .parse::<u32>()
             .ok()
@@ -166,7 +175,7 @@ impl Query {
 
     /// A flag.
     pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
-        match self.string(name, 40)?.to_ascii_lowercase().as_str() {
+        match self.written(name)?.to_ascii_lowercase().as_str() {
             "true" | "1" => Some(true),
             "false" | "0" => Some(false),
             _ => {

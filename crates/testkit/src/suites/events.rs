@@ -1,4 +1,4 @@
-//! What [`EventRepository`](wharf_ports::EventRepository) promises.
+//! What [`EventRepository`] promises.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
