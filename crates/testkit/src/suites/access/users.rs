@@ -254,8 +254,11 @@ pub async fn of_two_admins_that_step_down_at_once_one_stays(h: Harness) {
         let acme = h.tenant(&format!("acme {nth}")).await;
         let second = acme.user("second@example.test", Role::Admin).await;
         let listed = h.repositories.access.list_users(&acme.organization).await;
-        let first = listed.unwrap().remove(0);
-        let tasks = [first, second].map(|user| {
+        let first = listed
+            .unwrap()
+            .into_iter()
+            .find(|user| user.id != second.id);
+        let tasks = [first.unwrap(), second].map(|user| {
             let access = h.repositories.access.clone();
             let organization = acme.organization.clone();
             let audit = h.audit(Action::UserUpdated);

@@ -399,6 +399,7 @@ pub async fn whoever_was_not_told_of_what_is_pruned_learns_of_it_once(h: Harness
     assert!(due.missed);
     assert!(settle_stream(&h, &due, due.cursor, Duration::ZERO).await);
     assert_eq!(lease_stream(&h, LONG, 10).await, None);
+    h.moment().await;
     let next = acme.happening().await;
     let due = lease_stream(&h, LONG, 10).await.unwrap();
     assert_eq!((due.missed, &due.entries[0].audit), (false, &next.id));
