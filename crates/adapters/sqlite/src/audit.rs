@@ -266,9 +266,11 @@ macro_rules! columns {
 
 /// The rows of the chain that match. Which resource is wanted is a question of its own, because it has an index.
 macro_rules! matching {
-    ($resource:literal) => {
+    ($index:literal, $resource:literal) => {
         concat!(
-            " FROM audit_rows WHERE organization = $1 AND position > 0 AND position < $2 AND ",
+            " FROM audit_rows INDEXED BY ",
+            $index,
+            " WHERE organization = $1 AND position > 0 AND position < $2 AND ",
             $resource,
             " AND ($4 IS NULL OR resource_type = $4) AND ($5 IS NULL OR COALESCE(user_id, actor) = $5) \
              AND ($6 IS NULL OR action = $6) AND ($7 IS NULL OR at >= $7) AND ($8 IS NULL OR at <= $8)"
@@ -277,23 +279,29 @@ macro_rules! matching {
 }
 
 macro_rules! list {
-    ($resource:literal) => {
+    ($index:literal, $resource:literal) => {
         concat!(
             "SELECT ",
             columns!(),
-            matching!($resource),
+            matching!($index, $resource),
             " ORDER BY position DESC LIMIT $9 OFFSET $10"
         )
     };
 }
 
 /// A page of those that match, of whatever resource.
-pub(crate) const LIST: &str = list!("$3 IS NULL");
+pub(crate) const LIST: &str = list!("audit_rows_position", "$3 IS NULL");
 /// A page of those of one resource.
-pub(crate) const LIST_OF: &str = list!("resource_id = $3");
+pub(crate) const LIST_OF: &str = list!("audit_rows_resource", "resource_id = $3");
 /// How many match.
-pub(crate) const COUNT: &str = concat!("SELECT COUNT(*)", matching!("$3 IS NULL"));
-pub(crate) const COUNT_OF: &str = concat!("SELECT COUNT(*)", matching!("resource_id = $3"));
+pub(crate) const COUNT: &str = concat!(
+    "SELECT COUNT(*)",
+    matching!("audit_rows_position", "$3 IS NULL")
+);
+pub(crate) const COUNT_OF: &str = concat!(
+    "SELECT COUNT(*)",
+    matching!("audit_rows_resource", "resource_id = $3")
+);
 
 /// The chain behind a place.
 pub(crate) const CHAIN: &str = concat!(
