@@ -118,6 +118,11 @@ impl ApiError {
         self
     }
 
+    /// What is left of the body is not read: the connection ends with the answer, and the client is told so.
+    fn and_close(self) -> Self {
+        self.header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequestError", message)
     }
@@ -148,6 +153,7 @@ impl ApiError {
             "PayloadTooLargeError",
             message,
         )
+        .and_close()
     }
 
     pub(crate) fn body_too_slow(limit: Duration) -> Self {
@@ -155,7 +161,7 @@ impl ApiError {
             "The body did not arrive within {} seconds; send it again.",
             limit.as_secs()
         );
-        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutError", message)
+        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutError", message).and_close()
     }
 
     pub(crate) fn head_too_large(headers: usize, bytes: usize) -> Self {
