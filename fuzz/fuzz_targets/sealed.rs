@@ -43,6 +43,10 @@ impl KeyRing for OpenRing {
         Err(KeyRingError::Refused)
     }
 
+    async fn hash_request(&self, _: &[&[u8]]) -> Result<[u8; 32], KeyRingError> {
+        Err(KeyRingError::Refused)
+    }
+
     async fn check(&self) -> Result<(), KeyRingError> {
         Ok(())
     }

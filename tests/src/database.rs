@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 
@@ -59,7 +59,12 @@ impl Database {
     }
 
     pub(crate) async fn postgres(url: &str) -> Result<Self> {
-        let pool = PgPoolOptions::new().max_connections(1).connect(url).await?;
+        // Row-level security shows a connection that says nothing no row.
+        let options: PgConnectOptions = url.parse()?;
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.options([("wharf.across", "on")]))
+            .await?;
         Ok(Self::Postgres(pool))
     }
 

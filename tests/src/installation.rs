@@ -108,6 +108,13 @@ impl Installation {
         self.settings.remove(name);
     }
 
+    /// The URL of its Postgres database.
+    pub fn database_url(&self) -> Result<&str> {
+        let url = self.settings.get("WHARF_DATABASE_URL");
+        url.map(String::as_str)
+            .context("it has no Postgres database")
+    }
+
     /// Where it keeps its rows.
     pub fn store(&self) -> Store {
         self.store

@@ -17,6 +17,8 @@ use crate::process::{self, Background};
 
 /// Where Debian keeps its versions, outside `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
+/// Row-level security binds it, as it binds the role that the server runs as.
+const PLAIN_ROLE: &str = "CREATE ROLE wharf LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB\n";
 const MISSING: &str = "Postgres is missing: no initdb and postgres in PATH or \
     /usr/lib/postgresql/*/bin. Install it (Debian: `apt-get install postgresql`; macOS: `brew \
     install postgresql`)";
@@ -103,6 +105,13 @@ impl Programs {
             "--no-sync",
         ];
         process::output(program("initdb").arg("-D").arg(&cluster).args(how))?;
+        // Before the server runs, without a client: the server's own single-user mode.
+        let mut single = program("postgres");
+        single
+            .args(["--single", "-D"])
+            .arg(&cluster)
+            .arg("postgres");
+        process::fed(&mut single, PLAIN_ROLE)?;
 
         let log = folder.path().join("log");
         let port = free_port()?;
@@ -150,8 +159,13 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Where a superuser without a password finds it.
+    /// Where a plain role without a password finds it; it can create databases.
     pub(crate) fn url(&self) -> String {
+        format!("postgres://wharf@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Where a superuser does.
+    pub(crate) fn superuser_url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 

@@ -1,6 +1,6 @@
 //! Other programs: started, waited for and always ended, also when this one is interrupted.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -58,10 +58,24 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// What a short command prints on its standard output; its errors become ours.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    command.stdin(Stdio::null());
+    finished(command, "")
+}
+
+/// Runs a short command that reads a few lines from its standard input.
+pub(crate) fn fed(command: &mut Command, input: &str) -> Result<String> {
+    command.stdin(Stdio::piped());
+    finished(command, input)
+}
+
+fn finished(command: &mut Command, input: &str) -> Result<String> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let started = command.spawn();
+    let mut child = started.with_context(|| format!("cannot start `{}`", shown(command)))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
     ensure!(
         output.status.success(),
         "`{}` failed: {}\n{}{}",

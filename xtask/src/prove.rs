@@ -7,7 +7,8 @@ use crate::test;
 use crate::workspace::Workspace;
 
 /// The suites that read the variables below.
-const FILTER: &str = "(package(wharf-domain) & binary(run)) | test(no_change::)";
+const FILTER: &str =
+    "(package(wharf-domain) & binary(run)) | test(no_change::) | test(schemathesis::)";
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -17,12 +18,16 @@ pub(crate) struct Options {
     /// Objects of a no-change pass, which is made again over ten times as many
     #[arg(long, default_value_t = 100_000)]
     objects: u64,
+    /// Requests per operation of the document, of each kind
+    #[arg(long, default_value_t = 200)]
+    examples: u32,
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let variables = [
         ("WHARF_PROVE_SCHEDULES", options.schedules.to_string()),
         ("WHARF_PROVE_OBJECTS", options.objects.to_string()),
+        ("WHARF_PROVE_EXAMPLES", options.examples.to_string()),
     ];
     test::run_with(workspace, &test::Options::only(FILTER), &variables)
 }

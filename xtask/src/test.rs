@@ -13,7 +13,7 @@ use crate::machine;
 use crate::postgres::{Cluster, Programs};
 use crate::process;
 use crate::python;
-use crate::servers::Server;
+use crate::servers::{self, Server};
 use crate::workspace::Workspace;
 
 pub(crate) const NEXTEST: &str = "0.9.143";
@@ -68,6 +68,11 @@ pub(crate) fn run_with(
         "the suite of the published SDK",
         python::with_sdk(workspace),
     )?;
+    let schemathesis = parts.take(
+        "the suite of the document",
+        python::with_schemathesis(workspace),
+    )?;
+    let nats = parts.take("the suite on NATS", servers::nats(workspace))?;
     let mut servers = Vec::new();
     for start in [Server::seaweedfs, Server::rclone, Server::moto] {
         servers.extend(parts.take(INDEPENDENT, start(workspace))?);
@@ -88,10 +93,19 @@ pub(crate) fn run_with(
     if let Some(python) = &python {
         nextest.env("WHARF_TEST_PYTHON", python);
     }
+    if let Some(schemathesis) = &schemathesis {
+        nextest.env("WHARF_TEST_SCHEMATHESIS", schemathesis);
+    }
+    if let Some(nats) = &nats {
+        nextest.env("WHARF_TEST_NATS_SERVER", nats);
+    }
     if let Some(postgres) = &postgres {
         let folder = postgres.folder().display();
         println!("Postgres for the tests: {} ({folder})", postgres.url());
-        nextest.env("WHARF_TEST_POSTGRES_URL", postgres.url());
+        nextest.env("WHARF_TEST_POSTGRES_URL", postgres.url()).env(
+            "WHARF_TEST_POSTGRES_SUPERUSER_URL",
+            postgres.superuser_url(),
+        );
     }
     for server in &mut servers {
         let variables = parts.take(INDEPENDENT, server.ready())?;

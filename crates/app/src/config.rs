@@ -2,6 +2,8 @@
 
 mod aws;
 mod blob_store;
+mod events;
+mod limits;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +14,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::LevelFilter;
+use wharf_domain::health::LONGEST_BACKOFF;
 use wharf_domain::secret::SecretString;
 use wharf_egress::{AllowEntry, Policy};
 use wharf_s3::Aws;
@@ -19,18 +22,21 @@ use wharf_s3::Aws;
 use self::aws::AwsSettings;
 use self::blob_store::BlobStoreS3;
 pub(crate) use self::blob_store::BlobsAt;
+use self::events::Events;
+use self::limits::LimitSettings;
 
 /// Environment variables with the prefix that are not settings: they are read by the command line itself.
 const NOT_SETTINGS: [&str; 3] = ["config", "url", "api_key"];
 
 /// Settings whose text is anybody's choice. In the environment they stand as they are, even if they look like a number,
 /// a list or a quotation.
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
     "blob_store_s3.access_key_id",
     "blob_store_s3.secret_access_key",
     "blob_store_s3.session_token",
     "bootstrap.admin_key",
     "database_url",
+    "events.nats.url",
     "providers.aws.identity.access_key_id",
     "providers.aws.identity.secret_access_key",
     "providers.aws.identity.session_token",
@@ -63,7 +69,9 @@ pub(crate) struct Config {
     pub(crate) egress: Egress,
     providers: Providers,
     pub(crate) health: Health,
+    pub(crate) limits: LimitSettings,
     pub(crate) sync: Sync,
+    pub(crate) events: Events,
     pub(crate) log: Log,
 }
 
@@ -91,12 +99,16 @@ struct Providers {
     aws: AwsSettings,
 }
 
-/// Tests of connections.
+/// Checks of connections.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Health {
     #[serde(deserialize_with = "duration")]
+    pub(crate) interval: Duration,
+    #[serde(deserialize_with = "duration")]
     pub(crate) timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) probe_backoff: Duration,
 }
 
 /// Runs of syncs.
@@ -143,7 +155,9 @@ impl Default for Config {
             egress: Egress::default(),
             providers: Providers::default(),
             health: Health::default(),
+            limits: LimitSettings::default(),
             sync: Sync::default(),
+            events: Events::default(),
             log: Log::default(),
         }
     }
@@ -152,7 +166,9 @@ impl Default for Config {
 impl Default for Health {
     fn default() -> Self {
         Self {
+            interval: Duration::from_mins(5),
             timeout: Duration::from_secs(10),
+            probe_backoff: Duration::from_mins(15),
         }
     }
 }
@@ -225,6 +241,7 @@ impl Config {
         config.key_ring_place()?;
         config.egress_policy()?;
         config.aws()?;
+        config.events.check()?;
         config.check_bounds()?;
         Ok(config)
     }
@@ -271,11 +288,23 @@ impl Config {
                 "sync.undo_window must be from 1h to 365d".to_owned(),
             ));
         }
-        if !(Duration::from_millis(100)..=Duration::from_mins(5)).contains(&self.health.timeout) {
+        let health = &self.health;
+        if !(Duration::from_secs(1)..=Duration::from_hours(24)).contains(&health.interval) {
+            return Err(ConfigError(
+                "health.interval must be from 1s to 24h".to_owned(),
+            ));
+        }
+        if !(Duration::from_secs(1)..=LONGEST_BACKOFF).contains(&health.probe_backoff) {
+            return Err(ConfigError(
+                "health.probe_backoff must be from 1s to 6h".to_owned(),
+            ));
+        }
+        if !(Duration::from_millis(100)..=Duration::from_mins(5)).contains(&health.timeout) {
             return Err(ConfigError(
                 "health.timeout must be from 100ms to 5m".to_owned(),
             ));
         }
+        self.limits.check()?;
         if let Some(key) = &self.bootstrap.admin_key {
             let sound = (8..=256).contains(&key.expose().len())
                 && key.expose().bytes().all(|b| b.is_ascii_graphic());
@@ -524,8 +553,22 @@ mod tests {
                 "database_url",
                 "egress.allow",
                 "egress.allow_loopback",
+                "events.nats.credentials_file",
+                "events.nats.stream",
+                "events.nats.subject_prefix",
+                "events.nats.url",
+                "events.retention",
+                "health.interval",
+                "health.probe_backoff",
                 "health.timeout",
                 "key_ring",
+                "limits.connections",
+                "limits.connections_per_address",
+                "limits.failed_authentications_per_minute",
+                "limits.requests_per_minute_per_key",
+                "limits.requests_per_minute_per_organization",
+                "limits.tests_per_minute_per_connection",
+                "limits.tests_per_minute_per_organization",
                 "listen",
                 "log.format",
                 "log.level",
@@ -585,7 +628,7 @@ mod tests {
             figment::Jail::expect_with(|jail| {
                 jail.clear_env();
                 jail.set_env("WHARF_BLOB_STORE", "s3://media");
-                for name in TEXTS.iter().filter(|name| **name != "database_url") {
+                for name in TEXTS.iter().filter(|name| !name.ends_with("url")) {
                     let variable = name.replace('.', "__").to_ascii_uppercase();
                     jail.set_env(format!("WHARF_{variable}"), format!(" {text}\n"));
                 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use wharf_blobs::{FolderBlobs, S3Blobs, S3Fault};
+use wharf_domain::health::Rhythm;
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_egress::Guard;
 use wharf_engine::{Engine, Parts, Settings};
 use wharf_keys::FileKeyRing;
-use wharf_ports::{BlobError, BlobStore, Clock, IdSource, KeyRing, Repositories};
+use wharf_ports::{
+    AuditSeal, BlobError, BlobStore, Clock, IdSource, Repositories, RepositoryError,
+};
 use wharf_postgres::PostgresDatabase;
 use wharf_s3::S3;
 use wharf_sqlite::SqliteDatabase;
@@ -33,10 +36,26 @@ pub(crate) enum OpenDatabase {
 }
 
 impl OpenDatabase {
-    fn repositories(&self) -> Repositories {
+    fn repositories(&self, seal: Arc<dyn AuditSeal>) -> Repositories {
         match self {
-            Self::Sqlite(database) => database.repositories(),
-            Self::Postgres(database) => database.repositories(),
+            Self::Sqlite(database) => database.repositories(seal),
+            Self::Postgres(database) => database.repositories(seal),
+        }
+    }
+
+    /// Whether there are audit rows from before there were chains.
+    async fn has_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<bool, RepositoryError> {
+        match self {
+            Self::Sqlite(database) => database.has_unchained(seal).await,
+            Self::Postgres(database) => database.has_unchained(seal).await,
+        }
+    }
+
+    /// Links them.
+    async fn adopt_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<(), RepositoryError> {
+        match self {
+            Self::Sqlite(database) => database.adopt_unchained(seal).await,
+            Self::Postgres(database) => database.adopt_unchained(seal).await,
         }
     }
 
@@ -49,16 +68,38 @@ impl OpenDatabase {
     }
 }
 
+/// What is done with audit rows from before there were chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unchained {
+    /// They are linked: from now on they are held as they are.
+    Adopt,
+    /// They are refused: a look at the trail must not sign it first.
+    Refuse,
+}
+
 /// Opens everything that the settings name and puts an engine on it.
 pub(crate) async fn open_engine(
     config: &Config,
     schema: Schema,
+    unchained: Unchained,
 ) -> anyhow::Result<(Engine, OpenDatabase)> {
     create_private_folder(&config.data_dir)?;
     let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
     // Before the database, which the first start creates: a ring that is missing beside an old database was lost.
     let key_ring = open_key_ring(config, &*ids)?;
     let database = open_database(config, schema).await?;
+    match unchained {
+        Unchained::Adopt => database.adopt_unchained(key_ring.clone()).await,
+        Unchained::Refuse => {
+            anyhow::ensure!(
+                !database.has_unchained(key_ring.clone()).await?,
+                "there are audit rows without links: if no server has run on this database since the upgrade from a version \
+                 without an audit chain, start `wharf serve` once, which links them; otherwise somebody has changed the trail"
+            );
+            Ok(())
+        }
+    }
+    .context("the audit rows of earlier versions could not be linked")?;
     let blobs = open_blobs(config).await?;
     let guard = Arc::new(Guard::new(config.egress_policy()?));
     let s3 = S3::with_aws(
@@ -68,19 +109,25 @@ pub(crate) async fn open_engine(
         Arc::clone(&ids),
     );
     let engine = Engine::new(Parts {
-        repositories: database.repositories(),
+        repositories: database.repositories(key_ring.clone()),
+        audit_seal: key_ring.clone(),
         key_ring,
         providers: Arc::new(s3),
         blobs,
         ids,
         settings: Settings {
             check_timeout: config.health.timeout,
+            rhythm: Rhythm {
+                interval: config.health.interval,
+                probe_backoff: config.health.probe_backoff,
+            },
             lease_ttl: config.sync.lease_ttl,
             delete_threshold: DeleteThreshold {
                 percent: config.sync.delete_threshold_percent,
                 count: config.sync.delete_threshold_count,
             },
             undo_window: config.sync.undo_window,
+            event_retention: config.events.retention,
         },
     });
     Ok((engine, database))
@@ -136,19 +183,19 @@ pub(crate) async fn open_database(config: &Config, schema: Schema) -> anyhow::Re
             let database = PostgresDatabase::connect(url.expose())
                 .await
                 .context("the Postgres database cannot be reached")?;
-            match schema {
-                Schema::Migrate => database
+            if schema == Schema::Migrate {
+                database
                     .migrate()
                     .await
-                    .context("the database could not be migrated")?,
-                Schema::Check => database.check_schema().await?,
+                    .context("the database could not be migrated")?;
             }
+            database.check_schema().await?;
             Ok(OpenDatabase::Postgres(database))
         }
     }
 }
 
-fn open_key_ring(config: &Config, ids: &dyn IdSource) -> anyhow::Result<Arc<dyn KeyRing>> {
+fn open_key_ring(config: &Config, ids: &dyn IdSource) -> anyhow::Result<Arc<FileKeyRing>> {
     let place = config.key_ring_place()?;
     if !place.path.exists() {
         let fresh = match config.database()? {

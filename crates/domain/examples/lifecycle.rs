@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         write_enabled: false,
         metadata: serde_json::Map::new(),
         created_by: "usr_abc123def456ghi".parse()?,
+        first_check_in: std::time::Duration::from_mins(5),
     };
     let mut now = Timestamp::from_timestamp(1_700_000_000, 0).ok_or("a time in range")?;
     let mut connection = Connection::create(new, now);
@@ -44,7 +45,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 message: "The provider rejected the key.".to_owned(),
             },
         };
-        connection = connection.apply(Event::Outcome(outcome), now)?.connection;
+        let event = Event::Outcome {
+            outcome,
+            next: Some(std::time::Duration::from_mins(15)),
+        };
+        connection = connection.apply(event, now)?.connection;
         tell("failed", &connection);
     }
 

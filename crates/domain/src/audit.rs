@@ -1,9 +1,14 @@
 //! Audit rows: what changed, who did it and why. They are stored together with the change they record.
 
+mod chain;
+
+pub use chain::{AuditHash, ChainHead, link_bytes};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Timestamp;
+use crate::idempotency::Claim;
 use crate::ids::{AuditId, Id, JobId, OrganizationId, SyncId};
 use crate::job::JobEnd;
 
@@ -32,16 +37,38 @@ words! {
     Action {
         /// An organization was created.
         OrganizationCreated => "organization_created",
+        /// An organization's settings were changed.
+        OrganizationUpdated => "organization_updated",
         /// A user was created.
         UserCreated => "user_created",
+        /// A user was changed.
+        UserUpdated => "user_updated",
+        /// A user was removed; their keys were revoked.
+        UserDeleted => "user_deleted",
         /// An API key was created.
         ApiKeyCreated => "api_key_created",
         /// An API key was revoked.
         ApiKeyRevoked => "api_key_revoked",
+        /// An API key got a new secret.
+        ApiKeyRotated => "api_key_rotated",
+        /// What an API key allows was changed.
+        ApiKeyScopeUpdated => "api_key_scope_updated",
+        /// The settings of the audit trail were changed.
+        AuditSettingsUpdated => "audit_settings_updated",
         /// A namespace was created.
         NamespaceCreated => "namespace_created",
+        /// A namespace was changed.
+        NamespaceUpdated => "namespace_updated",
+        /// A namespace was deleted.
+        NamespaceDeleted => "namespace_deleted",
+        /// A namespace was read, where reads are audited.
+        NamespaceAccessed => "namespace_accessed",
         /// A bucket was created.
         BucketCreated => "bucket_created",
+        /// A bucket was changed.
+        BucketUpdated => "bucket_updated",
+        /// A bucket was read, where reads are audited.
+        BucketAccessed => "bucket_accessed",
         /// A bucket was deleted.
         BucketDeleted => "bucket_deleted",
         /// An external id for role assumption was issued.
@@ -52,10 +79,26 @@ words! {
         ConnectionUpdated => "storage_connection_updated",
         /// A connection was archived.
         ConnectionDeleted => "storage_connection_deleted",
-        /// A connection was tested by a person.
+        /// A connection was tested: by a person, by the health watch, or by a run that found it well again.
         ConnectionTested => "storage_connection_tested",
         /// A connection's status was changed by outcomes.
         ConnectionFailed => "storage_connection_failed",
+        /// A connection's credentials were used to browse, plan or explain.
+        ConnectionUsed => "storage_connection_used",
+        /// A connection was read, where reads are audited.
+        ConnectionAccessed => "storage_connection_accessed",
+        /// A connection's credentials or certificate run out soon.
+        ConnectionExpiring => "storage_connection_expiring",
+        /// A webhook was created.
+        WebhookCreated => "webhook_created",
+        /// A webhook was changed.
+        WebhookUpdated => "webhook_updated",
+        /// A webhook was deleted.
+        WebhookDeleted => "webhook_deleted",
+        /// A webhook was paused after deliveries had failed again and again.
+        WebhookPaused => "webhook_paused",
+        /// Events were asked to be delivered again.
+        WebhookRedelivered => "webhook_redelivered",
         /// A sync was created.
         SyncCreated => "sync_created",
         /// A sync was deleted.
@@ -82,6 +125,8 @@ words! {
         DeletesDiscarded => "deletes_discarded",
         /// A tombstone became an object again by a person's wish.
         ObjectRestored => "object_restored",
+        /// A run began: its connection's credentials are in use.
+        JobStarted => "sync_job_started",
         /// A run committed objects.
         ObjectsCommitted => "objects_committed",
         /// A run ended.
@@ -106,6 +151,8 @@ words! {
         Bucket => "bucket",
         /// A connection.
         Connection => "storage_connection",
+        /// A webhook.
+        Webhook => "webhook",
         /// A sync.
         Sync => "sync",
         /// A job.
@@ -140,6 +187,14 @@ impl Actor {
             Self::Operator => "operator",
         }
     }
+
+    /// The user's identifier, or the word for the server or its operator.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::User { user_id, .. } => user_id,
+            Self::System | Self::Operator => self.kind(),
+        }
+    }
 }
 
 /// What a request tells about itself for the audit trail.
@@ -153,6 +208,9 @@ pub struct Origin {
     pub ip_address: Option<String>,
     /// The peer's `User-Agent`; at most 256 characters.
     pub user_agent: Option<String>,
+    /// The claim that the request holds on its `Idempotency-Key`, if it sent one. Not part of the trail: whoever stores a row of
+    /// such a request notes the effect on the claim in the same transaction.
+    pub claim: Option<Claim>,
 }
 
 impl Origin {
@@ -163,6 +221,7 @@ impl Origin {
             reason: None,
             ip_address: None,
             user_agent: None,
+            claim: None,
         }
     }
 
@@ -173,6 +232,7 @@ impl Origin {
             reason: None,
             ip_address: None,
             user_agent: None,
+            claim: None,
         }
     }
 }
@@ -232,6 +292,47 @@ pub struct AuditRow {
     pub organization: OrganizationId,
     /// When it was stored, by the database's clock.
     pub at: Timestamp,
+    /// Its place in the organization's chain, and what it is linked by.
+    pub link: ChainHead,
     /// What was recorded.
     pub row: NewAuditRow,
+}
+
+/// Which rows of the trail are wanted; all conditions must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// To this kind of thing.
+    pub resource_type: Option<String>,
+    /// To this one.
+    pub resource_id: Option<String>,
+    /// By this user; `system` and `operator` name the server and its operators.
+    pub actor_id: Option<String>,
+    /// This happened.
+    pub action: Option<String>,
+    /// Not before.
+    pub start: Option<Timestamp>,
+    /// Not after.
+    pub end: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    /// Whether a row is wanted.
+    pub fn matches(&self, row: &AuditRow) -> bool {
+        fn is(wanted: Option<&String>, found: &str) -> bool {
+            wanted.is_none_or(|wanted| wanted == found)
+        }
+        is(self.resource_type.as_ref(), row.row.resource_type.as_str())
+            && is(self.resource_id.as_ref(), &row.row.resource_id)
+            && is(self.actor_id.as_ref(), row.row.origin.actor.id())
+            && is(self.action.as_ref(), row.row.action.as_str())
+            && self.start.is_none_or(|start| row.at >= start)
+            && self.end.is_none_or(|end| row.at <= end)
+    }
+}
+
+/// What an organization wants of its trail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Whether reads of connections, namespaces and buckets leave rows, too.
+    pub read_auditing_enabled: bool,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
 use crate::error_code::{Counting, ErrorCode};
 
 /// What became of one named check.
@@ -36,6 +37,9 @@ pub struct Check {
     /// Whether it speaks about one source path alone, and not about the connection.
     #[serde(default)]
     pub of_path: bool,
+    /// When what was checked runs out by itself, such as a session token or a certificate, where that can be known.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Check {
@@ -49,6 +53,7 @@ impl Check {
             remedy: None,
             ms,
             of_path: false,
+            expires_at: None,
         }
     }
 
@@ -68,6 +73,7 @@ impl Check {
             remedy: Some(remedy.into()),
             ms,
             of_path: false,
+            expires_at: None,
         }
     }
 
@@ -91,6 +97,12 @@ impl Check {
             outcome: Outcome::Skipped,
             ..Self::passed(name, 0)
         }
+    }
+
+    /// The same, about something that runs out then.
+    #[must_use]
+    pub fn until(self, expires_at: Option<Timestamp>) -> Self {
+        Self { expires_at, ..self }
     }
 
     /// The same, about one source path alone.
@@ -143,6 +155,14 @@ impl CheckReport {
         self.error_code().map(ErrorCode::counting)
     }
 
+    /// When the first of what was checked runs out.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.checks
+            .iter()
+            .filter_map(|check| check.expires_at)
+            .min()
+    }
+
     fn works(&self) -> String {
         let open = |check: &&Check| check.outcome == Outcome::Inconclusive;
         let open: Vec<&str> = self
@@ -180,6 +200,20 @@ impl CheckReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_runs_out_first_counts_and_older_reports_know_of_none() {
+        let at = |second| Timestamp::from_timestamp(second, 0);
+        let checks = vec![
+            Check::passed("tls", 1).until(at(20)),
+            Check::passed("sign_in", 1).until(at(10)),
+            Check::passed("identity", 1),
+        ];
+        assert_eq!(CheckReport { checks }.expires_at(), at(10));
+        let older = r#"{"name": "tls", "outcome": "passed", "error_code": null, "action": null, "remedy": null, "ms": 1}"#;
+        let older: Check = serde_json::from_str(older).expect("as it was stored");
+        assert_eq!(older, Check::passed("tls", 1));
+    }
 
     #[test]
     fn the_message_hides_neither_a_failure_nor_what_was_left_open() {

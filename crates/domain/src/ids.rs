@@ -156,6 +156,18 @@ id!(
     /// An API key (the row, not the key itself).
     ApiKeyId, "key_", 16, Hex, "key_ + 16 hex digits"
 );
+id!(
+    /// A webhook.
+    WebhookId, "wh_", 16, Hex, "wh_ + 16 hex digits"
+);
+id!(
+    /// One attempt to deliver an event to a webhook.
+    DeliveryId, "dlv_", 16, Hex, "dlv_ + 16 hex digits"
+);
+id!(
+    /// One check of a connection in its history.
+    CheckId, "chk_", 16, Hex, "chk_ + 16 hex digits"
+);
 
 #[cfg(test)]
 mod tests {

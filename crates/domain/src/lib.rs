@@ -21,8 +21,11 @@ pub mod connection;
 pub mod dead_letter;
 pub mod error_code;
 pub mod estimate;
+pub mod event;
 pub mod explain;
 pub mod filter;
+pub mod health;
+pub mod idempotency;
 pub mod ids;
 pub mod input;
 pub mod job;
@@ -33,12 +36,15 @@ pub mod object;
 pub mod page;
 pub mod plan;
 pub mod provider;
+pub mod rate_limit;
 pub mod run;
+pub mod scope;
 pub mod secret;
 pub mod setup;
 pub mod sync;
 pub mod sync_edit;
 pub mod sync_metrics;
+pub mod webhook;
 
 /// An instant in UTC. Stored with microsecond precision by every repository.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

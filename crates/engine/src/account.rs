@@ -1,10 +1,12 @@
 //! A connection's account at its provider: opened with the stored credentials, and behind its gate.
 
+use serde_json::json;
+use wharf_domain::audit::{Action, ResourceType};
 use wharf_domain::connection::Connection;
 use wharf_ports::{OpenProvider, ProviderError, Retry};
 
 use crate::connections::CredentialsError;
-use crate::{Engine, EngineError};
+use crate::{Caller, Engine, EngineError};
 
 /// Why an account cannot be opened or asked.
 #[derive(Debug)]
@@ -40,6 +42,25 @@ impl From<AccountError> for EngineError {
 }
 
 impl Engine {
+    /// Opens a connection's account for something that a person wants to know. That its secrets are used is in the audit trail
+    /// before anything is asked with them.
+    pub(crate) async fn use_account(
+        &self,
+        caller: &Caller,
+        connection: &Connection,
+        purpose: &'static str,
+    ) -> Result<OpenProvider, AccountError> {
+        let opened = self.open_account(connection).await?;
+        let resource = (ResourceType::Connection, connection.id.as_str());
+        let changes = json!({"purpose": purpose});
+        let row = caller.audit(self.ids(), Action::ConnectionUsed, resource, changes);
+        let audit = &self.repositories().audit;
+        match audit.record(caller.organization(), row).await {
+            Ok(()) => Ok(opened),
+            Err(error) => Err(AccountError::Ours(error.into())),
+        }
+    }
+
     /// Opens a connection's account; asks nothing of it yet.
     pub(crate) async fn open_account(
         &self,

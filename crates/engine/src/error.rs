@@ -8,7 +8,9 @@ use wharf_domain::connection::TransitionError;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::input::InvalidInput;
 use wharf_envelope::{OpenError, SealError};
-use wharf_ports::{ApplyError, BlobError, InsertError, KeyRingError, RepositoryError, Source};
+use wharf_ports::{
+    ApplyError, BlobError, InsertError, KeyRingError, RecordError, RepositoryError, Source,
+};
 
 /// Why a use case did not do what it was asked. Nothing is half done.
 #[derive(Debug, Error)]
@@ -32,6 +34,14 @@ pub enum EngineError {
         /// For the person who asked.
         message: String,
     },
+    /// The request was meant for another revision of the thing; nothing was changed.
+    #[error("the {resource} has revision {current} by now")]
+    RevisionMismatch {
+        /// What kind of thing.
+        resource: &'static str,
+        /// Its revision now.
+        current: u64,
+    },
     /// The connection was tested and does not work; nothing was saved.
     #[error("{}", .0.message())]
     ConnectionTestFailed(CheckReport),
@@ -49,6 +59,22 @@ pub enum EngineError {
     /// This connection cannot do that.
     #[error("{0}")]
     NotSupported(String),
+    /// The scopes of the API key do not cover this.
+    #[error("the API key's scopes do not cover this {resource}")]
+    ScopeDenied {
+        /// What kind of thing.
+        resource: &'static str,
+        /// As the request named it.
+        id: String,
+    },
+    /// The API key is not enough for this, whatever its permission.
+    #[error("{message}")]
+    Forbidden {
+        /// A stable word, such as `grant_exceeds_key`.
+        code: &'static str,
+        /// For the person who asked.
+        message: String,
+    },
     /// The API key is missing, unknown, expired or revoked.
     #[error("the API key is missing, unknown, expired or revoked")]
     Unauthenticated,
@@ -84,6 +110,18 @@ impl EngineError {
         }
     }
 
+    /// Refuses a request that was meant for another revision.
+    pub(crate) fn refuse_other_revision(
+        resource: &'static str,
+        wanted: Option<u64>,
+        current: u64,
+    ) -> Result<(), Self> {
+        match wanted {
+            Some(wanted) if wanted != current => Err(Self::RevisionMismatch { resource, current }),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::Conflict {
             code,
@@ -99,6 +137,10 @@ impl From<RepositoryError> for EngineError {
                 what: "the database",
                 source: Some(source),
             },
+            RepositoryError::ClaimLost => Self::conflict(
+                "idempotency_key_in_use",
+                "A later request with this Idempotency-Key took over; this one changed nothing.",
+            ),
             error @ RepositoryError::Corrupt(_) => Self::Internal(error.into()),
         }
     }
@@ -189,6 +231,13 @@ pub(crate) fn apply_failed(error: ApplyError, id: &str) -> EngineError {
         ApplyError::NameTaken => name_taken(),
         ApplyError::Transition(error) => error.into(),
         ApplyError::Repository(error) => error.into(),
+    }
+}
+
+pub(crate) fn record_failed(error: RecordError, id: &str) -> EngineError {
+    match error {
+        RecordError::Apply(error) => apply_failed(error, id),
+        error @ RecordError::LeaseLost => EngineError::Internal(error.into()),
     }
 }
 

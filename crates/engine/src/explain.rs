@@ -46,7 +46,7 @@ impl Engine {
         let provider = connection.provider();
         let path = &sync.settings.source_path;
         let located = self.parts.providers.locate(provider, path, source);
-        let account = match self.open_account(&connection).await {
+        let account = match self.use_account(caller, &connection, "explain").await {
             Err(AccountError::Ours(error)) => return Err(error),
             account => account,
         };

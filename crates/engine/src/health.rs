@@ -73,6 +73,18 @@ impl Engine {
         }
     }
 
+    /// How long until the next check of a connection that works.
+    pub(crate) fn ordinary_pause(&self) -> Duration {
+        self.parts.settings.rhythm.ordinary(self.chance())
+    }
+
+    /// A random number from 0 to 1.
+    pub(crate) fn chance(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.ids().fill(&mut bytes);
+        f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX)
+    }
+
     /// When the scheduler of this process last looked for work.
     pub fn scheduler_beat(&self) -> &SchedulerBeat {
         &self.beat

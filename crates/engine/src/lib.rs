@@ -5,13 +5,16 @@
 
 mod access;
 mod account;
+mod audit;
 mod buckets;
 mod caller;
 mod connections;
 mod error;
+mod events;
 mod explain;
 mod gate;
 mod health;
+mod idempotency;
 mod namespaces;
 mod objects;
 mod plan;
@@ -20,49 +23,70 @@ mod setup;
 mod sweep;
 mod syncs;
 mod terms;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use wharf_domain::health::Rhythm;
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_envelope::Envelope;
-use wharf_ports::{BlobStore, IdSource, KeyRing, ProviderFactory, Repositories};
+use wharf_ports::{AuditSeal, BlobStore, IdSource, KeyRing, ProviderFactory, Repositories};
 
+use access::KeyUses;
 use gate::Gates;
 
-pub use access::{ApiKeyGrant, BOOTSTRAP_KEY_NAME, IssuedApiKey, new_api_key};
-pub use caller::Caller;
-pub use connections::{ConfigFields, CreateConnection, TestedConnection, UpdateConnection};
+pub use access::{
+    BOOTSTRAP_KEY_NAME, CreateApiKey, CreateUser, IssuedApiKey, UpdateApiKey, UpdateOrganization,
+    UpdateUser, UserFilter, key_fingerprint, new_api_key,
+};
+pub use audit::{Actors, AuditVerdict, ChainFault, ChainFaultKind};
+pub use caller::{Caller, Mandate, Operator};
+pub use connections::{
+    CheckHistory, ConfigFields, CreateConnection, TestedConnection, UpdateConnection, Watcher,
+};
 pub use error::EngineError;
+pub use events::{Dispatcher, EventFilter, EventOrder, EventPage, Publisher};
 pub use health::{ComponentHealth, SchedulerBeat};
+pub use idempotency::RepeatableRequest;
 pub use objects::ObjectContent;
 pub use run::Worker;
 pub use setup::{Setup, SetupWish};
 pub use sweep::Swept;
 pub use syncs::{CreateSync, CreatedSync, MeasuredSync, RunWish, Triggered, UpdateSync};
+pub use webhooks::{MOST_REDELIVERIES, WebhookWish};
 
 /// What the operator decides about the engine's work.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How long a test of a connection may take.
     pub check_timeout: Duration,
+    /// How often connections are checked by themselves.
+    pub rhythm: Rhythm,
     /// For how long a worker leases a sync; renewed at a third of it.
     pub lease_ttl: Duration,
     /// Above which share and which number of a sync's objects deletes wait for a second look.
     pub delete_threshold: DeleteThreshold,
     /// For how long a tombstone keeps its bytes, so that it can be restored.
     pub undo_window: Duration,
+    /// For how long events and the log of deliveries are kept.
+    pub event_retention: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             check_timeout: Duration::from_secs(10),
+            rhythm: Rhythm {
+                interval: Duration::from_mins(5),
+                probe_backoff: Duration::from_mins(15),
+            },
             lease_ttl: Duration::from_secs(30),
             delete_threshold: DeleteThreshold::default(),
             undo_window: Duration::from_hours(7 * 24),
+            event_retention: Duration::from_hours(7 * 24),
         }
     }
 }
@@ -74,6 +98,8 @@ pub struct Parts {
     pub repositories: Repositories,
     /// The key-encryption keys.
     pub key_ring: Arc<dyn KeyRing>,
+    /// What links audit rows, the same as the database was opened with.
+    pub audit_seal: Arc<dyn AuditSeal>,
     /// Storage providers.
     pub providers: Arc<dyn ProviderFactory>,
     /// Where bytes go.
@@ -100,6 +126,7 @@ pub struct Engine {
     /// Rung when a run was asked for, so that idle workers need not wait for their next look.
     work_arrived: Arc<Notify>,
     beat: Arc<SchedulerBeat>,
+    key_uses: Arc<KeyUses>,
     /// How much is asked of each account at a time, by whatever of this process.
     gates: Arc<Gates>,
 }
@@ -126,6 +153,7 @@ impl Engine {
             envelope: Arc::new(envelope),
             work_arrived: Arc::new(Notify::new()),
             beat: Arc::new(SchedulerBeat::default()),
+            key_uses: Arc::new(KeyUses::default()),
             gates: Arc::new(gates),
         }
     }

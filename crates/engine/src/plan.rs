@@ -47,6 +47,7 @@ enum Memory<'a> {
 /// A plan to be made.
 struct Planning<'a> {
     engine: &'a Engine,
+    caller: &'a Caller,
     organization: &'a OrganizationId,
     connection: Connection,
     sync: SyncId,
@@ -64,6 +65,7 @@ impl Engine {
     ) -> Result<Plan, EngineError> {
         let planning = Planning {
             engine: self,
+            caller,
             organization: caller.organization(),
             connection: self.connection_of_sync(caller, &sync.connection).await?,
             sync: sync.id.clone(),
@@ -81,7 +83,7 @@ impl Engine {
         new: &CreateSync,
         budget: Duration,
     ) -> Result<Plan, EngineError> {
-        let connection = self.connection_of_sync(caller, &new.connection).await?;
+        let connection = self.connection_of_new_sync(caller, &new.connection).await?;
         self.vet_new(connection.provider(), &new.settings)?;
         let all = ObjectFilter {
             search: None,
@@ -103,6 +105,7 @@ impl Engine {
         };
         let planning = Planning {
             engine: self,
+            caller,
             organization: caller.organization(),
             connection,
             sync: self.ids().id(),
@@ -123,7 +126,10 @@ impl Planning<'_> {
         let path = &self.settings.source_path;
         let provider = self.connection.provider();
         let scope = providers.scope(provider, path, self.settings.pushed_down())?;
-        let account = self.engine.open_account(&self.connection).await?;
+        let engine = self.engine;
+        let account = engine
+            .use_account(self.caller, &self.connection, "plan")
+            .await?;
         let mut planner = Planner::new(self.premises(), scope);
         let mut listing = Duration::ZERO;
         let incomplete = loop {

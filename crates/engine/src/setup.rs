@@ -5,9 +5,10 @@ use wharf_domain::audit::{Action, ResourceType};
 use wharf_domain::ids::{ExternalId, OrganizationId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::{Credentials, Provider};
+use wharf_domain::scope::Place;
 use wharf_domain::setup::{SetupKit, SetupRequest};
 
-use crate::{Caller, Engine, EngineError};
+use crate::{Caller, Engine, EngineError, Mandate};
 
 /// What a setup kit is wanted for, as a request describes it.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,11 @@ impl Engine {
             providers.vet_source_path(provider, source_path)?;
         }
         let connection = match &wish.connection {
-            None => None,
+            None => {
+                let all = Place::all(ResourceType::Connection);
+                caller.may(("connection", "*"), &[all])?;
+                None
+            }
             Some(identifier) => {
                 let connection = self.connection(caller, identifier).await?;
                 if connection.provider() != provider {

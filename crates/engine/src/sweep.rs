@@ -1,5 +1,5 @@
 //! The sweep: ends what has waited long enough. Tombstones give up their bytes when their undo window has passed, dead
-//! letters of syncs that do not run any more are closed, and blobs that no object points at are removed, such as those of
+//! letters of syncs that do not run any more are closed, old events, deliveries, checks and claims are forgotten, and blobs that no object points at are removed, such as those of
 //! replaced objects and of commits that never came.
 
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub struct Swept {
     pub tombstones: u64,
     /// Dead letters of syncs that do not run any more.
     pub dead_letters: u64,
+    /// Old events, deliveries, checks and claims of requests.
+    pub history: u64,
     /// Blobs that nothing pointed at.
     pub blobs: u64,
 }
@@ -43,6 +45,14 @@ impl Engine {
             let disposed = across.dispose_dead_letters(ROWS).await?;
             swept.dead_letters += disposed;
             if disposed < u64::from(ROWS) {
+                break;
+            }
+        }
+        let keep = self.parts.settings.event_retention;
+        loop {
+            let pruned = across.prune_history(keep, ROWS).await?;
+            swept.history += pruned;
+            if pruned < u64::from(ROWS) {
                 break;
             }
         }

@@ -1,10 +1,11 @@
-//! What sealed credentials are bound to, as associated data.
+//! What sealed credentials and channels are bound to, as associated data.
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use wharf_domain::connection::Connection;
-use wharf_domain::ids::{ConnectionId, OrganizationId};
+use wharf_domain::ids::{ConnectionId, OrganizationId, WebhookId};
 use wharf_domain::provider::{Audience, CredentialType, Provider};
+use wharf_domain::webhook::{Webhook, audience};
 
 const SCHEMA: u8 = 1;
 const PURPOSE: &str = "credentials";
@@ -26,6 +27,50 @@ pub struct Binding {
     pub credential_version: u64,
     /// Whom they may be sent to.
     pub audience: Audience,
+}
+
+/// The one row, version and audience that a webhook's sealed channels belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelsBinding {
+    /// The organization that owns the webhook.
+    pub organization: OrganizationId,
+    /// The webhook.
+    pub webhook: WebhookId,
+    /// The version of the sealed form, from 1.
+    pub secret_version: u64,
+    /// Whom it may be sent to ([`wharf_domain::webhook::audience`]).
+    pub audience: String,
+}
+
+impl ChannelsBinding {
+    /// The binding of a stored webhook's channels.
+    pub fn of(webhook: &Webhook) -> Self {
+        Self {
+            organization: webhook.organization.clone(),
+            webhook: webhook.id.clone(),
+            secret_version: webhook.settings.secret_version,
+            audience: audience(&webhook.settings.channels),
+        }
+    }
+
+    /// The canonical bytes that are authenticated with the body. They begin otherwise than those of credentials.
+    pub(crate) fn associated_data(&self) -> Result<AssociatedData, IncompleteBinding> {
+        if self.secret_version == 0 {
+            return Err(IncompleteBinding("secret version"));
+        }
+        if self.audience.is_empty() {
+            return Err(IncompleteBinding("audience"));
+        }
+        Ok(AssociatedData::default()
+            .with(&[SCHEMA])
+            .with(b"channels")
+            .with(b"webhooks")
+            .with(COLUMN.as_bytes())
+            .with(self.organization.as_str().as_bytes())
+            .with(self.webhook.as_str().as_bytes())
+            .with(&self.secret_version.to_be_bytes())
+            .with(&Sha256::digest(self.audience.as_bytes())))
+    }
 }
 
 /// A binding with an empty part. It would bind to nothing and still open again, so it is refused before any key is used.

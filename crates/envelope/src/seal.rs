@@ -9,7 +9,9 @@ use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use wharf_domain::connection::SealedCredentials;
+use wharf_domain::ids::OrganizationId;
 use wharf_domain::secret::{SecretBytes, SecretKey};
+use wharf_domain::webhook::SealedChannels;
 use wharf_ports::{IdSource, KeyRing, OrganizationKeyRepository};
 use zeroize::Zeroizing;
 
@@ -17,7 +19,7 @@ use crate::binding::AssociatedData;
 use crate::format::{KEY, NONCE, Sealed, TAG};
 use crate::organization_keys::OrganizationKeys;
 use crate::padding::{pad, unpad};
-use crate::{Binding, OpenError, SealError};
+use crate::{Binding, ChannelsBinding, OpenError, SealError};
 
 /// Seals credentials and opens them again.
 ///
@@ -47,22 +49,43 @@ impl Envelope {
         binding: &Binding,
         plaintext: &SecretBytes,
     ) -> Result<SealedCredentials, SealError> {
-        let body_data = binding.associated_data()?;
+        let data = binding.associated_data()?;
+        let sealed = self.seal_under(&binding.organization, &data, plaintext);
+        Ok(SealedCredentials(sealed.await?))
+    }
+
+    /// Seals a webhook's channels in the same way.
+    pub async fn seal_channels(
+        &self,
+        binding: &ChannelsBinding,
+        plaintext: &SecretBytes,
+    ) -> Result<SealedChannels, SealError> {
+        let data = binding.associated_data()?;
+        let sealed = self.seal_under(&binding.organization, &data, plaintext);
+        Ok(SealedChannels(sealed.await?))
+    }
+
+    async fn seal_under(
+        &self,
+        organization: &OrganizationId,
+        body_data: &AssociatedData,
+        plaintext: &SecretBytes,
+    ) -> Result<Vec<u8>, SealError> {
         let padded = pad(plaintext.expose()).ok_or(SealError::TooLong)?;
         let organization_key = self
             .organization_keys
-            .newest(&binding.organization)
+            .newest(organization)
             .await?
             .ok_or(SealError::UnknownOrganization)?;
 
         let dek = Zeroizing::new(self.random::<KEY>());
         let salt = self.random();
         let nonce = self.random();
-        let body_keys = BodyKeys::derive(&dek, &salt, &body_data);
-        let body = encrypt(&body_keys.key, &nonce, &body_data, padded);
+        let body_keys = BodyKeys::derive(&dek, &salt, body_data);
+        let body = encrypt(&body_keys.key, &nonce, body_data, padded);
 
         let wrap_nonce = self.random();
-        let wrap_data = wrap_data(&body_data, organization_key.version);
+        let wrap_data = wrap_data(body_data, organization_key.version);
         let mut dek_with_room = Zeroizing::new(Vec::with_capacity(KEY + TAG));
         dek_with_room.extend_from_slice(dek.as_slice());
         let wrapped_dek = encrypt(
@@ -83,7 +106,7 @@ impl Envelope {
             nonce: &nonce,
             body: &body,
         };
-        Ok(SealedCredentials(sealed.print()))
+        Ok(sealed.print())
     }
 
     /// Opens what [`seal`](Self::seal) made for an equal binding. Only the key that the sealed bytes name is tried.
@@ -92,14 +115,35 @@ impl Envelope {
         binding: &Binding,
         sealed: &SealedCredentials,
     ) -> Result<SecretBytes, OpenError> {
-        let body_data = binding.associated_data()?;
-        let sealed = Sealed::parse(&sealed.0).ok_or(OpenError::Malformed)?;
+        let data = binding.associated_data()?;
+        self.open_under(&binding.organization, &data, &sealed.0)
+            .await
+    }
+
+    /// Opens what [`seal_channels`](Self::seal_channels) made for an equal binding.
+    pub async fn open_channels(
+        &self,
+        binding: &ChannelsBinding,
+        sealed: &SealedChannels,
+    ) -> Result<SecretBytes, OpenError> {
+        let data = binding.associated_data()?;
+        self.open_under(&binding.organization, &data, &sealed.0)
+            .await
+    }
+
+    async fn open_under(
+        &self,
+        organization: &OrganizationId,
+        body_data: &AssociatedData,
+        sealed: &[u8],
+    ) -> Result<SecretBytes, OpenError> {
+        let sealed = Sealed::parse(sealed).ok_or(OpenError::Malformed)?;
         let organization_key = self
             .organization_keys
-            .find(&binding.organization, sealed.organization_key_version)
+            .find(organization, sealed.organization_key_version)
             .await?
             .ok_or(OpenError::Integrity)?;
-        open_with(&organization_key.key, &sealed, &body_data).ok_or(OpenError::Integrity)
+        open_with(&organization_key.key, &sealed, body_data).ok_or(OpenError::Integrity)
     }
 
     fn random<const LENGTH: usize>(&self) -> [u8; LENGTH] {

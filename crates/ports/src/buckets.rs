@@ -1,10 +1,25 @@
 use async_trait::async_trait;
+use serde_json::Value;
+use wharf_domain::Metadata;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::bucket::{Bucket, BucketIdentifier, NewBucket};
+use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId};
 use wharf_domain::page::{Page, PageRequest};
 
-use crate::{InsertError, RepositoryError};
+use crate::{ChangeError, InsertError, RepositoryError};
+
+/// A change of a bucket. `None` leaves a field as it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BucketChange {
+    /// A new name.
+    pub name: Option<BucketName>,
+    /// A new description; `Some(None)` clears it.
+    pub description: Option<Option<String>>,
+    /// A new schema.
+    pub schema: Option<Value>,
+    /// New key-value pairs, replacing all.
+    pub metadata: Option<Metadata>,
+}
 
 /// Buckets of a namespace.
 #[async_trait]
@@ -42,4 +57,13 @@ pub trait BucketRepository: Send + Sync {
         bucket: &BucketId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError>;
+
+    /// Changes a bucket; its counts are part of the answer. A change that changes nothing stores nothing.
+    async fn update(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        change: BucketChange,
+        audit: NewAuditRow,
+    ) -> Result<Bucket, ChangeError>;
 }

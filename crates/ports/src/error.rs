@@ -12,6 +12,9 @@ pub enum RepositoryError {
     /// A stored row does not make sense. Names table, row and column, never the value.
     #[error("a stored row is corrupt: {0}")]
     Corrupt(String),
+    /// The request's claim on its `Idempotency-Key` was taken over by a later attempt; nothing was stored.
+    #[error("the request's idempotency key was taken over by a later attempt")]
+    ClaimLost,
 }
 
 /// Why something could not be inserted.

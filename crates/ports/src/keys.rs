@@ -52,6 +52,10 @@ pub trait KeyRing: Send + Sync {
     /// The keyed hash under which API keys are stored: stable over rotations of the wrapping keys.
     async fn hash_api_key(&self, api_key: &[u8]) -> Result<[u8; 32], KeyRingError>;
 
+    /// A keyed hash over a request's parts, each after its length; under another key than the one of API keys, stable like it. Parts
+    /// may hold secrets that are short: without the key, the hash tells nothing about them.
+    async fn hash_request(&self, parts: &[&[u8]]) -> Result<[u8; 32], KeyRingError>;
+
     /// Whether the ring can be used now.
     async fn check(&self) -> Result<(), KeyRingError>;
 }

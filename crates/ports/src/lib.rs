@@ -19,11 +19,14 @@ mod audit;
 mod blobs;
 mod buckets;
 mod catalogue;
+mod checks;
 mod clock;
 mod connections;
 mod dead_letters;
 mod error;
+mod events;
 mod external_ids;
+mod idempotency;
 mod ids;
 mod jobs;
 mod keys;
@@ -33,24 +36,33 @@ mod provider;
 mod repositories;
 mod runs;
 mod syncs;
+mod webhook_sender;
+mod webhooks;
 
-pub use access::{AccessRepository, NewApiKey, NewOrganization, NewUser};
-pub use across_organizations::{AcrossOrganizations, Credential, DueSync};
-pub use audit::AuditRepository;
+pub use access::{
+    AccessError, AccessRepository, ApiKeyChange, NewApiKey, NewOrganization, NewSecret, NewUser,
+};
+pub use across_organizations::{
+    AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook,
+};
+pub use audit::{AuditPage, AuditRepository, AuditSeal, ChainedRow};
 pub use blobs::{BlobError, BlobPlace, BlobStore, StoredBlob};
-pub use buckets::BucketRepository;
+pub use buckets::{BucketChange, BucketRepository};
 pub use catalogue::CatalogueRepository;
+pub use checks::{CheckLease, CheckRepository, RecordError};
 pub use clock::Clock;
 pub use connections::{ApplyError, ConnectionRepository};
 pub use dead_letters::DeadLetterRepository;
 pub use error::{InsertError, RepositoryError, Source};
+pub use events::{EventRepository, EventStream, PublishError};
 pub use external_ids::ExternalIdRepository;
+pub use idempotency::IdempotencyRepository;
 pub use ids::IdSource;
 pub use jobs::JobRepository;
 pub use keys::{
     KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository, WrappedKey,
 };
-pub use namespaces::NamespaceRepository;
+pub use namespaces::{ChangeError, NamespaceChange, NamespaceRepository, RemoveOutcome};
 pub use objects::{ObjectRepository, RestoreOutcome};
 pub use provider::{
     ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Located, Looked, OpenProvider,
@@ -59,3 +71,5 @@ pub use provider::{
 pub use repositories::Repositories;
 pub use runs::{RunError, RunRepository};
 pub use syncs::{SyncChange, SyncRepository, TriggerOutcome, UpdateSyncError};
+pub use webhook_sender::{SendError, WebhookRequest, WebhookSender};
+pub use webhooks::{WebhookError, WebhookFilter, WebhookLease, WebhookRepository};

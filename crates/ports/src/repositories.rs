@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use crate::{
     AccessRepository, AcrossOrganizations, AuditRepository, BucketRepository, CatalogueRepository,
-    ConnectionRepository, DeadLetterRepository, ExternalIdRepository, JobRepository,
-    NamespaceRepository, ObjectRepository, OrganizationKeyRepository, RunRepository,
-    SyncRepository,
+    CheckRepository, ConnectionRepository, DeadLetterRepository, EventRepository,
+    ExternalIdRepository, IdempotencyRepository, JobRepository, NamespaceRepository,
+    ObjectRepository, OrganizationKeyRepository, RunRepository, SyncRepository, WebhookRepository,
 };
 
 /// All repositories of one database, as an adapter opens them.
@@ -21,12 +21,18 @@ pub struct Repositories {
     pub buckets: Arc<dyn BucketRepository>,
     /// What syncs know of their sources.
     pub catalogue: Arc<dyn CatalogueRepository>,
+    /// Histories of checks.
+    pub checks: Arc<dyn CheckRepository>,
     /// Connections.
     pub connections: Arc<dyn ConnectionRepository>,
     /// Dead letters.
     pub dead_letters: Arc<dyn DeadLetterRepository>,
+    /// Events.
+    pub events: Arc<dyn EventRepository>,
     /// Issued external ids.
     pub external_ids: Arc<dyn ExternalIdRepository>,
+    /// Claims of requests.
+    pub idempotency: Arc<dyn IdempotencyRepository>,
     /// Jobs.
     pub jobs: Arc<dyn JobRepository>,
     /// Organization keys.
@@ -39,6 +45,8 @@ pub struct Repositories {
     pub runs: Arc<dyn RunRepository>,
     /// Syncs.
     pub syncs: Arc<dyn SyncRepository>,
+    /// Webhooks.
+    pub webhooks: Arc<dyn WebhookRepository>,
 }
 
 impl fmt::Debug for Repositories {

@@ -1,6 +1,11 @@
 //! Repositories and providers that break one promise each, to show that the suites notice.
 
+mod histories;
 pub mod provider;
+mod requests;
+
+pub use histories::{with_repeated_events, without_leases_of_checks};
+pub use requests::{without_claims_on_buckets, without_versions_of_webhooks};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +18,8 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::connection::{
     Connection, ConnectionFilter, ConnectionIdentifier, Event, NewConnection, Transition,
 };
-use wharf_domain::ids::{ConnectionId, JobId, OrganizationId, SyncId};
+use wharf_domain::event::EventCursor;
+use wharf_domain::ids::{AuditId, ConnectionId, JobId, OrganizationId, SyncId};
 use wharf_domain::job::JobEnd;
 use wharf_domain::object::BlobKey;
 use wharf_domain::page::{Page, PageRequest};
@@ -23,8 +29,8 @@ use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{
     AcrossOrganizations, ApplyError, CatalogueRepository, ConnectionRepository, Credential,
-    DueSync, InsertError, NewApiKey, NewOrganization, Repositories, RepositoryError, RunError,
-    RunRepository,
+    DueCheck, DueStream, DueSync, DueWebhook, InsertError, NewApiKey, NewOrganization,
+    Repositories, RepositoryError, RunError, RunRepository,
 };
 
 /// The same repositories, but a commit is published under the newest lease of its sync, whatever lease it carries: a
@@ -122,13 +128,50 @@ impl AcrossOrganizations for Watched {
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
-        let due = self.across.lease_due_sync(worker, ttl, new_job).await?;
+        let due = self
+            .across
+            .lease_due_sync(worker, ttl, new_job, new_audit)
+            .await?;
         if let Some(due) = &due {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             newest.insert(due.lease.sync.clone(), due.lease.clone());
         }
         Ok(due)
+    }
+
+    async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError> {
+        self.across.lease_due_check(ttl).await
+    }
+
+    async fn lease_due_webhook(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueWebhook>, RepositoryError> {
+        self.across.lease_due_webhook(ttl, limit).await
+    }
+
+    async fn lease_due_stream(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueStream>, RepositoryError> {
+        self.across.lease_due_stream(ttl, limit).await
+    }
+
+    async fn settle_stream(
+        &self,
+        due: &DueStream,
+        cursor: EventCursor,
+        pause: Duration,
+    ) -> Result<bool, RepositoryError> {
+        self.across.settle_stream(due, cursor, pause).await
+    }
+
+    async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        self.across.prune_history(keep, limit).await
     }
 
     async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {

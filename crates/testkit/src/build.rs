@@ -1,15 +1,21 @@
 //! Sound values with nothing special about them. Change the public fields that a test is about.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
-use wharf_domain::access::{ApiKeyHash, Email, Permission, Role};
+use wharf_domain::access::{ApiKeyHash, Email, Grant, Permission, Role, UserProfile, UserStatus};
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::bucket::{BucketName, NewBucket};
+use wharf_domain::check::{Check, CheckReport};
 use wharf_domain::connection::{
     AttemptOutcome, AttemptResult, Connection, ConnectionName, Event, NewConnection,
     SealedCredentials,
 };
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::event::{EventCursor, EventType};
 use wharf_domain::filter::FileFilters;
+use wharf_domain::health::{CheckCause, LONGEST_BACKOFF, NewCheckRecord};
+use wharf_domain::idempotency::Claim;
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, UserId};
 use wharf_domain::job::JobPhase;
 use wharf_domain::mapping::Mapped;
@@ -22,10 +28,14 @@ use wharf_domain::run::catalogue::Span;
 use wharf_domain::run::commit::{Commit, FailedFile, Put};
 use wharf_domain::run::deletes::LetGo;
 use wharf_domain::sync::{Checkpoint, Cursor, NewSync, Order, Pipeline, SyncSettings};
+use wharf_domain::webhook::{
+    Delivery, DeliveryHealth, SealedChannels, Settlement, WebhookSettings,
+};
 use wharf_domain::{Metadata, Timestamp};
 use wharf_ports::{IdSource, NewApiKey, NewOrganization, NewUser};
 
 use crate::SeededIds;
+use crate::trail::outcome_of;
 
 /// The authority that [`source`] names.
 pub const AUTHORITY: &str = "s3.example.test";
@@ -45,7 +55,13 @@ pub fn user(ids: &SeededIds, email: &str, role: Role) -> NewUser {
     NewUser {
         id: ids.id(),
         email: address(email),
-        role,
+        profile: UserProfile {
+            name: email.to_owned(),
+            avatar_url: None,
+            role,
+            status: UserStatus::Active,
+            metadata: Metadata::new(),
+        },
     }
 }
 
@@ -64,8 +80,10 @@ pub fn api_key(ids: &SeededIds, user: &UserId, name: &str) -> NewApiKey {
         name: name.to_owned(),
         prefix: "whk_abcdef".to_owned(),
         hash: ApiKeyHash(hash),
-        permission: Permission::Admin,
-        expires_at: None,
+        description: String::new(),
+        grant: Grant::of(Permission::Admin),
+        principal_id: None,
+        created_by: "operator".to_owned(),
     }
 }
 
@@ -108,6 +126,7 @@ pub fn connection(
         write_enabled: false,
         metadata: metadata(),
         created_by: user.clone(),
+        first_check_in: Duration::from_mins(5),
     }
 }
 
@@ -334,13 +353,104 @@ pub fn network_failure(connection: &Connection) -> Event {
 /// The outcome of an attempt over a connection as it is now.
 pub fn outcome(connection: &Connection, result: AttemptResult) -> Event {
     let (epoch, credential_version) = (connection.epoch, connection.credential_version);
-    Event::Outcome(AttemptOutcome {
-        epoch,
-        credential_version,
-        // Later than everything, so that failures one after the other all count.
-        started_at: instant(4_000_000_000_000_000),
-        result,
-    })
+    Event::Outcome {
+        outcome: AttemptOutcome {
+            epoch,
+            credential_version,
+            // Later than everything, so that failures one after the other all count.
+            started_at: instant(4_000_000_000_000_000),
+            result,
+        },
+        next: Some(LONGEST_BACKOFF),
+    }
+}
+
+/// The same, found by a check of the health watch that plans no other.
+pub fn checked(connection: &Connection, failure: Option<ErrorCode>) -> Event {
+    let result = match failure {
+        None => AttemptResult::Success { used: false },
+        Some(code) => AttemptResult::Failure {
+            code,
+            message: "what the check found".to_owned(),
+        },
+    };
+    Event::Checked {
+        outcome: outcome_of(connection, result),
+        next: None,
+        expires_at: None,
+    }
+}
+
+/// A check that passed, or failed with that code, every field with something in it.
+pub fn check(ids: &SeededIds, failure: Option<ErrorCode>) -> NewCheckRecord {
+    let second = match failure {
+        None => Check::passed("list", 34),
+        Some(code) => {
+            let action = Some("s3:ListBucket on média".to_owned());
+            Check::failed("list", code, action, "Allow it.", 34)
+        }
+    };
+    NewCheckRecord {
+        id: ids.id(),
+        cause: CheckCause::Watch,
+        started_at: instant(1_767_000_000_123_456),
+        ms: 1234,
+        report: CheckReport {
+            checks: vec![
+                Check::passed("configuration", 0),
+                second,
+                Check::skipped("read").of_path(),
+            ],
+        },
+    }
+}
+
+/// A webhook that is told of everything, every field with something in it.
+pub fn webhook(name: &str) -> WebhookSettings {
+    WebhookSettings {
+        name: name.to_owned(),
+        event_types: vec![EventType::ObjectCreated, EventType::SyncCreated],
+        all: true,
+        resource_types: vec!["sync".to_owned(), "object".to_owned()],
+        channels: json!([{"channel": "webhook", "configs": {"url": "https://example.test/\u{e4}", "n": 1.5}}]),
+        sealed: SealedChannels(vec![0, 1, 2, 253, 254, 255]),
+        secret_version: 1,
+        is_active: true,
+    }
+}
+
+/// A round of deliveries to a webhook that has been told everything up to this cursor, without any attempt.
+pub fn settlement(cursor: EventCursor) -> Settlement {
+    Settlement {
+        cursor,
+        attempts: 0,
+        health: DeliveryHealth::default(),
+        deliveries: Vec::new(),
+        redelivered: Vec::new(),
+        pause: Duration::ZERO,
+    }
+}
+
+/// An attempt to deliver an event that was accepted.
+pub fn delivery(ids: &SeededIds, event: &wharf_domain::event::Event) -> Delivery {
+    Delivery {
+        id: ids.id(),
+        event: event.id.clone(),
+        event_type: event.event_type,
+        attempt: 1,
+        redelivery: false,
+        http_status: Some(204),
+        error: None,
+        ms: 12,
+        at: instant(0),
+    }
+}
+
+/// The same audit row, of a request that holds this claim.
+pub fn claimed(row: NewAuditRow, claim: &Claim) -> NewAuditRow {
+    let mut row = row;
+    row.origin.claim = Some(claim.clone());
+    row
 }
 
 /// What a mapping made of a file: some fields.

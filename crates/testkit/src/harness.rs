@@ -23,7 +23,7 @@ impl Time {
     }
 }
 
-/// Makes what is stored about dead letters older.
+/// Makes what histories hold older.
 type Ageing = Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Repositories on an empty database of their own, for one promise.
@@ -58,7 +58,8 @@ impl Harness {
         }
     }
 
-    /// How all times of all dead letters are moved into the past: in real time no promise can wait for days.
+    /// How all times of what is kept for days are moved into the past, because in real time no promise can wait for that: of dead
+    /// letters, of checks in histories (`at`), of claims of requests (`claimed_at`), and the last uses of API keys.
     #[must_use]
     pub fn ageing(
         mut self,
@@ -68,13 +69,13 @@ impl Harness {
         self
     }
 
-    /// Makes dead letters older by days, without waiting for them.
-    pub async fn age_dead_letters(&self, duration: Duration) {
+    /// Makes dead letters, checks, claims and uses of keys older, without waiting for that.
+    pub async fn age(&self, duration: Duration) {
         match (&self.time, &self.ageing) {
             (Time::Fake(clock), _) => clock.advance(duration),
             (Time::Real, Some(age)) => age(duration).await,
             (Time::Real, None) => {
-                panic!("in real time the harness has to tell how dead letters age")
+                panic!("in real time the harness has to tell how what it holds ages")
             }
         }
     }

@@ -24,12 +24,17 @@ mod paging;
 mod place;
 mod promises;
 pub mod provider;
+mod seal;
+mod stream;
 pub mod suites;
 mod tenant;
+mod trail;
 
 pub use clock::FakeClock;
 pub use harness::{BlobHarness, Harness, keep, keep_blobs};
 pub use ids::SeededIds;
 pub use place::{Attached, Mishap, Place, ProviderPromise, UnrulyPlace, keep_provider};
 pub use promises::{NamedPromise, provider_promises, repository_promises};
+pub use seal::TestSeal;
+pub use stream::RecordingStream;
 pub use tenant::{LONG, Run, SHORT, SOON, Tenant};

@@ -7,11 +7,13 @@ use wharf_domain::audit::AuditRow;
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
 use wharf_domain::dead_letter::DeadLetter;
+use wharf_domain::health::CheckRecord;
 use wharf_domain::job::Job;
 use wharf_domain::namespace::Namespace;
 use wharf_domain::object::Object;
 use wharf_domain::page::{Page, PageCursor, PageRequest, PageStart};
 use wharf_domain::sync::Sync;
+use wharf_domain::webhook::{Delivery, Webhook};
 
 /// What is listed newest first.
 pub(crate) trait Listed {
@@ -29,11 +31,23 @@ macro_rules! listed {
     };
 }
 
-listed!(Bucket, Connection, Job, Namespace, Object, Sync);
+listed!(Bucket, Connection, Job, Namespace, Object, Sync, Webhook);
 
 impl Listed for DeadLetter {
     fn place(&self) -> (Timestamp, String) {
         (self.first_seen_at, self.id.to_string())
+    }
+}
+
+impl Listed for CheckRecord {
+    fn place(&self) -> (Timestamp, String) {
+        (self.at, self.check.id.to_string())
+    }
+}
+
+impl Listed for Delivery {
+    fn place(&self) -> (Timestamp, String) {
+        (self.at, self.id.to_string())
     }
 }
 

@@ -26,6 +26,23 @@ macro_rules! each_repository_promise {
                 a_revoked_key_stays_listed_and_is_revoked_once,
                 keys_of_another_organization_are_neither_listed_nor_revoked,
                 a_new_user_or_key_brings_its_audit_row_and_a_refused_one_none,
+                an_organizations_profile_is_changed_whole,
+                an_organization_takes_no_name_of_another,
+                limits_of_an_organization_are_known_with_its_keys,
+                a_users_profile_is_changed_whole,
+                a_change_of_what_was_changed_in_between_is_refused,
+                the_last_active_admin_stays,
+                of_two_admins_that_step_down_at_once_one_stays,
+                a_removed_user_is_gone_and_their_keys_are_revoked,
+                what_a_removed_user_made_stays_and_their_address_is_free,
+                keys_work_while_their_user_is_not_suspended,
+                every_field_of_a_key_is_read_back,
+                a_key_is_changed_field_by_field,
+                a_key_whose_grant_was_changed_in_between_is_neither_changed_nor_rotated,
+                a_key_takes_no_name_of_another_that_is_not_revoked,
+                a_rotated_key_has_another_secret_and_the_old_one_stops_at_once,
+                a_revoked_key_is_neither_changed_nor_rotated,
+                a_use_is_noted_once_a_minute_without_an_audit_row,
             }
             across_organizations {
                 of_many_callers_at_once_exactly_one_bootstraps,
@@ -54,12 +71,46 @@ macro_rules! each_repository_promise {
                 a_purged_tombstone_comes_back_to_life_with_its_new_bytes,
                 exhausted_dead_letters_of_syncs_that_rest_are_disposed_of,
                 a_dead_letter_is_disposed_of_long_after_its_last_try,
+                a_check_is_leased_when_its_time_has_come,
+                the_check_that_has_been_due_longest_comes_first,
+                what_rests_is_not_checked_and_what_fails_is,
+                an_expired_lease_of_a_check_is_taken_over,
+                of_many_callers_at_once_no_two_lease_the_same_check,
+                a_webhook_is_leased_with_what_it_has_not_been_told,
+                an_entry_is_told_until_its_last_event,
+                what_announces_nothing_makes_no_webhook_due,
+                whoever_has_just_had_its_turn_comes_after_those_who_wait,
+                an_organization_with_held_webhooks_comes_after_one_without,
+                an_expired_lease_of_a_webhook_is_taken_over,
+                of_many_callers_at_once_no_two_lease_the_same_webhook,
+                a_stream_is_leased_with_what_is_not_published,
+                an_entry_is_published_until_its_last_event,
+                a_stream_waits_for_its_pause,
+                a_busy_organization_keeps_no_stream_waiting,
+                a_round_of_the_stream_that_was_taken_over_notes_nothing,
+                of_many_callers_at_once_no_two_lease_the_same_stream,
+                histories_are_pruned_in_portions_and_the_trail_stays,
+                checks_and_claims_are_pruned_when_they_are_old,
+                whoever_was_not_told_of_what_is_pruned_learns_of_it_once,
+                what_is_pruned_is_neither_told_nor_published,
             }
             audit {
                 a_row_is_read_back_unchanged,
                 every_kind_of_actor_is_read_back,
                 rows_are_listed_newest_first_in_pages,
                 rows_are_seen_by_their_own_organization_alone,
+                the_places_of_a_chain_have_no_gaps_and_its_links_verify,
+                every_part_of_a_row_is_linked_as_it_is_read_back,
+                a_chain_without_rows_has_an_empty_head,
+                organizations_have_chains_of_their_own,
+                the_rows_of_one_transaction_stand_in_their_order,
+                of_many_writers_at_once_every_row_has_a_place_of_its_own,
+                a_refused_write_leaves_no_gap,
+                a_chain_is_read_in_portions,
+                a_row_is_found_by_its_identifier_within_its_own_organization,
+                all_conditions_of_a_filter_must_hold,
+                rows_before_a_place_are_read_newest_first,
+                what_an_organization_wants_of_its_trail_is_kept_and_a_change_audited_once,
             }
             buckets {
                 a_bucket_is_found_by_identifier_and_by_name_in_its_namespace,
@@ -70,6 +121,8 @@ macro_rules! each_repository_promise {
                 buckets_are_listed_newest_first_in_pages,
                 counts_follow_the_live_objects,
                 a_removed_bucket_takes_syncs_jobs_and_objects_along,
+                a_bucket_is_changed_field_by_field_and_keeps_its_counts,
+                a_bucket_takes_no_name_of_another_in_its_namespace,
             }
             catalogue {
                 nothing_is_known_of_new_files,
@@ -83,6 +136,25 @@ macro_rules! each_repository_promise {
                 a_page_of_a_thousand_is_recalled_from_a_large_catalogue,
                 an_open_dead_letter_is_known,
                 an_exhausted_dead_letter_may_heal_once_a_day,
+            }
+            checks {
+                a_check_is_in_the_history_with_the_status_afterwards,
+                every_field_of_a_check_is_stored,
+                a_check_applies_its_event_and_tells_of_it_in_the_same_step,
+                a_check_that_changes_nothing_is_audited_and_announced_to_nobody,
+                a_stale_outcome_is_in_the_history_and_changes_nothing,
+                what_runs_out_soon_is_warned_about_once,
+                of_many_checks_at_once_every_one_counts,
+                a_recorded_check_ends_its_lease,
+                a_lease_that_was_taken_over_records_nothing,
+                an_expired_lease_that_nobody_took_over_still_records,
+                a_lease_of_another_connection_records_nothing,
+                a_released_lease_is_due_again_and_a_lost_one_releases_nothing,
+                another_organization_neither_records_nor_sees_a_check,
+                what_the_state_does_not_allow_is_not_recorded,
+                checks_are_listed_newest_first_in_pages,
+                availability_counts_what_could_tell,
+                availability_looks_back_a_day_a_week_and_a_month,
             }
             connections {
                 a_connection_is_read_back_unchanged,
@@ -115,11 +187,38 @@ macro_rules! each_repository_promise {
                 closed_dead_letters_are_neither_listed_nor_changed,
                 dead_letters_are_seen_and_changed_by_their_own_organization_and_sync,
             }
+            events {
+                an_announcing_row_leaves_its_entry_at_its_place,
+                a_row_that_announces_nothing_leaves_no_entry,
+                changes_of_every_kind_of_thing_are_announced,
+                entries_are_read_in_portions_forwards_and_backwards,
+                an_entry_is_found_by_its_audit_row,
+                entries_are_seen_by_their_own_organization_alone,
+                a_refused_write_announces_nothing,
+                every_entry_has_its_audit_row,
+                a_subscriber_misses_nothing_of_many_writers_at_once,
+            }
             external_ids {
                 the_first_external_id_is_issued_once_and_stays,
                 an_issued_external_id_brings_its_audit_row_and_a_known_one_none,
                 of_many_callers_at_once_all_get_the_same_external_id,
                 external_ids_are_seen_by_their_own_organization_alone,
+            }
+            idempotency {
+                a_key_is_claimed_by_one_request_until_patience_ends,
+                keys_and_organizations_do_not_clash,
+                a_key_serves_one_request_alone,
+                of_many_requests_at_once_one_gets_the_claim,
+                an_answer_is_given_again,
+                an_effect_without_an_answer_is_told_and_the_first_one_counts,
+                a_claim_that_was_given_up_is_free_at_once,
+                a_claim_that_took_effect_is_not_given_up,
+                an_earlier_attempt_never_passes_for_a_later_one,
+                an_old_claim_is_as_if_it_were_not_there,
+                a_claim_of_another_organization_or_of_nobody_is_worth_nothing,
+                nothing_that_an_overtaken_request_makes_is_stored,
+                nothing_that_an_overtaken_request_changes_is_stored,
+                of_an_effect_and_a_take_over_at_once_one_wins,
             }
             jobs {
                 a_job_is_found_under_its_own_sync_and_organization,
@@ -138,6 +237,10 @@ macro_rules! each_repository_promise {
                 a_name_is_unique_within_an_organization,
                 namespaces_are_listed_newest_first_in_pages,
                 namespaces_are_seen_by_their_own_organization_alone,
+                a_namespace_is_changed_field_by_field,
+                a_namespace_takes_no_name_of_another,
+                a_namespace_with_buckets_is_removed_only_by_force_and_takes_them_along,
+                an_empty_namespace_is_removed_and_its_name_free,
             }
             objects {
                 an_object_is_found_in_its_bucket_tombstones_included,
@@ -151,6 +254,7 @@ macro_rules! each_repository_promise {
                 a_tombstone_is_restored_whoever_deleted_it,
                 a_live_or_purged_object_is_not_restored,
                 another_organization_or_bucket_restores_nothing,
+                what_a_person_deletes_and_restores_is_announced,
             }
             runs {
                 the_leased_sync_is_loaded_as_it_is_stored,
@@ -229,6 +333,13 @@ macro_rules! each_repository_promise {
                 a_skipped_run_leaves_failures_and_last_sync_alone,
                 a_queued_job_is_due_at_once_when_a_run_ends,
                 how_runs_went_is_summed_up,
+                a_step_announces_what_arrived_and_what_changed_in_order,
+                what_a_step_passes_over_is_not_announced,
+                a_source_that_is_put_twice_is_announced_once_as_it_ends,
+                a_step_that_publishes_nothing_announces_nothing,
+                what_is_let_go_of_is_announced_where_it_became_a_tombstone,
+                a_run_that_begins_and_ends_is_audited_and_announced,
+                a_run_that_is_taken_over_is_told_to_have_ended_before_the_next_began,
             }
             syncs {
                 a_sync_is_born_due_with_its_first_job_queued,
@@ -267,6 +378,34 @@ macro_rules! each_repository_promise {
                 a_full_run_that_is_asked_for_meanwhile_begins_with_the_next_lease,
                 a_full_run_of_a_sync_that_runs_once_is_owed_to_it,
                 a_full_run_that_was_asked_for_resumes_nothing,
+                held_deletes_and_what_becomes_of_them_are_announced,
+                discarded_deletes_are_announced_and_delete_nothing,
+            }
+            webhooks {
+                a_webhook_is_read_back_unchanged_by_its_own_organization_alone,
+                a_webhook_needs_an_organization,
+                a_webhook_is_told_of_what_happens_from_its_creation_on,
+                a_webhook_that_is_created_among_many_writers_misses_nothing,
+                all_conditions_of_a_filter_must_hold,
+                webhooks_are_listed_newest_first_in_pages,
+                settings_are_replaced_whole,
+                of_two_replacements_that_read_the_same_one_is_stored,
+                a_round_that_pauses_the_webhook_tells_of_it,
+                becoming_active_again_clears_the_health_and_tells_what_happened_meanwhile,
+                becoming_active_again_ends_the_round_that_began_before,
+                a_repair_ends_the_round_that_began_before,
+                a_round_tells_of_no_pause_of_what_was_switched_off_meanwhile,
+                a_round_does_not_bring_back_what_was_switched_off_meanwhile,
+                a_removed_webhook_takes_its_deliveries_along,
+                a_round_is_stored_with_every_attempt,
+                the_next_round_begins_after_the_pause,
+                a_round_whose_lease_was_taken_over_stores_nothing,
+                events_are_redelivered_to_a_webhook_that_rests_too,
+                a_redelivery_waits_for_no_pause_but_for_its_own,
+                a_redelivery_that_is_asked_for_during_a_round_does_not_wait_for_its_pause,
+                a_redelivery_that_is_asked_for_again_during_a_round_is_delivered_again,
+                a_redelivery_during_a_pause_leaves_pause_and_attempts_as_they_are,
+                attempts_are_listed_newest_first_in_pages,
             }
         }
     };
@@ -596,6 +735,33 @@ mod tests {
             &listed,
         );
         assert_listed("audit", include_str!("suites/audit.rs"), &listed);
+        assert_listed("access", include_str!("suites/access/users.rs"), &listed);
+        assert_listed("access", include_str!("suites/access/keys.rs"), &listed);
+        assert_listed(
+            "across_organizations",
+            include_str!("suites/across_organizations/checks.rs"),
+            &listed,
+        );
+        assert_listed(
+            "across_organizations",
+            include_str!("suites/across_organizations/dispatch.rs"),
+            &listed,
+        );
+        assert_listed("audit", include_str!("suites/audit/chain.rs"), &listed);
+        assert_listed("audit", include_str!("suites/audit/reading.rs"), &listed);
+        assert_listed("checks", include_str!("suites/checks.rs"), &listed);
+        assert_listed("events", include_str!("suites/events.rs"), &listed);
+        assert_listed(
+            "idempotency",
+            include_str!("suites/idempotency.rs"),
+            &listed,
+        );
+        assert_listed(
+            "runs",
+            include_str!("suites/runs/announcements.rs"),
+            &listed,
+        );
+        assert_listed("webhooks", include_str!("suites/webhooks.rs"), &listed);
         assert_listed("buckets", include_str!("suites/buckets.rs"), &listed);
         assert_listed("catalogue", include_str!("suites/catalogue.rs"), &listed);
         assert_listed(

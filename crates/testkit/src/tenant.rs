@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use wharf_domain::audit::{Action, NewAuditRow};
+use wharf_domain::audit::{Action, AuditFilter, NewAuditRow};
 use wharf_domain::bucket::{Bucket, BucketIdentifier};
 use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
 use wharf_domain::dead_letter::DeadLetter;
@@ -26,7 +26,7 @@ pub const SOON: Duration = Duration::from_secs(1);
 /// A stored organization and the steps that promises take with it.
 #[derive(Debug)]
 pub struct Tenant<'a> {
-    harness: &'a Harness,
+    pub(crate) harness: &'a Harness,
     /// The organization.
     pub organization: OrganizationId,
     /// Its admin.
@@ -64,7 +64,7 @@ impl Harness {
         let due = self
             .repositories
             .across
-            .lease_due_sync("a worker", ttl, &self.ids.id())
+            .lease_due_sync("a worker", ttl, &self.ids.id(), &self.ids.id())
             .await;
         due.expect("the database answers").map(|due| due.lease)
     }
@@ -273,11 +273,11 @@ impl Tenant<'_> {
             .harness
             .repositories
             .audit
-            .list(&self.organization, &PageRequest::first(1000))
+            .list(&self.organization, &AuditFilter::default(), 0, 1000)
             .await;
         listed
             .expect("the database answers")
-            .items
+            .rows
             .into_iter()
             .map(|stored| stored.row)
             .collect()

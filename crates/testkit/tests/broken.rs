@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use wharf_memory::MemoryStore;
 use wharf_ports::Repositories;
-use wharf_testkit::{FakeClock, Harness, broken, repository_promises};
+use wharf_testkit::{FakeClock, Harness, TestSeal, broken, repository_promises};
 
 /// The names of the promises that repositories in memory no longer keep once they were changed so.
 fn broken_promises(change: fn(Repositories) -> Repositories) -> Vec<&'static str> {
-    let harness = async || {
+    broken_by(async || {
         let clock = Arc::new(FakeClock::new());
-        let sound = MemoryStore::new(clock.clone()).repositories();
+        let sound = MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories();
         Harness::with_clock(change(sound), clock)
-    };
+    })
+}
+
+/// The names of the promises that what is opened so does not keep.
+fn broken_by(harness: impl AsyncFn() -> Harness) -> Vec<&'static str> {
     let promises = repository_promises().into_iter();
     promises
-        .filter(|promise| !promise.is_kept(harness))
+        .filter(|promise| !promise.is_kept(&harness))
         .map(|promise| promise.name)
         .collect()
 }
@@ -61,4 +65,57 @@ fn a_page_that_is_compared_with_the_whole_catalogue_is_caught_by_name() {
         "runs::a_stretch_may_be_empty",
     ];
     assert_eq!(broken_promises(broken::without_stretches), expected);
+}
+
+#[test]
+fn a_check_that_ignores_its_lease_is_caught_by_name() {
+    let expected = [
+        "checks::a_recorded_check_ends_its_lease",
+        "checks::a_lease_that_was_taken_over_records_nothing",
+        "checks::a_lease_of_another_connection_records_nothing",
+    ];
+    assert_eq!(broken_promises(broken::without_leases_of_checks), expected);
+}
+
+#[test]
+fn events_that_repeat_themselves_are_caught_by_name() {
+    assert_eq!(
+        broken_promises(broken::with_repeated_events),
+        ["events::entries_are_read_in_portions_forwards_and_backwards"]
+    );
+}
+
+#[test]
+fn a_change_of_a_webhook_that_ignores_its_version_is_caught_by_name() {
+    let expected = [
+        "webhooks::settings_are_replaced_whole",
+        "webhooks::of_two_replacements_that_read_the_same_one_is_stored",
+    ];
+    assert_eq!(
+        broken_promises(broken::without_versions_of_webhooks),
+        expected
+    );
+}
+
+#[test]
+fn an_effect_that_ignores_its_claim_is_caught_by_name() {
+    let expected = [
+        "idempotency::nothing_that_an_overtaken_request_makes_is_stored",
+        "idempotency::of_an_effect_and_a_take_over_at_once_one_wins",
+    ];
+    assert_eq!(broken_promises(broken::without_claims_on_buckets), expected);
+}
+
+#[test]
+fn a_chain_that_is_linked_under_another_key_is_caught_by_name() {
+    let caught = broken_by(async || {
+        let clock = Arc::new(FakeClock::new());
+        Harness::with_clock(MemoryStore::new(clock.clone()).repositories(), clock)
+    });
+    for promise in [
+        "audit::the_places_of_a_chain_have_no_gaps_and_its_links_verify",
+        "audit::of_many_writers_at_once_every_row_has_a_place_of_its_own",
+    ] {
+        assert!(caught.contains(&promise), "{caught:?}");
+    }
 }

@@ -22,14 +22,17 @@ use wharf_domain::provider::{
     CredentialType, EndpointUrl, Provider, ProviderConfig, parse_new, parse_patch,
 };
 use wharf_domain::secret::{SecretBytes, SecretString};
+use wharf_domain::webhook::{DraftChannels, PayloadTemplate};
 use wharf_egress::{AllowEntry, ConnectReason, EgressError, Origin, Policy, TlsReason, Waiting};
 use wharf_engine::EngineError;
 use wharf_envelope::{Binding, Envelope, OpenError, SealError};
+use wharf_events::{NatsSettings, NatsStream};
 use wharf_keys::{FileKeyRing, KeyRingFileError};
 use wharf_memory::MemoryStore;
 use wharf_ports::{
-    ApplyError, BlobError, BlobStore, CheckRequest, InsertError, KeyRingError, ProviderFactory,
-    RepositoryError, RunError, UpdateSyncError,
+    AccessError, ApplyError, BlobError, BlobStore, ChangeError, CheckRequest, InsertError,
+    KeyRingError, ProviderFactory, PublishError, RecordError, RepositoryError, RunError, SendError,
+    UpdateSyncError, WebhookError,
 };
 use wharf_postgres::{MigrateError, PostgresDatabase, SchemaError};
 use wharf_sqlite::SqliteDatabase;
@@ -101,6 +104,7 @@ async fn no_public_type_of_error_says_a_secret() -> Result<()> {
     let ring = key_ring(&mut said, &secrets, folder.path())?;
     databases(&mut said, &secrets, folder.path()).await?;
     envelope(&mut said, &secrets, ring).await?;
+    events(&mut said, &secrets).await?;
 
     let of_sources = types_in_the_sources()?;
     ensure!(of_sources.len() >= 30, "only these exist: {of_sources:?}");
@@ -287,6 +291,37 @@ async fn envelope(said: &mut Said, secrets: &Secrets, ring: FileKeyRing) -> Resu
     let error = said.note_failed(envelope.open(&binding, &sealed).await)?;
     said.note(&EngineError::from(error));
     said.note(&OpenError::Integrity);
+    Ok(())
+}
+
+async fn events(said: &mut Said, secrets: &Secrets) -> Result<()> {
+    let secret = secrets.secret.text();
+    let kept = json!([{
+        "channel": "webhook",
+        "configs": {"url": "https://hooks.example.test/", "headers": {"x-key": "redacted", "x-other": secret}},
+    }]);
+    let draft = DraftChannels::parse("channels", kept)?;
+    said.note_failed(draft.complete(None))?;
+    let repeated = "{{ data.secret }}".repeat(100);
+    let template = object(json!({"text": repeated}));
+    let template = PayloadTemplate::parse("payload_template", template)?;
+    let event = json!({"data": {"secret": secret.repeat(1000)}});
+    said.note_failed(template.render(&event))?;
+    let settings = NatsSettings {
+        url: SecretString::new(format!("nats//{secret}:{secret}@here")),
+        credentials_file: None,
+        subject_prefix: "wharf".to_owned(),
+        stream: "WHARF".to_owned(),
+        max_age: Duration::from_hours(1),
+    };
+    let error = said.note_failed(NatsStream::connect(settings).await)?;
+    said.note(&PublishError(error.into()));
+    said.note(&SendError::TimedOut(Duration::from_secs(1)));
+    let corrupt = || RepositoryError::Corrupt("webhooks.health".to_owned());
+    said.note(&WebhookError::from(corrupt()));
+    said.note(&AccessError::from(corrupt()));
+    said.note(&ChangeError::from(corrupt()));
+    said.note(&RecordError::from(corrupt()));
     Ok(())
 }
 

@@ -274,9 +274,11 @@ async fn no_secret_is_in_a_span_an_event_or_the_answer_after_a_panic() -> Result
     let ring = FileKeyRing::create(folder.path().join("ring.json"), &*ids, long_ago())?;
     let database = folder.path().join("wharf.db");
     let database = SqliteDatabase::open(database.to_str().context("a path")?).await?;
+    let ring = Arc::new(ring);
     let parts = Parts {
-        repositories: database.repositories(),
-        key_ring: Arc::new(ring),
+        repositories: database.repositories(ring.clone()),
+        audit_seal: ring.clone(),
+        key_ring: ring,
         providers: Arc::new(Panicking {
             s3: adapter(),
             message: format!("it went wrong with {}", secrets.panicked.text()),

@@ -198,7 +198,8 @@ async fn everything_is_audited(connection: &Connection) -> Result<()> {
         .await?;
     for (action, times) in [
         ("storage_connection_created", 1),
-        ("storage_connection_tested", 6),
+        // Six that a person asked for, and the one that refused to reactivate it.
+        ("storage_connection_tested", 7),
         ("storage_connection_updated", 1),
         ("storage_connection_deleted", 1),
     ] {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wharf_tests::{ADMIN_KEY, Installation, Lab, Store, text, variable};
 
 /// What the script must have done, in its order.
-const OPERATIONS: [&str; 70] = [
+const OPERATIONS: [&str; 101] = [
     "healthcheck_health",
     "liveness_health",
     "healthcheck_deep_health",
@@ -79,6 +79,37 @@ const OPERATIONS: [&str; 70] = [
     "content ETag",
     "delete_object_buckets",
     "delete_bucket with objects",
+    "get_organization",
+    "update_organization",
+    "create_user_organizations",
+    "create_user_organizations twice",
+    "get_user_organizations_email",
+    "list_users_organizations",
+    "update_user_organizations_email",
+    "create_key_organizations_users_email",
+    "create_key_organizations_users_email by default",
+    "create_key_organizations_users_email with scopes",
+    "list_keys_organizations_users_email",
+    "update_key_organizations_users_email_name",
+    "rotate_key_organizations_users_email_name",
+    "delete_key_organizations_users_email_name",
+    "patch_namespace",
+    "update_namespace",
+    "delete_namespace",
+    "delete_namespace default",
+    "patch_bucket",
+    "update_bucket",
+    "create_webhook_organizations",
+    "get_webhook_organizations",
+    "list_webhooks_organizations",
+    "update_webhook_organizations",
+    "delete_webhook_organizations",
+    "list_audit_logs_organizations",
+    "get_audit_log_organizations",
+    "export_audit_logs_organizations",
+    "get_audit_settings_organizations",
+    "update_audit_settings_organizations",
+    "delete_user_organizations_email",
 ];
 
 #[tokio::test]

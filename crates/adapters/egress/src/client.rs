@@ -10,6 +10,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::body::{Body, BoxError, Outgoing, Progress};
+use crate::certificate::CertificateEnd;
 use crate::connector::{Door, check_uri, target_of};
 use crate::error::{EgressError, Waiting};
 use crate::guard::Guard;
@@ -55,6 +56,7 @@ impl Default for Timeouts {
 pub struct Client {
     guard: Arc<Guard>,
     http: legacy::Client<Door, Outgoing>,
+    certificates: CertificateEnd,
     timeouts: Timeouts,
 }
 
@@ -66,17 +68,31 @@ impl Client {
 
     /// A client with timeouts of the caller's choice.
     pub fn with_timeouts(guard: Arc<Guard>, tls: TlsMode, timeouts: Timeouts) -> Self {
+        let certificates = CertificateEnd::default();
+        let door = Door::new(
+            Arc::clone(&guard),
+            tls,
+            timeouts.connect,
+            certificates.clone(),
+        );
         let http = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOLED_IDLE)
             .http2_keep_alive_interval(PING_EVERY)
-            .build(Door::new(Arc::clone(&guard), tls, timeouts.connect));
+            .build(door);
         Self {
             guard,
             http,
+            certificates,
             timeouts,
         }
+    }
+
+    /// When the first of the certificates that the other side has shown to this client and its clones runs out, in seconds since
+    /// 1970. `None` before the first handshake, without TLS, and where certificates live for a few days only.
+    pub fn certificate_expires_at(&self) -> Option<i64> {
+        self.certificates.get()
     }
 
     /// Sends one request, whose URI is absolute, and returns with the head of the answer. Every status is an

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tower::Service;
 use url::Url;
 
+use crate::certificate::CertificateEnd;
 use crate::endpoint::Endpoint;
 use crate::error::EgressError;
 use crate::guard::Guard;
@@ -26,18 +27,28 @@ type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, EgressError>> + Send>
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     https: HttpsConnector<Tcp>,
+    certificates: CertificateEnd,
     limit: Duration,
 }
 
 impl Door {
-    pub(crate) fn new(guard: Arc<Guard>, tls: TlsMode, limit: Duration) -> Self {
+    pub(crate) fn new(
+        guard: Arc<Guard>,
+        tls: TlsMode,
+        limit: Duration,
+        certificates: CertificateEnd,
+    ) -> Self {
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls.config())
             .https_or_http()
             .enable_http1()
             .enable_http2()
             .wrap_connector(Tcp { guard, tls, limit });
-        Self { https, limit }
+        Self {
+            https,
+            certificates,
+            limit,
+        }
     }
 }
 
@@ -53,12 +64,13 @@ impl Service<Uri> for Door {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let target = target_of(&uri);
         let connecting = self.https.call(uri);
+        let certificates = self.certificates.clone();
         let limit = self.limit;
         Box::pin(async move {
             match timeout(limit, connecting).await {
-                Ok(connected) => {
-                    connected.map_err(|error| EgressError::handshake(&target, error.as_ref()))
-                }
+                Ok(connected) => connected
+                    .inspect(|connected| certificates.note(connected))
+                    .map_err(|error| EgressError::handshake(&target, error.as_ref())),
                 Err(_) => Err(EgressError::ConnectTimeout { target }),
             }
         })

@@ -9,6 +9,7 @@
 
 mod allow;
 mod body;
+mod certificate;
 mod class;
 mod client;
 mod connector;

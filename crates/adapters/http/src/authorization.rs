@@ -7,14 +7,16 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use wharf_domain::access::{Permission, Principal};
 use wharf_domain::audit::{Actor, Origin};
-use wharf_engine::Caller;
+use wharf_domain::rate_limit::Category;
+use wharf_domain::secret::SecretString;
+use wharf_engine::{Caller, Engine, EngineError};
 
-use crate::ApiState;
 use crate::error::ApiError;
+use crate::{ApiState, cors};
 
 /// How much of a refused request's body is taken off the connection, and for how long.
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -35,231 +37,494 @@ const WRITE: Access = Access::Key(Permission::Write);
 const DELETE: Access = Access::Key(Permission::Delete);
 const ADMIN: Access = Access::Key(Permission::Admin);
 
-/// Every operation. A `HEAD` is what its `GET` is.
-pub(crate) const TABLE: &[(&str, &str, Access)] = &[
-    ("POST", "/v1/organizations/connections", ADMIN),
-    ("POST", "/v1/organizations/connections/list", READ),
+const METADATA: Category = Category::Metadata;
+const DATA: Category = Category::Data;
+const COMPUTE: Category = Category::Compute;
+
+/// Every operation: method, path, what it asks of its caller, and which of the organization's limits it counts for. A `HEAD` is
+/// what its `GET` is.
+pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
+    ("GET", "/v1/organizations", READ, METADATA),
+    ("PATCH", "/v1/organizations", ADMIN, METADATA),
+    ("POST", "/v1/organizations/users", ADMIN, METADATA),
+    ("GET", "/v1/organizations/users", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/organizations/users/{user_email}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "PATCH",
+        "/v1/organizations/users/{user_email}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/organizations/users/{user_email}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "POST",
+        "/v1/organizations/users/{user_email}/api-keys",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "GET",
+        "/v1/organizations/users/{user_email}/api-keys",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "PATCH",
+        "/v1/organizations/users/{user_email}/api-keys/{key_name}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/organizations/users/{user_email}/api-keys/{key_name}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "POST",
+        "/v1/organizations/users/{user_email}/api-keys/{key_name}/rotate",
+        ADMIN,
+        METADATA,
+    ),
+    ("GET", "/v1/organizations/audit/logs", ADMIN, DATA),
+    ("GET", "/v1/organizations/audit/logs/export", ADMIN, DATA),
+    (
+        "GET",
+        "/v1/organizations/audit/logs/{audit_id}",
+        ADMIN,
+        DATA,
+    ),
+    ("GET", "/v1/organizations/audit/settings", ADMIN, METADATA),
+    ("PATCH", "/v1/organizations/audit/settings", ADMIN, METADATA),
+    ("POST", "/v1/organizations/connections", ADMIN, METADATA),
+    ("POST", "/v1/organizations/connections/list", READ, METADATA),
     (
         "GET",
         "/v1/organizations/connections/{connection_identifier}",
         READ,
+        METADATA,
     ),
     (
         "PATCH",
         "/v1/organizations/connections/{connection_identifier}",
         ADMIN,
+        METADATA,
     ),
     (
         "DELETE",
         "/v1/organizations/connections/{connection_identifier}",
         ADMIN,
+        METADATA,
     ),
     (
         "POST",
         "/v1/organizations/connections/{connection_identifier}/test",
         WRITE,
+        COMPUTE,
+    ),
+    (
+        "GET",
+        "/v1/organizations/connections/{connection_identifier}/checks",
+        READ,
+        METADATA,
     ),
     (
         "GET",
         "/v1/organizations/connections/{connection_identifier}/folders",
         READ,
+        COMPUTE,
     ),
     (
         "GET",
         "/v1/organizations/connections/{connection_identifier}/files",
         READ,
+        COMPUTE,
     ),
-    ("GET", "/v1/organizations/setup/{provider_type}", READ),
-    ("POST", "/v1/namespaces", WRITE),
-    ("GET", "/v1/namespaces", READ),
-    ("POST", "/v1/namespaces/list", READ),
-    ("GET", "/v1/namespaces/{namespace_identifier}", READ),
-    ("POST", "/v1/buckets", WRITE),
-    ("GET", "/v1/buckets", READ),
-    ("POST", "/v1/buckets/list", READ),
-    ("GET", "/v1/buckets/{bucket_identifier}", READ),
-    ("DELETE", "/v1/buckets/{bucket_identifier}", DELETE),
-    ("POST", "/v1/buckets/{bucket_identifier}/objects/list", READ),
-    ("GET", "/v1/buckets/{bucket_identifier}/objects", READ),
+    (
+        "GET",
+        "/v1/organizations/setup/{provider_type}",
+        READ,
+        METADATA,
+    ),
+    ("POST", "/v1/namespaces", WRITE, METADATA),
+    ("GET", "/v1/namespaces", READ, METADATA),
+    ("POST", "/v1/namespaces/list", READ, METADATA),
+    (
+        "GET",
+        "/v1/namespaces/{namespace_identifier}",
+        READ,
+        METADATA,
+    ),
+    (
+        "PATCH",
+        "/v1/namespaces/{namespace_identifier}",
+        WRITE,
+        METADATA,
+    ),
+    (
+        "PUT",
+        "/v1/namespaces/{namespace_identifier}",
+        WRITE,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/namespaces/{namespace_identifier}",
+        DELETE,
+        METADATA,
+    ),
+    ("POST", "/v1/buckets", WRITE, METADATA),
+    ("GET", "/v1/buckets", READ, METADATA),
+    ("POST", "/v1/buckets/list", READ, METADATA),
+    ("GET", "/v1/buckets/{bucket_identifier}", READ, METADATA),
+    ("PATCH", "/v1/buckets/{bucket_identifier}", WRITE, METADATA),
+    ("PUT", "/v1/buckets/{bucket_identifier}", WRITE, METADATA),
+    (
+        "DELETE",
+        "/v1/buckets/{bucket_identifier}",
+        DELETE,
+        METADATA,
+    ),
+    (
+        "POST",
+        "/v1/buckets/{bucket_identifier}/objects/list",
+        READ,
+        DATA,
+    ),
+    ("GET", "/v1/buckets/{bucket_identifier}/objects", READ, DATA),
+    ("POST", "/v1/organizations/webhooks", ADMIN, METADATA),
+    ("POST", "/v1/organizations/webhooks/list", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "PUT",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "DELETE",
+        "/v1/organizations/webhooks/{identifier}",
+        ADMIN,
+        METADATA,
+    ),
+    (
+        "GET",
+        "/v1/organizations/webhooks/{identifier}/deliveries",
+        ADMIN,
+        DATA,
+    ),
+    (
+        "POST",
+        "/v1/organizations/webhooks/{identifier}/redeliver",
+        ADMIN,
+        COMPUTE,
+    ),
+    ("GET", "/v1/organizations/events", ADMIN, DATA),
+    ("GET", "/v1/organizations/events/types", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/organizations/events/subscriptions",
+        ADMIN,
+        METADATA,
+    ),
+    ("GET", "/v1/organizations/events/{event_id}", ADMIN, DATA),
     (
         "GET",
         "/v1/buckets/{bucket_identifier}/objects/{object_identifier}",
         READ,
+        DATA,
     ),
     (
         "DELETE",
         "/v1/buckets/{bucket_identifier}/objects/{object_identifier}",
         DELETE,
+        DATA,
     ),
     (
         "GET",
         "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/content",
         READ,
+        DATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/restore",
         WRITE,
+        DATA,
     ),
-    ("POST", "/v1/buckets/{bucket_id}/syncs", WRITE),
-    ("POST", "/v1/buckets/{bucket_id}/syncs/list", READ),
+    ("POST", "/v1/buckets/{bucket_id}/syncs", WRITE, METADATA),
+    ("POST", "/v1/buckets/{bucket_id}/syncs/list", READ, METADATA),
     (
         "GET",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
         READ,
+        METADATA,
     ),
     (
         "PATCH",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
         WRITE,
+        METADATA,
     ),
     (
         "DELETE",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}",
         DELETE,
+        METADATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/pause",
         WRITE,
+        METADATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/resume",
         WRITE,
+        METADATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/unlock",
         WRITE,
+        METADATA,
     ),
     (
         "GET",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/metrics",
         READ,
+        METADATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/deletes/approve",
         DELETE,
+        METADATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/deletes/discard",
         WRITE,
+        METADATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq",
         READ,
+        DATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq/requeue",
         WRITE,
+        DATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/dlq/bulk-mark-failed",
         WRITE,
+        DATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/trigger",
         WRITE,
+        COMPUTE,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs",
         READ,
+        METADATA,
     ),
     (
         "GET",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}",
         READ,
+        METADATA,
     ),
     (
         "GET",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}/events",
         READ,
+        METADATA,
     ),
     (
         "GET",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/explain",
         READ,
+        METADATA,
     ),
     (
         "POST",
         "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/plan",
         WRITE,
+        COMPUTE,
     ),
-    ("POST", "/v1/buckets/{bucket_id}/syncs/plan", WRITE),
-    ("GET", "/v1/health", PUBLIC),
-    ("GET", "/v1/health/liveness", PUBLIC),
-    ("GET", "/v1/health/deep", PUBLIC),
-    ("GET", "/v1/health/beat", PUBLIC),
-    ("GET", "/openapi.json", PUBLIC),
-    ("GET", "/metrics", ADMIN),
+    ("POST", "/v1/buckets/{bucket_id}/syncs/plan", WRITE, COMPUTE),
+    ("GET", "/v1/health", PUBLIC, METADATA),
+    ("GET", "/v1/health/liveness", PUBLIC, METADATA),
+    ("GET", "/v1/health/deep", PUBLIC, METADATA),
+    ("GET", "/v1/health/beat", PUBLIC, METADATA),
+    ("GET", "/openapi.json", PUBLIC, METADATA),
+    ("GET", "/metrics", ADMIN, METADATA),
 ];
 
-/// What an operation asks of its caller; `None` for what is no operation.
-pub(crate) fn access(method: &str, path: &str) -> Option<Access> {
+/// What a `POST` that only reads ends with.
+const READS_BY_POST: [&str; 4] = ["/list", "/jobs", "/dlq", "/plan"];
+
+/// What an operation asks of its caller, and which of the organization's limits it counts for; `None` for what is no operation.
+pub(crate) fn rule(method: &str, path: &str) -> Option<(Access, Category)> {
     let method = if method == "HEAD" { "GET" } else { method };
     TABLE
         .iter()
-        .find(|(m, p, _)| *m == method && *p == path)
-        .map(|(_, _, access)| *access)
+        .find(|(m, p, _, _)| *m == method && *p == path)
+        .map(|(_, _, access, category)| (*access, *category))
 }
 
-/// Lets a request through when its API key is good for the route, before anything of its body is read.
+/// Whether an API key still is good for an operation that began with it and goes on. That nobody can say does not make it worse.
+pub(crate) async fn still_good(
+    engine: &Engine,
+    key: &SecretString,
+    began: &Caller,
+    (method, path): (&str, &str),
+) -> bool {
+    match engine.authenticate(key.expose()).await {
+        // With other scopes the caller may ask again, and finds out.
+        Ok(principal) => {
+            principal.grant.scopes == began.principal.grant.scopes
+                && matches!(access(method, path), Some(Access::Key(required)) if principal.permission() >= required)
+        }
+        Err(EngineError::Unavailable { .. }) => true,
+        Err(_) => false,
+    }
+}
+
+/// What an operation asks of its caller; `None` for what is no operation.
+pub(crate) fn access(method: &str, path: &str) -> Option<Access> {
+    rule(method, path).map(|(access, _)| access)
+}
+
+/// Whether an operation changes nothing.
+pub(crate) fn only_reads(method: &str, path: &str) -> bool {
+    let by_post = || READS_BY_POST.iter().any(|end| path.ends_with(end));
+    matches!(method, "GET" | "HEAD") || method == "POST" && by_post()
+}
+
+/// What a `POST` ends with that comes to the same however often it is sent, and that works in several steps: a claim could hold
+/// only the first of them.
+const REPEATS_BY_ITSELF: [&str; 2] = ["/deletes/approve", "/deletes/discard"];
+
+/// Whether an `Idempotency-Key` makes an operation take effect once.
+pub(crate) fn repeatable(method: &str, path: &str) -> bool {
+    let changes = !matches!(access(method, path), None | Some(Access::Public));
+    let by_itself = REPEATS_BY_ITSELF.iter().any(|end| path.ends_with(end));
+    method == "POST" && changes && !only_reads(method, path) && !by_itself
+}
+
+/// The methods that a path has.
+pub(crate) fn methods(path: &str) -> impl Iterator<Item = &'static str> {
+    let rows = TABLE.iter().filter(move |(_, p, _, _)| *p == path);
+    rows.map(|(method, _, _, _)| *method)
+}
+
+/// Lets a request through when its API key is good for the route and within its limits, before anything of its body is read.
 pub(crate) async fn authorize(
     State(state): State<ApiState>,
     mut request: Request,
     next: Next,
-) -> Result<Response, ApiError> {
+) -> Response {
     let path = request
         .extensions()
         .get::<MatchedPath>()
         .map(MatchedPath::as_str);
-    let access = path.and_then(|path| access(request.method().as_str(), path));
+    let rule = path.and_then(|path| rule(request.method().as_str(), path));
     // What is not in the table has no caller put in, and so none of its handlers runs.
-    if let Some(Access::Key(required)) = access {
-        let principal = match admitted(&state, request.headers(), required).await {
-            Ok(principal) => principal,
-            Err(refusal) => {
-                drain(request.into_body()).await;
-                return Err(refusal);
-            }
-        };
-        let peer = request
-            .extensions()
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|ConnectInfo(peer)| *peer);
-        let origin = origin(&principal, request.headers(), peer);
-        request
-            .extensions_mut()
-            .insert(Caller { principal, origin });
+    let Some((Access::Key(required), category)) = rule else {
+        return next.run(request).await;
+    };
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(peer)| *peer);
+    let principal = match authenticated(&state, request.headers(), peer).await {
+        Ok(principal) => principal,
+        Err(refusal) => return refuse(request, refusal).await,
+    };
+    let browser = cors::Browser::of(request.headers());
+    let readable = browser.may_use(&principal.grant);
+    let standing = state.rates().request(&principal, category);
+    let admitted = match &standing {
+        Err(exhausted) => Err(ApiError::too_many_requests(exhausted)),
+        Ok(_) if !readable => Err(ApiError::origin_not_allowed()),
+        Ok(_) if principal.permission() < required => {
+            Err(ApiError::forbidden(required, principal.permission()))
+        }
+        Ok(_) => Ok(()),
+    };
+    let mut response = match admitted {
+        Ok(()) => {
+            let origin = origin(&principal, request.headers(), peer);
+            let caller = Caller {
+                principal,
+                wants: required,
+                origin,
+            };
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refusal) => refuse(request, refusal).await,
+    };
+    let standing = standing.unwrap_or_else(|exhausted| exhausted);
+    standing.tell(response.headers_mut());
+    if readable {
+        browser.let_read(response.headers_mut());
     }
-    Ok(next.run(request).await)
+    response
 }
 
-/// Whom the API key stands for, if that is enough for the route.
-async fn admitted(
+/// Whom the API key stands for. Who sends too many that stand for nobody is told to wait.
+async fn authenticated(
     state: &ApiState,
     headers: &HeaderMap,
-    required: Permission,
+    peer: Option<SocketAddr>,
 ) -> Result<Principal, ApiError> {
     let key = bearer(headers).ok_or_else(ApiError::unauthorized)?;
-    let principal = state.engine().authenticate(key).await?;
-    if principal.permission < required {
-        return Err(ApiError::forbidden(required, principal.permission));
+    match state.engine().authenticate(key).await {
+        Err(EngineError::Unauthenticated) => {
+            match peer.map(|peer| state.rates().guess(peer.ip())) {
+                Some(Err(exhausted)) => Err(ApiError::too_many_requests(&exhausted)),
+                _ => Err(ApiError::unauthorized()),
+            }
+        }
+        known => Ok(known?),
     }
-    Ok(principal)
+}
+
+async fn refuse(request: Request, refusal: ApiError) -> Response {
+    drain(request.into_body()).await;
+    refusal.into_response()
 }
 
 /// Takes a body of usual size off the connection, unread: else the server would close the connection behind the refusal, and
 /// a client that keeps connections may have sent its next request into it by then.
-async fn drain(body: Body) {
+pub(crate) async fn drain(body: Body) {
     let _ = timeout(DRAIN_TIME, to_bytes(body, DRAIN_BYTES)).await;
 }
 
@@ -284,6 +549,7 @@ fn origin(principal: &Principal, headers: &HeaderMap, peer: Option<SocketAddr>) 
         reason: header_text(headers, "x-change-reason", 500),
         ip_address: peer.map(|peer| peer.ip().to_canonical().to_string()),
         user_agent: header_text(headers, "user-agent", 256),
+        claim: None,
     }
 }
 
@@ -320,7 +586,7 @@ mod tests {
             .collect();
         let rows: Vec<(String, String)> = TABLE
             .iter()
-            .map(|(m, p, _)| ((*m).to_owned(), (*p).to_owned()))
+            .map(|(m, p, _, _)| ((*m).to_owned(), (*p).to_owned()))
             .collect();
         let distinct: BTreeSet<_> = rows.iter().cloned().collect();
         assert_eq!(distinct.len(), rows.len(), "a row stands twice");

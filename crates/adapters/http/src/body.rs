@@ -15,8 +15,8 @@ use crate::json::{Strict, nul_characters};
 
 /// Most bytes of a body.
 pub(crate) const LIMIT: usize = 256 * 1024;
-/// How long a body may take to arrive: long enough for a slow line, short enough not to hold up a shutdown.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a body may take to arrive: long enough for a slow line, too short to hold many connections with few bytes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A body that is a JSON object; an empty body or `null` counts as an empty object.
 pub(crate) struct Body(Reader);
@@ -44,9 +44,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = tokio::time::timeout(PATIENCE, collect(&parts.headers, body))
-            .await
-            .map_err(|_| ApiError::body_too_slow(PATIENCE))??;
+        let bytes = whole(&parts.headers, body).await?;
         if bytes.trim_ascii().is_empty() {
             return Ok(Self(Reader::new("", Map::new())));
         }
@@ -72,6 +70,16 @@ impl<S: Send + Sync> FromRequest<S> for Body {
             Err(ApiError::invalid(Part::Body, &InvalidInput(mistakes)))
         }
     }
+}
+
+/// A body's bytes, within bounds of size and time.
+pub(crate) async fn whole(
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    tokio::time::timeout(PATIENCE, collect(headers, body))
+        .await
+        .map_err(|_| ApiError::body_too_slow(PATIENCE))?
 }
 
 /// The body's bytes in one buffer that never moves, so that no copy of a secret stays behind.

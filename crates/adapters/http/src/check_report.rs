@@ -1,5 +1,6 @@
 //! Check reports as the API shows them: in the answer to a test, and in the refusal of a connection that fails it.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wharf_domain::check::{Check, CheckReport, Outcome};
@@ -40,6 +41,12 @@ pub(crate) struct CheckView {
     remedy: Option<String>,
     /// How long it took, in milliseconds.
     ms: u64,
+    /// When what was checked runs out by itself, where that can be known.
+    #[serde(
+        serialize_with = "crate::time::rfc3339_or_null",
+        skip_serializing_if = "Option::is_none"
+    )]
+    expires_at: Option<DateTime<Utc>>,
 }
 
 impl From<&Check> for CheckView {
@@ -51,6 +58,7 @@ impl From<&Check> for CheckView {
             action: check.action.clone(),
             remedy: check.remedy.clone(),
             ms: check.ms,
+            expires_at: check.expires_at,
         }
     }
 }

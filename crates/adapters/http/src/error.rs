@@ -6,16 +6,20 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::MatchedPath;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wharf_domain::access::Permission;
+use wharf_domain::audit::ResourceType;
 use wharf_domain::input::{FieldError, InvalidInput};
 use wharf_engine::EngineError;
 
 use crate::check_report::TestDetails;
+use crate::cors;
+use crate::rates::{Standing, seconds};
 
 /// Seconds after which a call may be tried again when a part of Wharf is away.
 const RETRY_AFTER: u32 = 2;
@@ -35,22 +39,22 @@ pub(crate) struct ErrorResponse {
 }
 
 /// What went wrong.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct ErrorDetail {
     /// For a person: what is wrong and what would help.
-    message: String,
+    pub(crate) message: String,
     /// The kind of error, such as `ValidationError` or `NotFoundError`.
     #[serde(rename = "type")]
     #[schema(value_type = String)]
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// A stable word for what exactly happened, where there are several possibilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    code: Option<&'static str>,
+    pub(crate) code: Option<&'static str>,
     /// Facts for a program: `validation_errors`, `resource` and `id`, or the checks of a connection test.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    details: Option<Value>,
+    pub(crate) details: Option<Value>,
 }
 
 /// Which part of a request is invalid; the first element of a location.
@@ -59,6 +63,7 @@ pub(crate) enum Part {
     Body,
     Query,
     Path,
+    Header,
 }
 
 impl Part {
@@ -67,6 +72,7 @@ impl Part {
             Self::Body => "body",
             Self::Query => "query",
             Self::Path => "path",
+            Self::Header => "header",
         }
     }
 }
@@ -112,6 +118,11 @@ impl ApiError {
         self
     }
 
+    /// What is left of the body is not read: the connection ends with the answer, and the client is told so.
+    fn and_close(self) -> Self {
+        self.header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequestError", message)
     }
@@ -142,6 +153,7 @@ impl ApiError {
             "PayloadTooLargeError",
             message,
         )
+        .and_close()
     }
 
     pub(crate) fn body_too_slow(limit: Duration) -> Self {
@@ -149,7 +161,23 @@ impl ApiError {
             "The body did not arrive within {} seconds; send it again.",
             limit.as_secs()
         );
-        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutError", message)
+        Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutError", message).and_close()
+    }
+
+    pub(crate) fn head_too_large(headers: usize, bytes: usize) -> Self {
+        let message = format!(
+            "The request's head has more than {headers} headers or {bytes} bytes; send less."
+        );
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "RequestHeaderFieldsTooLargeError",
+            message,
+        )
+    }
+
+    pub(crate) fn target_too_long(limit: usize) -> Self {
+        let message = format!("The path and query have more than {limit} bytes; send less.");
+        Self::new(StatusCode::URI_TOO_LONG, "UriTooLongError", message)
     }
 
     pub(crate) fn not_json() -> Self {
@@ -211,7 +239,56 @@ impl ApiError {
         Self::unavailable(message, RETRY_STREAM_AFTER).code("too_many_streams")
     }
 
-    fn internal() -> Self {
+    pub(crate) fn too_many_requests(standing: &Standing) -> Self {
+        let wait = seconds(standing.wait).max(1);
+        let message = format!(
+            "Too many requests: the limit is {} per minute. Try again in {wait} seconds.",
+            standing.limit
+        );
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TooManyRequestsError",
+            message,
+        )
+        .code("rate_limited")
+        .details(json!({"retry_after_seconds": wait}))
+        .header(header::RETRY_AFTER, HeaderValue::from(wait))
+    }
+
+    pub(crate) fn origin_not_allowed() -> Self {
+        let message = "This API key may not be used from the origin that the request comes from; an admin can add it to the \
+                       key's allowed_origins.";
+        Self::new(StatusCode::FORBIDDEN, "ForbiddenError", message).code("origin_not_allowed")
+    }
+
+    pub(crate) fn idempotency_key_malformed(longest: usize) -> Self {
+        let message = format!(
+            "Idempotency-Key must be given once, with 1 to {longest} visible ASCII characters."
+        );
+        Self::bad_request(message).code("idempotency_key_malformed")
+    }
+
+    pub(crate) fn idempotency_key_reused() -> Self {
+        let message = "was used for another request; choose a fresh one for each";
+        let mistake = FieldError::new("Idempotency-Key", "idempotency_key_reused", message);
+        Self::invalid(Part::Header, &InvalidInput(vec![mistake])).code("idempotency_key_reused")
+    }
+
+    pub(crate) fn idempotency_in_progress() -> Self {
+        let message = "The first request with this Idempotency-Key is still at work; ask again.";
+        Self::new(StatusCode::CONFLICT, "ConflictError", message)
+            .code("idempotency_in_progress")
+            .header(header::RETRY_AFTER, HeaderValue::from(1))
+    }
+
+    pub(crate) fn idempotency_effect_done(resource: ResourceType, id: &str) -> Self {
+        let message = "A request with this Idempotency-Key took effect, but its answer is not kept; look at the resource.";
+        Self::new(StatusCode::CONFLICT, "ConflictError", message)
+            .code("idempotency_effect_done")
+            .details(json!({"resource_type": resource.as_str(), "resource_id": id}))
+    }
+
+    pub(crate) fn internal() -> Self {
         let message = "Something went wrong inside Wharf. Try again; if it goes on, tell the operator the `x-request-id` \
                        of this answer.";
         Self::new(
@@ -290,6 +367,19 @@ impl From<EngineError> for ApiError {
                 };
                 Self::new(StatusCode::CONFLICT, kind, message).code(code)
             }
+            EngineError::RevisionMismatch { resource, current } => {
+                let message = format!(
+                    "The {resource} has revision {current} by now, which is not the one in If-Match; read it again and \
+                     repeat the change."
+                );
+                Self::new(
+                    StatusCode::PRECONDITION_FAILED,
+                    "PreconditionFailedError",
+                    message,
+                )
+                .code("revision_mismatch")
+                .details(json!({"current_revision": current}))
+            }
             EngineError::ConnectionTestFailed(report) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "ValidationError",
@@ -310,6 +400,17 @@ impl From<EngineError> for ApiError {
                     .code("credentials_reentry_required")
             }
             EngineError::NotSupported(message) => Self::bad_request(message),
+            EngineError::ScopeDenied { resource, id } => {
+                let message = format!(
+                    "The scopes of the API key do not cover this {resource}; use a key that is scoped to it, or to what it belongs to."
+                );
+                Self::new(StatusCode::FORBIDDEN, "ForbiddenError", message)
+                    .code("scope_denied")
+                    .details(json!({"resource": resource, "id": id}))
+            }
+            EngineError::Forbidden { code, message } => {
+                Self::new(StatusCode::FORBIDDEN, "ForbiddenError", message).code(code)
+            }
             EngineError::Unauthenticated => Self::unauthorized(),
             EngineError::ProviderAway {
                 code,
@@ -370,9 +471,11 @@ impl IntoResponse for ApiError {
         let envelope = ErrorResponse {
             success: false,
             status: status.as_u16(),
-            error,
+            error: error.clone(),
         };
         let mut response = (status, Json(envelope)).into_response();
+        // For those who want it told otherwise.
+        response.extensions_mut().insert(error);
         for (name, value) in headers {
             response.headers_mut().insert(name, value);
         }
@@ -389,8 +492,17 @@ pub(crate) async fn unknown_route(uri: Uri) -> ApiError {
     )
 }
 
-/// Answers methods that a route does not have.
-pub(crate) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+/// Answers methods that a route does not have, and browsers that ask beforehand.
+pub(crate) async fn wrong_method(
+    method: Method,
+    uri: Uri,
+    path: Option<MatchedPath>,
+    headers: HeaderMap,
+) -> Response {
+    let asked = path.and_then(|path| cors::preflight(&method, path.as_str(), &headers));
+    if let Some(answer) = asked {
+        return answer;
+    }
     let message = format!(
         "{} does not answer this method; see /openapi.json.",
         uri.path()
@@ -401,6 +513,7 @@ pub(crate) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
         message,
     )
     .details(json!({"method": method.as_str()}))
+    .into_response()
 }
 
 /// Answers when a handler panicked. What the panic said stays out of the answer and of this log line: it may hold

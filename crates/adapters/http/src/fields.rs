@@ -95,17 +95,12 @@ pub(crate) fn word<T>(
 }
 
 /// A field of the published service for something that Wharf does not do: accepted as long as it asks for nothing, that
-/// is when it is empty or one of `harmless`.
+/// is when it is one of `harmless`.
 pub(crate) fn not_supported(reader: &mut Reader, key: &'static str, harmless: &[Value], why: &str) {
     let Some(value) = reader.value(key) else {
         return;
     };
-    let empty = match &value {
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        other => harmless.contains(other),
-    };
-    if !empty {
+    if !harmless.contains(&value) {
         reader.reject(
             key,
             "not_supported",

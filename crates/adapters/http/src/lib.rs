@@ -4,39 +4,54 @@
 //! engine hears of it. This crate must never know SQL, a provider or how credentials are sealed, and no view has a place
 //! for a secret.
 
+mod api_keys;
+mod audit;
 mod authorization;
 mod body;
 mod buckets;
 mod check_report;
 mod connections;
+mod cors;
 mod dead_letters;
+mod done;
 mod error;
+mod events;
 mod fields;
+mod head;
 mod health;
+mod idempotency;
 mod jobs;
 mod json;
+mod limits;
+mod listener;
 mod namespaces;
+mod network;
 mod objects;
 mod observe;
 mod openapi;
 mod operator;
+mod organization;
 mod pagination;
 mod path;
+mod problem;
 mod query;
+mod rates;
+mod revision;
 mod scope;
 mod setup;
 mod state;
 mod syncs;
 mod time;
-
-use std::io;
-use std::net::SocketAddr;
+mod users;
+mod webhooks;
+mod words;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use limits::Limits;
 pub use openapi::openapi;
 pub use state::ApiState;
 
@@ -44,30 +59,26 @@ pub use state::ApiState;
 pub fn router(state: ApiState) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     routes
+        .route_layer(from_fn_with_state(state.clone(), idempotency::once))
         .route_layer(from_fn_with_state(state.clone(), authorization::authorize))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(head::bounded))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
-/// Serves the API until `shutdown` comes, then finishes the requests at hand.
-///
-/// # Errors
-/// When the listener fails.
+/// Serves the API until `shutdown` comes, then finishes the requests at hand. Dropping it cuts them.
 pub async fn serve(
     listener: TcpListener,
     state: ApiState,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let streams = state.clone();
+) {
+    let (streams, rates) = (state.clone(), state.clone());
     let shutdown = async move {
         shutdown.await;
         streams.event_streams().close();
     };
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(shutdown)
-        .await
+    listener::run(listener, router(state), rates.rates().limits(), shutdown).await;
 }

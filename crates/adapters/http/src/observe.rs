@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, HeaderName, VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 use wharf_domain::ids::Alphabet;
 
-use crate::ApiState;
+use crate::{ApiState, problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,6 +31,7 @@ pub(crate) async fn observe(
         request_id = id,
         status = tracing::field::Empty
     );
+    let wants_problem = problem::wanted(request.headers());
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let elapsed = started.elapsed();
@@ -52,7 +53,11 @@ pub(crate) async fn observe(
         .increment(1);
     metrics::histogram!("wharf_http_request_seconds", "method" => method, "route" => route)
         .record(elapsed.as_secs_f64());
+    if wants_problem {
+        response = problem::told(response, &id);
+    }
     let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("accept"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers
         .entry(CACHE_CONTROL)

@@ -6,23 +6,21 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, Content, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
+    ComponentsBuilder, Content, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
     OpenApiBuilder, Ref, RefOr, ResponseBuilder, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::authorization::{Access, access};
+use crate::authorization::{Access, access, only_reads, repeatable};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, buckets, connections, dead_letters, health, jobs, namespaces, objects, operator,
-    setup, syncs,
+    ApiState, api_keys, audit, buckets, connections, dead_letters, events, health, jobs,
+    namespaces, objects, operator, organization, setup, syncs, users, webhooks,
 };
 
 const BEARER: &str = "BearerAuth";
-/// What a `POST` that only reads ends with.
-const READS_BY_POST: [&str; 4] = ["/list", "/jobs", "/dlq", "/plan"];
 
 /// The `OpenAPI` 3.1 document of this API.
 pub fn openapi() -> OpenApi {
@@ -38,8 +36,14 @@ pub fn openapi() -> OpenApi {
 /// Every route with its documentation.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(base())
+        .merge(organization::routes())
+        .merge(users::routes())
+        .merge(api_keys::routes())
+        .merge(audit::routes())
         .merge(connections::routes())
         .merge(setup::routes())
+        .merge(webhooks::routes())
+        .merge(events::routes())
         .merge(namespaces::routes())
         .merge(buckets::routes())
         .merge(objects::routes())
@@ -80,16 +84,49 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
     let parameters = operation.parameters.get_or_insert_default();
     if path.starts_with("/v1/buckets") {
         let description = "The namespace, by identifier or name; `default` unless given.";
-        parameters.push(RefOr::T(header_parameter(NAMESPACE_HEADER, description)));
+        let text = ObjectBuilder::new();
+        parameters.push(RefOr::T(header_parameter(
+            NAMESPACE_HEADER,
+            description,
+            text,
+        )));
     }
-    if method != "GET" && !READS_BY_POST.iter().any(|end| path.ends_with(end)) {
+    if !only_reads(method, path) {
         let description = "Why the change is made, for the audit trail; at most 500 characters.";
-        parameters.push(RefOr::T(header_parameter("x-change-reason", description)));
+        let text = ObjectBuilder::new();
+        parameters.push(RefOr::T(header_parameter(
+            "x-change-reason",
+            description,
+            text,
+        )));
+    }
+    let once = repeatable(method, path);
+    if once {
+        let description = "Names the request, in 1 to 255 visible ASCII characters: sent again with the same key within 24 \
+                           hours, it takes effect once and is answered alike, with `Idempotency-Replayed: true`.";
+        let text = ObjectBuilder::new()
+            .min_length(Some(1))
+            .max_length(Some(255))
+            .pattern(Some("^[!-~]+$"));
+        parameters.push(RefOr::T(header_parameter(
+            "idempotency-key",
+            description,
+            text,
+        )));
+    }
+    let guarded = is_revised(path) && matches!(method, "PATCH" | "DELETE");
+    if guarded {
+        let description =
+            "The `ETag` of the revision that the request is meant for; `*`, or none, for any.";
+        let text = ObjectBuilder::new().pattern(Some(r#"^(\*|(W/)?"[^"]*")$"#));
+        parameters.push(RefOr::T(header_parameter("if-match", description, text)));
     }
     if parameters.is_empty() {
         operation.parameters = None;
     }
     let mut errors = vec![
+        StatusCode::URI_TOO_LONG,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
@@ -108,14 +145,18 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
             StatusCode::FORBIDDEN,
             StatusCode::NOT_FOUND,
             StatusCode::UNPROCESSABLE_ENTITY,
+            StatusCode::TOO_MANY_REQUESTS,
         ]);
+        if guarded {
+            errors.push(StatusCode::PRECONDITION_FAILED);
+        }
         if operation.request_body.is_some() {
             errors.extend([
                 StatusCode::PAYLOAD_TOO_LARGE,
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ]);
         }
-        if method != "GET" && !READS_BY_POST.iter().any(|end| path.ends_with(end)) {
+        if !only_reads(method, path) {
             errors.push(StatusCode::CONFLICT);
         }
     } else {
@@ -135,15 +176,68 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
             .entry(status.as_str().to_owned())
             .or_insert(RefOr::T(response));
     }
+    if access(method, path) != Some(Access::Public) {
+        tell_headers(method, path, operation);
+    }
 }
 
-fn header_parameter(name: &str, description: &str) -> Parameter {
+/// Whether a path, or what is asked on it, is about one revision of a connection or a sync.
+fn is_revised(path: &str) -> bool {
+    ["/{connection_identifier}", "/syncs/{sync_config_id}"]
+        .iter()
+        .any(|end| path.ends_with(end))
+}
+
+/// Documents the headers of answers to callers with a key.
+fn tell_headers(method: &str, path: &str, operation: &mut Operation) {
+    let shows_revision = method == "POST"
+        && ["/connections", "/syncs", "/pause", "/resume"]
+            .iter()
+            .any(|end| path.ends_with(end))
+        || method != "DELETE" && is_revised(path);
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        let mut tell = |name: &str, kind, description: &str| {
+            let header = HeaderBuilder::new()
+                .schema(Some(ObjectBuilder::new().schema_type(kind)))
+                .description(Some(description))
+                .build();
+            response.headers.insert(name.to_owned(), RefOr::T(header));
+        };
+        if status != "401" {
+            let limit = "Requests per minute of the limit that is nearest.";
+            tell("X-RateLimit-Limit", Type::Integer, limit);
+            let remaining = "Requests that it lets through now.";
+            tell("X-RateLimit-Remaining", Type::Integer, remaining);
+            let reset = "Seconds until all of it is there again.";
+            tell("X-RateLimit-Reset", Type::Integer, reset);
+            let window = "Seconds that the limit is about: 60.";
+            tell("X-RateLimit-Window", Type::Integer, window);
+        }
+        if matches!(status.as_str(), "429" | "503") {
+            let wait = "Seconds until the call may be made again.";
+            tell("Retry-After", Type::Integer, wait);
+        }
+        if status.starts_with('2') && shows_revision {
+            let tag = "The revision that is shown, for `If-Match`.";
+            tell("ETag", Type::String, tag);
+        }
+        if status.starts_with('2') && repeatable(method, path) {
+            let replayed = "`true` when the answer is that of an earlier request.";
+            tell("Idempotency-Replayed", Type::String, replayed);
+        }
+    }
+}
+
+fn header_parameter(name: &str, description: &str, text: ObjectBuilder) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(utoipa::openapi::Required::False)
         .description(Some(description))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(text.schema_type(Type::String)))
         .build()
 }
 
@@ -199,6 +293,36 @@ mod tests {
         ("ListStorageConnectionsRequest", |reader| {
             let _ = connections::ListConnectionsRequest::parse(reader);
         }),
+        ("OrganizationUpdateRequest", |reader| {
+            let _ = organization::UpdateOrganizationRequest::parse(reader);
+        }),
+        ("UserCreateRequest", |reader| {
+            let _ = users::CreateUserRequest::parse(reader);
+        }),
+        ("UserUpdateRequest", |reader| {
+            let _ = users::UpdateUserRequest::parse(reader);
+        }),
+        ("APIKeyCreateRequest", |reader| {
+            let _ = api_keys::CreateKeyRequest::parse(reader);
+        }),
+        ("APIKeyUpdateRequest", |reader| {
+            let _ = api_keys::UpdateKeyRequest::parse(reader);
+        }),
+        ("AuditSettingsUpdateRequest", |reader| {
+            let _ = audit::UpdateSettingsRequest::parse(reader);
+        }),
+        ("PatchNamespaceRequest", |reader| {
+            let _ = namespaces::PatchNamespaceRequest::parse(reader);
+        }),
+        ("UpdateNamespaceRequest", |reader| {
+            let _ = namespaces::UpdateNamespaceRequest::parse(reader);
+        }),
+        ("BucketPatchRequest", |reader| {
+            let _ = buckets::PatchBucketRequest::parse(reader);
+        }),
+        ("BucketUpdateRequest", |reader| {
+            let _ = buckets::UpdateBucketRequest::parse(reader);
+        }),
         ("CreateNamespaceRequest", |reader| {
             let _ = namespaces::CreateNamespaceRequest::parse(reader);
         }),
@@ -234,6 +358,15 @@ mod tests {
         }),
         ("ListSyncJobsRequest", |reader| {
             let _ = jobs::ListJobsRequest::parse(reader);
+        }),
+        ("WebhookInput", |reader| {
+            let _ = webhooks::WebhookRequest::parse(reader);
+        }),
+        ("ListWebhooksRequest", |reader| {
+            let _ = webhooks::ListWebhooksRequest::parse(reader);
+        }),
+        ("RedeliverRequest", |reader| {
+            let _ = webhooks::RedeliverRequest::parse(reader);
         }),
     ];
 
@@ -343,6 +476,16 @@ mod tests {
                 assert_eq!(error, Some("#/components/schemas/ErrorResponse"), "{name}");
             }
         }
+        let trigger = "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/trigger";
+        let trigger = &document["paths"][trigger]["post"];
+        let parameters = trigger["parameters"].to_string();
+        assert!(parameters.contains("idempotency-key") && !parameters.contains("if-match"));
+        let shown = trigger["responses"]["200"]["headers"].to_string();
+        assert!(shown.contains("X-RateLimit-Remaining") && !shown.contains("ETag"));
+        let sync = &document["paths"]["/v1/buckets/{bucket_id}/syncs/{sync_config_id}"]["patch"];
+        assert!(sync["parameters"].to_string().contains("if-match"));
+        assert!(sync["responses"]["412"].is_object() && sync["responses"]["429"].is_object());
+        assert!(sync["responses"]["200"]["headers"]["ETag"].is_object());
         let content = "/v1/buckets/{bucket_identifier}/objects/{object_identifier}/content";
         assert_eq!(document["paths"][content]["get"]["x-wharf-extension"], true);
     }

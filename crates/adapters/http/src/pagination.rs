@@ -96,7 +96,7 @@ impl Wish {
         Self {
             limit: limit.or(page_size),
             offset: narrow(reader.integer("offset", 0, PageRequest::MAX_OFFSET.into())),
-            page: narrow(reader.integer("page", 1, u32::MAX.into())),
+            page: narrow(reader.integer("page", 1, i32::MAX.unsigned_abs().into())),
         }
     }
 
@@ -116,7 +116,7 @@ impl Wish {
         Self {
             limit: limit.or(page_size),
             offset: query.integer("offset", 0, PageRequest::MAX_OFFSET),
-            page: query.integer("page", 1, u32::MAX),
+            page: query.integer("page", 1, i32::MAX.unsigned_abs()),
         }
     }
 }

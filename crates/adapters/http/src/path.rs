@@ -3,9 +3,8 @@
 use axum::extract::{FromRequestParts, Path, RawPathParams};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
-use wharf_domain::input::{FieldError, InvalidInput};
 
-use crate::error::{ApiError, Part};
+use crate::error::ApiError;
 
 /// The parameters of the matched path: one `String`, or a tuple of them in the path's order.
 pub(crate) struct Segments<T>(pub(crate) T);
@@ -18,21 +17,11 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segment
         let raw = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| unreadable())?;
-        // No identifier and no name has one, and no database stores it.
-        let controls = raw
-            .iter()
-            .filter(|(_, value)| value.chars().any(char::is_control));
-        let mistakes: Vec<FieldError> = controls
-            .map(|(name, _)| {
-                FieldError::new(
-                    name,
-                    "string_pattern",
-                    "must not contain control characters",
-                )
-            })
-            .collect();
-        if !mistakes.is_empty() {
-            return Err(ApiError::invalid(Part::Path, &InvalidInput(mistakes)));
+        // No identifier and no name has one, and no database stores it: nothing can be there.
+        let mut values = raw.iter();
+        if let Some((name, value)) = values.find(|(_, value)| value.chars().any(char::is_control)) {
+            let message = format!("There is nothing here; no {name} has control characters.");
+            return Err(ApiError::not_found(message, name, value));
         }
         let Path(values) = Path::<T>::from_request_parts(parts, state)
             .await

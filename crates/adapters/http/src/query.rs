@@ -5,7 +5,9 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use wharf_domain::input::{FieldError, InvalidInput, shown};
+use serde_json::{Map, Value};
+use wharf_domain::Timestamp;
+use wharf_domain::input::{FieldError, InvalidInput, Reader, shown};
 
 use crate::error::{ApiError, Part};
 
@@ -119,9 +121,18 @@ impl Query {
         Some(value)
     }
 
+    /// The text of a value that has no empty form: it is there with something in it, or not at all.
+    fn written(&mut self, name: &str) -> Option<String> {
+        let left_empty = |(key, value): &(String, String)| key == name && value.is_empty();
+        if self.pairs.iter().any(left_empty) {
+            return Some(String::new());
+        }
+        self.string(name, 40)
+    }
+
     /// A whole number within inclusive bounds.
     pub(crate) fn integer(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
-        let text = self.string(name, 40)?;
+        let text = self.written(name)?;
         let number = text
             .parse::<u32>()
             .ok()
@@ -136,9 +147,35 @@ impl Query {
         number
     }
 
+    /// One of a few words.
+    pub(crate) fn word<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        accepted: &str,
+    ) -> Option<T> {
+        let word = self.string(name, 40)?;
+        let parsed = parse(&word);
+        if parsed.is_none() {
+            self.reject(name, "enum", format!("must be one of {accepted}"));
+        }
+        parsed
+    }
+
+    /// A time, written as in bodies.
+    pub(crate) fn time(&mut self, name: &'static str) -> Option<Timestamp> {
+        let text = self.string(name, 64)?;
+        let mut reader = Reader::new("", Map::from_iter([(name.to_owned(), Value::from(text))]));
+        let time = reader.timestamp(name);
+        if let Err(errors) = reader.finish() {
+            self.errors.extend(errors.0);
+        }
+        time
+    }
+
     /// A flag.
     pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
-        match self.string(name, 40)?.to_ascii_lowercase().as_str() {
+        match self.written(name)?.to_ascii_lowercase().as_str() {
             "true" | "1" => Some(true),
             "false" | "0" => Some(false),
             _ => {

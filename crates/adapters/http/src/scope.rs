@@ -49,6 +49,8 @@ impl FromRequestParts<ApiState> for InNamespace {
         } else {
             identifier
         };
-        Ok(Self(state.engine().namespace(&caller, identifier).await?))
+        Ok(Self(
+            state.engine().enter_namespace(&caller, identifier).await?,
+        ))
     }
 }

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use wharf_engine::Engine;
+use wharf_domain::connection::Connection;
+use wharf_engine::{Caller, Engine};
 use wharf_ports::IdSource;
 
+use crate::error::ApiError;
 use crate::health::HealthWatch;
 use crate::jobs::EventStreams;
+use crate::limits::Limits;
+use crate::rates::Rates;
 
 /// What the API stands on. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +24,7 @@ pub struct ApiState {
     metrics: Option<PrometheusHandle>,
     health: Arc<HealthWatch>,
     event_streams: Arc<EventStreams>,
+    rates: Arc<Rates>,
 }
 
 impl ApiState {
@@ -32,6 +37,7 @@ impl ApiState {
             metrics: None,
             health: Arc::default(),
             event_streams: Arc::default(),
+            rates: Arc::new(Rates::new(Limits::default())),
         }
     }
 
@@ -39,6 +45,13 @@ impl ApiState {
     #[must_use]
     pub fn with_metrics(mut self, metrics: PrometheusHandle) -> Self {
         self.metrics = Some(metrics);
+        self
+    }
+
+    /// The same within other limits than the default ones.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.rates = Arc::new(Rates::new(limits));
         self
     }
 
@@ -60,6 +73,22 @@ impl ApiState {
 
     pub(crate) fn health(&self) -> &HealthWatch {
         &self.health
+    }
+
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// Counts a test that a person asks for, of a connection or before there is one; refuses it when there were too many.
+    pub(crate) fn count_test(
+        &self,
+        caller: &Caller,
+        connection: Option<&Connection>,
+    ) -> Result<(), ApiError> {
+        match self.rates.test(caller.organization(), connection) {
+            Ok(_) => Ok(()),
+            Err(exhausted) => Err(ApiError::too_many_requests(&exhausted)),
+        }
     }
 
     pub(crate) fn event_streams(&self) -> &EventStreams {

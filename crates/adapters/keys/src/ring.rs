@@ -10,8 +10,9 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use wharf_domain::Timestamp;
+use wharf_domain::audit::AuditHash;
 use wharf_domain::secret::SecretKey;
-use wharf_ports::{IdSource, KeyContext, KeyRing, KeyRingError, WrappedKey};
+use wharf_ports::{AuditSeal, IdSource, KeyContext, KeyRing, KeyRingError, WrappedKey};
 use zeroize::Zeroizing;
 
 use crate::KeyRingFileError;
@@ -29,6 +30,8 @@ pub struct FileKeyRing {
     primary: String,
     keys: Vec<(String, SecretKey)>,
     api_key_hash_key: SecretKey,
+    audit_key: SecretKey,
+    request_hash_key: SecretKey,
 }
 
 impl FileKeyRing {
@@ -45,7 +48,9 @@ impl FileKeyRing {
         Ok(Self {
             primary,
             keys,
-            api_key_hash_key: derive_hash_key(&api_key_hash_key),
+            audit_key: derive(&api_key_hash_key, b"wharf audit chain 1"),
+            request_hash_key: derive(&api_key_hash_key, b"wharf request hash 1"),
+            api_key_hash_key: derive(&api_key_hash_key, b"wharf api key hash 1"),
         })
     }
 
@@ -124,15 +129,28 @@ impl KeyRing for FileKeyRing {
     }
 
     async fn hash_api_key(&self, api_key: &[u8]) -> Result<[u8; 32], KeyRingError> {
-        let mut hash = Hmac::<Sha256>::new_from_slice(self.api_key_hash_key.expose())
+        Ok(keyed_hash(&self.api_key_hash_key, api_key))
+    }
+
+    async fn hash_request(&self, parts: &[&[u8]]) -> Result<[u8; 32], KeyRingError> {
+        let mut hash = Hmac::<Sha256>::new_from_slice(self.request_hash_key.expose())
             .expect("keys of any length are accepted");
-        hash.update(api_key);
+        for part in parts {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
         Ok(hash.finalize().into_bytes().into())
     }
 
     /// Always: the keys are in memory.
     async fn check(&self) -> Result<(), KeyRingError> {
         Ok(())
+    }
+}
+
+impl AuditSeal for FileKeyRing {
+    fn link(&self, bytes: &[u8]) -> AuditHash {
+        AuditHash(keyed_hash(&self.audit_key, bytes))
     }
 }
 
@@ -165,11 +183,18 @@ fn associated_data(context: &KeyContext, ring_key: &str) -> Vec<u8> {
     bytes
 }
 
-/// The key of the API key hash. The stored key may get other uses, each with a key of its own.
-fn derive_hash_key(stored: &SecretKey) -> SecretKey {
+fn keyed_hash(key: &SecretKey, bytes: &[u8]) -> [u8; 32] {
+    let mut hash =
+        Hmac::<Sha256>::new_from_slice(key.expose()).expect("keys of any length are accepted");
+    hash.update(bytes);
+    hash.finalize().into_bytes().into()
+}
+
+/// The key of one use of the stored key that no rotation changes: each use has a key of its own.
+fn derive(stored: &SecretKey, label: &[u8]) -> SecretKey {
     let mut bytes = Zeroizing::new([0; KEY]);
     Hkdf::<Sha256>::new(None, stored.expose())
-        .expand(b"wharf api key hash 1", bytes.as_mut_slice())
+        .expand(label, bytes.as_mut_slice())
         .expect("32 bytes are within what HKDF can expand to");
     SecretKey::new(*bytes)
 }

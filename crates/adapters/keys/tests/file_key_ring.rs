@@ -418,3 +418,15 @@ async fn api_keys_hash_differently_from_each_other_and_on_other_rings() {
     assert_ne!(hash, ring.hash_api_key(b"wh_two").await.unwrap());
     assert_ne!(hash, other.hash_api_key(b"wh_one").await.unwrap());
 }
+
+#[tokio::test]
+async fn requests_are_hashed_part_by_part_under_a_key_of_their_own() {
+    let ring = open(&sound()).unwrap();
+    let other = open(&sound().replace(TWOS, THREES)).unwrap();
+    let hash = ring.hash_request(&[b"ab", b"c"]).await.unwrap();
+    assert_eq!(hash, ring.hash_request(&[b"ab", b"c"]).await.unwrap());
+    assert_ne!(hash, ring.hash_request(&[b"a", b"bc"]).await.unwrap());
+    assert_ne!(hash, other.hash_request(&[b"ab", b"c"]).await.unwrap());
+    let alone = ring.hash_request(&[]).await.unwrap();
+    assert_ne!(alone, ring.hash_api_key(b"").await.unwrap());
+}

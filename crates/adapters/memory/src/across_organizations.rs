@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, Principal};
+use wharf_domain::access::{
+    ApiKeyHash, Organization, OrganizationProfile, Principal, Role, UserStatus,
+};
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::JobId;
+use wharf_domain::event::EventCursor;
+use wharf_domain::ids::{AuditId, JobId};
 use wharf_domain::namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceName};
 use wharf_domain::object::BlobKey;
 use wharf_ports::{
-    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization,
-    RepositoryError,
+    AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
+    NewApiKey, NewOrganization, RepositoryError,
 };
 
 use crate::MemoryStore;
@@ -28,8 +31,12 @@ impl State {
     ) -> Organization {
         let organization = Organization {
             id: new.id,
-            name: new.name,
+            profile: OrganizationProfile {
+                name: new.name,
+                ..OrganizationProfile::default()
+            },
             created_at: now,
+            updated_at: now,
         };
         self.organizations
             .insert(organization.id.clone(), organization.clone());
@@ -76,7 +83,7 @@ impl AcrossOrganizations for MemoryStore {
         if state
             .organizations
             .values()
-            .any(|other| other.name == organization.name)
+            .any(|other| other.profile.name == organization.name)
         {
             return Err(InsertError::NameTaken);
         }
@@ -97,17 +104,29 @@ impl AcrossOrganizations for MemoryStore {
             .values()
             .find(|owned| owned.row.hash == *hash);
         Ok(found.map(|owned| {
-            let key = &owned.row.key;
+            let key = &owned.row;
             let principal = Principal {
                 organization: owned.organization.clone(),
                 user: key.user_id.clone(),
                 key: key.id.clone(),
-                permission: key.permission,
+                grant: key.grant.clone(),
+                rate_limits: state
+                    .organizations
+                    .get(&owned.organization)
+                    .map(|organization| organization.profile.rate_limits)
+                    .unwrap_or_default(),
             };
-            let expired = key.expires_at.is_some_and(|expires_at| expires_at <= now);
+            let user = state.users.get(&key.user_id).map(|user| &user.row.profile);
+            let acts = user.is_some_and(|user| user.status != UserStatus::Suspended);
+            let expired = key
+                .grant
+                .expires_at
+                .is_some_and(|expires_at| expires_at <= now);
             Credential {
                 principal,
-                valid: key.revoked_at.is_none() && !expired,
+                role: user.map_or(Role::Viewer, |user| user.role),
+                hash: key.hash.clone(),
+                valid: key.revoked_at.is_none() && !expired && acts,
             }
         }))
     }
@@ -117,9 +136,48 @@ impl AcrossOrganizations for MemoryStore {
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
         let (mut state, now) = self.open();
-        Ok(state.lease_due(worker, ttl, new_job, now))
+        Ok(state.lease_due(worker, ttl, new_job, new_audit, now))
+    }
+
+    async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.lease_check(ttl, now))
+    }
+
+    async fn lease_due_webhook(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueWebhook>, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.lease_webhook(ttl, limit, now))
+    }
+
+    async fn lease_due_stream(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueStream>, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.lease_stream(ttl, limit, now))
+    }
+
+    async fn settle_stream(
+        &self,
+        due: &DueStream,
+        cursor: EventCursor,
+        pause: Duration,
+    ) -> Result<bool, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.settle_stream(due, cursor, pause, now))
+    }
+
+    async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.prune_history(keep, at_most(limit), now))
     }
 
     async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {

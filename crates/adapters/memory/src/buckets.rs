@@ -5,11 +5,11 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::{Bucket, BucketIdentifier, NewBucket};
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId, SyncId};
 use wharf_domain::page::{Page, PageRequest};
-use wharf_ports::{BucketRepository, InsertError, RepositoryError};
+use wharf_ports::{BucketChange, BucketRepository, ChangeError, InsertError, RepositoryError};
 
 use crate::MemoryStore;
 use crate::page::page;
-use crate::state::{Owned, State, all_owned, owned};
+use crate::state::{Owned, State, all_owned, owned, owned_mut};
 
 impl State {
     /// The bucket with its counts.
@@ -25,6 +25,21 @@ impl State {
             ..bucket.clone()
         }
     }
+
+    /// Removes a bucket with its syncs, jobs and objects.
+    pub(crate) fn drop_bucket(&mut self, id: &BucketId) {
+        let stored = self.syncs.values().map(|owned| &owned.row.sync);
+        let syncs: Vec<SyncId> = stored
+            .filter(|sync| sync.bucket == *id)
+            .map(|sync| sync.id.clone())
+            .collect();
+        for sync in &syncs {
+            self.drop_sync(sync);
+        }
+        self.objects.retain(|_, object| object.row.bucket != *id);
+        self.sources.retain(|(bucket, _), _| bucket != id);
+        self.buckets.remove(id);
+    }
 }
 
 #[async_trait]
@@ -35,7 +50,7 @@ impl BucketRepository for MemoryStore {
         new: NewBucket,
         audit: NewAuditRow,
     ) -> Result<Bucket, InsertError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         if owned(&state.namespaces, organization, &new.namespace).is_none() {
             return Err(InsertError::ParentMissing);
         }
@@ -111,22 +126,50 @@ impl BucketRepository for MemoryStore {
         bucket: &BucketId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         if owned(&state.buckets, organization, bucket).is_none() {
             return Ok(false);
         }
-        let syncs =
-            all_owned(&state.syncs, organization).filter(|stored| stored.sync.bucket == *bucket);
-        let syncs: Vec<SyncId> = syncs.map(|stored| stored.sync.id.clone()).collect();
-        for sync in &syncs {
-            state.drop_sync(sync);
-        }
-        state
-            .objects
-            .retain(|_, object| object.row.bucket != *bucket);
-        state.sources.retain(|(of, _), _| of != bucket);
-        state.buckets.remove(bucket);
+        state.drop_bucket(bucket);
         state.record(organization, now, audit);
         Ok(true)
+    }
+    async fn update(
+        &self,
+        organization: &OrganizationId,
+        id: &BucketId,
+        change: BucketChange,
+        audit: NewAuditRow,
+    ) -> Result<Bucket, ChangeError> {
+        let (mut state, now) = self.open_for(organization, [&audit])?;
+        let stored = owned(&state.buckets, organization, id).ok_or(ChangeError::NotFound)?;
+        let mut changed = stored.clone();
+        if let Some(name) = change.name {
+            changed.name = name;
+        }
+        if let Some(description) = change.description {
+            changed.description = description;
+        }
+        if let Some(schema) = change.schema {
+            changed.schema = schema;
+        }
+        if let Some(metadata) = change.metadata {
+            changed.metadata = metadata;
+        }
+        if changed == *stored {
+            return Ok(state.counted(&changed));
+        }
+        let clashes = |other: &Bucket| {
+            other.id != *id && other.namespace == changed.namespace && other.name == changed.name
+        };
+        if all_owned(&state.buckets, organization).any(clashes) {
+            return Err(ChangeError::NameTaken);
+        }
+        changed.updated_at = now;
+        if let Some(stored) = owned_mut(&mut state.buckets, organization, id) {
+            *stored = changed.clone();
+        }
+        state.record(organization, now, audit);
+        Ok(state.counted(&changed))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use wharf_domain::Timestamp;
+use wharf_domain::event::{ObjectChange, ObjectFate};
 use wharf_domain::ids::{JobId, ObjectId, OrganizationId};
 use wharf_domain::job::Counters;
 use wharf_domain::object::{Object, SourceId};
@@ -12,13 +13,14 @@ use wharf_domain::run::commit::{Commit, Put};
 use wharf_domain::sync::Sync;
 
 use crate::catalogue::{Row, key, pass_over};
+use crate::objects::change;
 use crate::state::{Owned, State};
 use crate::store::stored_time;
 
 /// What became of the puts of a step.
 pub(crate) struct Published {
-    /// Objects that have arrived.
-    pub(crate) arrived: u64,
+    /// Objects that have arrived, in the order of their sources.
+    pub(crate) arrived: Vec<ObjectChange>,
     /// Puts that were passed over.
     pub(crate) passed_over: u64,
     /// What the step counts, with those in mind.
@@ -45,9 +47,12 @@ impl State {
         let (published, passed_over): (Vec<&Put>, Vec<&Put>) = puts
             .into_values()
             .partition(|put| put.is_as_planned(state_of(put)));
+        let mut arrived = Vec::new();
         for put in &published {
-            let id = self.store_object(organization, sync, job, put, now);
+            let stored = self.store_object(organization, sync, job, put, now);
+            let id = stored.object_id.clone();
             self.hold_on(sync, commit.pass, &put.source, id, now);
+            arrived.push(stored);
         }
         for put in &passed_over {
             self.adopt(sync, commit.pass, &put.source, now);
@@ -64,7 +69,7 @@ impl State {
         }
         self.mark(sync, commit);
         Published {
-            arrived: published.len() as u64,
+            arrived,
             passed_over: passed_over.len() as u64,
             counters: commit.counters_without(&passed_over),
         }
@@ -78,8 +83,13 @@ impl State {
         job: &JobId,
         put: &Put,
         now: Timestamp,
-    ) -> ObjectId {
+    ) -> ObjectChange {
         let known = self.source_object(&sync.bucket, &put.source);
+        // For whoever is told, a tombstone that comes back to life by a run arrives anew.
+        let fate = match known.filter(|object| object.deleted.is_none()) {
+            Some(_) => ObjectFate::Updated,
+            None => ObjectFate::Created,
+        };
         let (id, created_at) = known.map_or((put.new_id.clone(), now), |object| {
             (object.id.clone(), object.created_at)
         });
@@ -99,16 +109,17 @@ impl State {
             created_at,
             updated_at: now,
         };
+        let stored = change(&row, fate);
         self.sources
             .insert((sync.bucket.clone(), row.source.clone()), id.clone());
         self.objects.insert(
-            id.clone(),
+            id,
             Owned {
                 organization: organization.clone(),
                 row,
             },
         );
-        id
+        stored
     }
 
     fn adopt_all(&mut self, sync: &Sync, provider: Provider, commit: &Commit, now: Timestamp) {

@@ -16,10 +16,22 @@ use wharf_ports::{ApplyError, ConnectionRepository, InsertError, RepositoryError
 use crate::MemoryStore;
 use crate::page::page;
 use crate::state::{State, end_alone};
+use crate::store::stored_time;
 
 const ARCHIVED: &str = "connection_archived";
 
 impl State {
+    /// Stores a connection in place of what it was; returns it as it is stored.
+    pub(crate) fn keep_connection(&mut self, connection: Connection) -> Connection {
+        let stored = Connection {
+            next_check_at: connection.next_check_at.map(stored_time),
+            expires_at: connection.expires_at.map(stored_time),
+            ..connection
+        };
+        self.connections.insert(stored.id.clone(), stored.clone());
+        stored
+    }
+
     /// The organization's connection of that name that is not archived.
     fn named(&self, organization: &OrganizationId, name: &ConnectionName) -> Option<&Connection> {
         self.connections.values().find(|connection| {
@@ -63,32 +75,10 @@ impl State {
                 .take()
                 .map(|job| (job, JobEnd::skipped(ARCHIVED)));
             for (job, end) in at_work.into_iter().chain(queued) {
-                end_alone(&mut self.jobs, &mut self.audit, &job, sync, end, now);
+                end_alone(&mut self.jobs, &mut self.trail, &job, sync, end, now);
             }
         }
     }
-}
-
-/// Applies events in order; the first that is refused refuses all.
-fn fold(
-    connection: Connection,
-    events: Vec<Event>,
-    now: Timestamp,
-) -> Result<Transition, ApplyError> {
-    let first = connection.status();
-    let mut changed = false;
-    let mut connection = connection;
-    for event in events {
-        let step = connection.apply(event, now)?;
-        changed |= step.changed;
-        connection = step.connection;
-    }
-    let last = connection.status();
-    Ok(Transition {
-        connection,
-        changed,
-        status_change: (first != last).then_some((first, last)),
-    })
 }
 
 #[async_trait]
@@ -98,17 +88,14 @@ impl ConnectionRepository for MemoryStore {
         new: NewConnection,
         audit: NewAuditRow,
     ) -> Result<Connection, InsertError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(&new.organization, [&audit])?;
         if !state.organizations.contains_key(&new.organization) {
             return Err(InsertError::ParentMissing);
         }
         if state.named(&new.organization, &new.name).is_some() {
             return Err(InsertError::NameTaken);
         }
-        let connection = Connection::create(new, now);
-        state
-            .connections
-            .insert(connection.id.clone(), connection.clone());
+        let connection = state.keep_connection(Connection::create(new, now));
         state.record(&connection.organization, now, audit);
         Ok(connection)
     }
@@ -156,7 +143,7 @@ impl ConnectionRepository for MemoryStore {
         events: Vec<Event>,
         audit: Vec<NewAuditRow>,
     ) -> Result<Transition, ApplyError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, &audit)?;
         let stored = state
             .connections
             .get(id)
@@ -167,7 +154,7 @@ impl ConnectionRepository for MemoryStore {
         }
         let was_archived = before.intent == Intent::Archived;
         let had = before.credential_version;
-        let applied = fold(before, events, now)?;
+        let applied = before.apply_all(events, now)?;
         let after = &applied.connection;
         let archived = after.intent == Intent::Archived;
         if !archived
@@ -178,7 +165,7 @@ impl ConnectionRepository for MemoryStore {
             return Err(ApplyError::NameTaken);
         }
         if applied.changed {
-            state.connections.insert(id.clone(), after.clone());
+            state.keep_connection(after.clone());
             if archived && !was_archived {
                 state.stop_syncs(id, now);
             }

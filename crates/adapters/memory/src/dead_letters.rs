@@ -233,7 +233,7 @@ impl DeadLetterRepository for MemoryStore {
         error_types: Option<&[String]>,
         audit: NewAuditRow,
     ) -> Result<u64, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let requeued = state.change_dead_letters(
             organization,
             sync,
@@ -257,7 +257,7 @@ impl DeadLetterRepository for MemoryStore {
         error_types: &[String],
         audit: NewAuditRow,
     ) -> Result<u64, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let marked = state.change_dead_letters(
             organization,
             sync,

@@ -5,12 +5,14 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use wharf_domain::Timestamp;
+use wharf_domain::event::{ObjectChange, ObjectFate};
 use wharf_domain::ids::{ObjectId, OrganizationId, SyncId};
 use wharf_domain::object::DeletedBy;
 use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{HeldDeletes, SyncState};
 
 use crate::catalogue::{Catalogue, Row};
+use crate::objects::change;
 use crate::state::{State, at_most, owned_mut};
 
 /// Marks rows that the complete listing did not see; where the next step begins.
@@ -115,14 +117,14 @@ impl State {
         (told != stored.sync.held_deletes).then_some(count)
     }
 
-    /// Lets go of rows that the pass found missing. How many went, and how many objects became tombstones.
+    /// Lets go of rows that the pass found missing. How many went, and which objects became tombstones.
     pub(crate) fn let_missing_go(
         &mut self,
         organization: &OrganizationId,
         sync: &SyncId,
         step: &LetGo,
         now: Timestamp,
-    ) -> (u64, u64) {
+    ) -> (u64, Vec<ObjectChange>) {
         let going = self.rows_where(sync, step.limit, |row| {
             let agreed = row.missing_since.is_some_and(|since| since < step.pass);
             row.missing_pass == Some(step.pass)
@@ -155,14 +157,14 @@ impl State {
         objects
     }
 
-    /// Makes tombstones of those that are live and that no sync holds on to. How many.
+    /// Makes tombstones of those that are live and that no sync holds on to. Which they are.
     pub(crate) fn bury(
         &mut self,
         organization: &OrganizationId,
         objects: &[ObjectId],
         now: Timestamp,
-    ) -> u64 {
-        let mut buried = 0;
+    ) -> Vec<ObjectChange> {
+        let mut buried = Vec::new();
         for id in objects {
             if self.is_held(id) {
                 continue;
@@ -172,7 +174,7 @@ impl State {
             if let Some(object) = live {
                 object.deleted = Some((now, DeletedBy::Source));
                 object.updated_at = now;
-                buried += 1;
+                buried.push(change(object, ObjectFate::Deleted));
             }
         }
         buried

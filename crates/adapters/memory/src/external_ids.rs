@@ -27,7 +27,7 @@ impl ExternalIdRepository for MemoryStore {
         id: ExternalId,
         audit: NewAuditRow,
     ) -> Result<Option<ExternalId>, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         if !state.organizations.contains_key(organization) {
             return Ok(None);
         }

@@ -4,15 +4,34 @@ use std::collections::HashMap;
 use std::mem;
 use std::time::Duration;
 
+use serde_json::json;
 use wharf_domain::Timestamp;
+use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::connection::Connection;
-use wharf_domain::ids::{JobId, OrganizationId, SyncId};
-use wharf_domain::job::{JobEnd, JobPhase, JobTrigger};
+use wharf_domain::ids::{AuditId, JobId, OrganizationId, SyncId};
+use wharf_domain::job::{Job, JobEnd, JobPhase, JobTrigger};
 use wharf_domain::sync::{Lease, LeaseHolder, Sync};
 use wharf_ports::{DueSync, RunError};
 
 use crate::state::{Owned, State, StoredLease, StoredSync, end_alone, owned_mut};
 use crate::syncs::waiting_job;
+
+/// What the trail tells of a run that begins.
+fn started(id: AuditId, job: &Job, sync: &Sync) -> NewAuditRow {
+    NewAuditRow {
+        id,
+        action: Action::JobStarted,
+        resource_type: ResourceType::Job,
+        resource_id: job.id.to_string(),
+        origin: Origin::system(),
+        changes: json!({
+            "sync_config_id": sync.id,
+            "bucket_id": sync.bucket,
+            "connection_id": sync.connection,
+            "trigger": job.trigger.as_str(),
+        }),
+    }
+}
 
 impl State {
     /// Whether runs of the sync may start: its connection is active, and nobody has paused it.
@@ -69,7 +88,7 @@ impl State {
     /// Ends the job of a sync whose lease was taken away. The sync is due at once, and goes on by a resume.
     pub(crate) fn interrupt(&mut self, sync: &SyncId, job: JobId, reason: &str, now: Timestamp) {
         let end = JobEnd::interrupted(reason);
-        end_alone(&mut self.jobs, &mut self.audit, &job, sync, end, now);
+        end_alone(&mut self.jobs, &mut self.trail, &job, sync, end, now);
         if let Some(owned) = self.syncs.get_mut(sync) {
             let stored = &mut owned.row;
             stored.resume_of = Some(job);
@@ -84,6 +103,7 @@ impl State {
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        new_audit: &AuditId,
         now: Timestamp,
     ) -> Option<DueSync> {
         self.release_abandoned(now);
@@ -93,7 +113,7 @@ impl State {
         let expired = stored.lease.take().map(|lease| lease.holder.job);
         if let Some(job) = &expired {
             let end = JobEnd::interrupted("lease_expired");
-            end_alone(&mut self.jobs, &mut self.audit, job, &sync, end, now);
+            end_alone(&mut self.jobs, &mut self.trail, job, &sync, end, now);
         }
         let resume_of = stored.resume_of.take();
         let anew = mem::take(&mut stored.sync.pending_full);
@@ -125,6 +145,8 @@ impl State {
             job.row.phase = JobPhase::Discovering;
             job.row.started_at = Some(now);
             job.row.updated_at = now;
+            let row = started(new_audit.clone(), &job.row, &stored.sync);
+            self.trail.record(&owned.organization, now, row);
         }
         stored.fence += 1;
         let holder = LeaseHolder {

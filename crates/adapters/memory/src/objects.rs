@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use wharf_domain::audit::NewAuditRow;
+use wharf_domain::event::{ObjectChange, ObjectFate};
 use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
 use wharf_domain::object::{DeletedBy, Object, ObjectFilter, SourceId};
 use wharf_domain::page::{Page, PageRequest};
@@ -10,6 +11,16 @@ use wharf_ports::{ObjectRepository, RepositoryError, RestoreOutcome};
 use crate::MemoryStore;
 use crate::page::page;
 use crate::state::{all_owned, owned, owned_mut};
+
+/// What is told of an object to which that happened.
+pub(crate) fn change(object: &Object, fate: ObjectFate) -> ObjectChange {
+    ObjectChange {
+        object_id: object.id.clone(),
+        fate,
+        source_path: object.facts.path.clone(),
+        size_bytes: object.content.size_bytes,
+    }
+}
 
 #[async_trait]
 impl ObjectRepository for MemoryStore {
@@ -69,13 +80,16 @@ impl ObjectRepository for MemoryStore {
         object: &ObjectId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let live = owned_mut(&mut state.objects, organization, object)
             .filter(|object| object.bucket == *bucket && object.deleted.is_none());
         let Some(object) = live else { return Ok(false) };
         object.deleted = Some((now, DeletedBy::Person));
         object.updated_at = now;
-        state.record(organization, now, audit);
+        let gone = vec![change(object, ObjectFate::Deleted)];
+        state
+            .trail
+            .record_objects(organization, now, audit, bucket, gone);
         Ok(true)
     }
 
@@ -86,7 +100,7 @@ impl ObjectRepository for MemoryStore {
         object: &ObjectId,
         audit: NewAuditRow,
     ) -> Result<Option<RestoreOutcome>, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let found = owned_mut(&mut state.objects, organization, object)
             .filter(|object| object.bucket == *bucket);
         let Some(object) = found else { return Ok(None) };
@@ -99,7 +113,10 @@ impl ObjectRepository for MemoryStore {
         object.deleted = None;
         object.updated_at = now;
         let restored = Box::new(object.clone());
-        state.record(organization, now, audit);
+        let back = vec![change(object, ObjectFate::Restored)];
+        state
+            .trail
+            .record_objects(organization, now, audit, bucket, back);
         Ok(Some(RestoreOutcome::Restored(restored)))
     }
 }

@@ -122,7 +122,7 @@ impl RunRepository for MemoryStore {
         commit: &Commit,
         audit: Option<NewAuditRow>,
     ) -> Result<(), RunError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, &audit)?;
         let sync = state.standing(organization, lease, standing, now)?;
         let published = state.publish(organization, &sync, &lease.job, commit, now);
         state.count(organization, lease, &published.counters, now);
@@ -136,7 +136,7 @@ impl RunRepository for MemoryStore {
         if let Some(job) = owned_mut::<_, Job>(&mut state.jobs, organization, &lease.job) {
             job.phase = commit.phase;
         }
-        if published.arrived == 0 {
+        if published.arrived.is_empty() {
             return Ok(());
         }
         if let Some(bucket) = owned_mut::<_, Bucket>(&mut state.buckets, organization, &sync.bucket)
@@ -148,7 +148,10 @@ impl RunRepository for MemoryStore {
                 0 => row,
                 some => row.with("passed_over", some),
             };
-            state.record(organization, now, row);
+            let bucket = &sync.bucket;
+            state
+                .trail
+                .record_objects(organization, now, row, bucket, published.arrived);
         }
         Ok(())
     }
@@ -187,7 +190,7 @@ impl RunRepository for MemoryStore {
         step: &Hold,
         audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         state.standing(organization, lease, standing, now)?;
         let held = state.mark_held(&lease.sync, step);
         let counters = Counters {
@@ -211,16 +214,19 @@ impl RunRepository for MemoryStore {
         step: &LetGo,
         audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        let (mut state, now) = self.open();
-        state.standing(organization, lease, standing, now)?;
-        let (went, deleted) = state.let_missing_go(organization, &lease.sync, step, now);
+        let (mut state, now) = self.open_for(organization, [&audit])?;
+        let sync = state.standing(organization, lease, standing, now)?;
+        let (went, buried) = state.let_missing_go(organization, &lease.sync, step, now);
         let counters = Counters {
-            deleted,
+            deleted: buried.len() as u64,
             ..Counters::default()
         };
         state.count(organization, lease, &counters, now);
-        if deleted > 0 {
-            state.record(organization, now, audit.with("deleted", deleted));
+        if !buried.is_empty() {
+            let row = audit.with("deleted", buried.len());
+            state
+                .trail
+                .record_objects(organization, now, row, &sync.bucket, buried);
         }
         Ok(went)
     }
@@ -233,7 +239,7 @@ impl RunRepository for MemoryStore {
         delay: Duration,
         audit: NewAuditRow,
     ) -> Result<(), RunError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let job = state.jobs.get(&lease.job).map(|job| job.row.clone());
         let stored = state.leased(organization, lease)?;
         if let Some(job) = job.filter(|_| end.status != JobStatus::Skipped) {

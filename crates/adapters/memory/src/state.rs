@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKey, ApiKeyHash, Organization, User};
-use wharf_domain::audit::{AuditRow, NewAuditRow};
+use wharf_domain::access::{ApiKey, Organization, User};
+use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::Connection;
 use wharf_domain::dead_letter::DeadLetter;
+use wharf_domain::health::CheckRecord;
 use wharf_domain::ids::{
-    ApiKeyId, BucketId, ConnectionId, DeadLetterId, ExternalId, JobId, NamespaceId, ObjectId,
-    OrganizationId, SyncId, UserId,
+    ApiKeyId, BucketId, CheckId, ConnectionId, DeadLetterId, ExternalId, JobId, NamespaceId,
+    ObjectId, OrganizationId, SyncId, UserId, WebhookId,
 };
 use wharf_domain::job::{Job, JobEnd, JobPhase};
 use wharf_domain::namespace::Namespace;
@@ -20,6 +21,10 @@ use wharf_domain::sync::{LeaseHolder, Sync};
 use wharf_ports::OrganizationKey;
 
 use crate::catalogue::Catalogue;
+use crate::checks::Watch;
+use crate::dispatch::StoredStream;
+use crate::trail::Trail;
+use crate::webhooks::StoredWebhook;
 
 /// A row and whose it is.
 #[derive(Debug)]
@@ -30,12 +35,6 @@ pub(crate) struct Owned<T> {
 
 /// A table with an identifier as its key.
 pub(crate) type Table<K, T> = BTreeMap<K, Owned<T>>;
-
-#[derive(Debug)]
-pub(crate) struct StoredApiKey {
-    pub(crate) key: ApiKey,
-    pub(crate) hash: ApiKeyHash,
-}
 
 /// A sync with what only its runs know. `sync.lease` is not kept here; [`StoredSync::seen_at`] fills it in.
 #[derive(Debug)]
@@ -75,11 +74,11 @@ impl StoredSync {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) organizations: BTreeMap<OrganizationId, Organization>,
     pub(crate) users: Table<UserId, User>,
-    pub(crate) api_keys: Table<ApiKeyId, StoredApiKey>,
+    pub(crate) api_keys: Table<ApiKeyId, ApiKey>,
     pub(crate) keys: BTreeMap<OrganizationId, BTreeMap<u32, OrganizationKey>>,
     pub(crate) external_ids: BTreeMap<OrganizationId, Vec<ExternalId>>,
     pub(crate) namespaces: Table<NamespaceId, Namespace>,
@@ -90,7 +89,11 @@ pub(crate) struct State {
     pub(crate) objects: Table<ObjectId, Object>,
     pub(crate) sources: HashMap<(BucketId, SourceId), ObjectId>,
     pub(crate) dead_letters: Table<DeadLetterId, DeadLetter>,
-    pub(crate) audit: Vec<AuditRow>,
+    pub(crate) checks: Table<CheckId, CheckRecord>,
+    pub(crate) watches: BTreeMap<ConnectionId, Watch>,
+    pub(crate) webhooks: Table<WebhookId, StoredWebhook>,
+    pub(crate) streams: BTreeMap<OrganizationId, StoredStream>,
+    pub(crate) trail: Trail,
 }
 
 impl State {
@@ -101,11 +104,7 @@ impl State {
         at: Timestamp,
         row: NewAuditRow,
     ) {
-        self.audit.push(AuditRow {
-            organization: organization.clone(),
-            at,
-            row,
-        });
+        self.trail.record(organization, at, row);
     }
 
     /// The bucket's object of a source, tombstones included.
@@ -165,18 +164,15 @@ pub(crate) fn all_owned<'a, K, T>(
 /// Ends a job without its worker, and leaves an audit row of that.
 pub(crate) fn end_alone(
     jobs: &mut Table<JobId, Job>,
-    audit: &mut Vec<AuditRow>,
+    trail: &mut Trail,
     job: &JobId,
     sync: &SyncId,
     end: JobEnd,
     now: Timestamp,
 ) {
     if let Some(owned) = jobs.get_mut(job) {
-        audit.push(AuditRow {
-            organization: owned.organization.clone(),
-            at: now,
-            row: NewAuditRow::job_ended_alone(job, sync, &end),
-        });
+        let row = NewAuditRow::job_ended_alone(job, sync, &end);
+        trail.record(&owned.organization, now, row);
         end_job(&mut owned.row, end, now);
     }
 }

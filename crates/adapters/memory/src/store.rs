@@ -3,9 +3,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::SubsecRound;
 use wharf_domain::Timestamp;
-use wharf_ports::{Clock, Repositories};
+use wharf_domain::audit::NewAuditRow;
+use wharf_domain::ids::OrganizationId;
+use wharf_ports::{AuditSeal, Clock, Repositories, RepositoryError};
 
 use crate::state::State;
+use crate::trail::Trail;
 
 /// A database in memory. Clones share it.
 #[derive(Clone)]
@@ -15,10 +18,23 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty database whose clock is the given one.
+    /// An empty database whose clock is the given one, and whose audit chains anybody could link.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::over(State::default(), clock)
+    }
+
+    /// An empty database whose audit chains are linked by this seal.
+    pub fn with_seal(clock: Arc<dyn Clock>, seal: Arc<dyn AuditSeal>) -> Self {
+        let state = State {
+            trail: Trail::sealed_by(seal),
+            ..State::default()
+        };
+        Self::over(state, clock)
+    }
+
+    fn over(state: State, clock: Arc<dyn Clock>) -> Self {
         Self {
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
             clock,
         }
     }
@@ -32,15 +48,19 @@ impl MemoryStore {
             audit: store.clone(),
             buckets: store.clone(),
             catalogue: store.clone(),
+            checks: store.clone(),
             connections: store.clone(),
             dead_letters: store.clone(),
+            events: store.clone(),
             external_ids: store.clone(),
+            idempotency: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),
             namespaces: store.clone(),
             objects: store.clone(),
             runs: store.clone(),
-            syncs: store,
+            syncs: store.clone(),
+            webhooks: store,
         }
     }
 
@@ -48,6 +68,20 @@ impl MemoryStore {
     pub(crate) fn open(&self) -> (MutexGuard<'_, State>, Timestamp) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state, stored_time(self.clock.now()))
+    }
+
+    /// The same, for a transaction that would store these rows: refused if the claim of one of them was taken over. It is asked
+    /// first, so that nothing is ever half done.
+    pub(crate) fn open_for<'a>(
+        &self,
+        organization: &OrganizationId,
+        rows: impl IntoIterator<Item = &'a NewAuditRow>,
+    ) -> Result<(MutexGuard<'_, State>, Timestamp), RepositoryError> {
+        let (state, now) = self.open();
+        for claim in rows.into_iter().filter_map(|row| row.origin.claim.as_ref()) {
+            state.trail.check(organization, claim)?;
+        }
+        Ok((state, now))
     }
 }
 

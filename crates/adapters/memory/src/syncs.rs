@@ -104,7 +104,7 @@ impl SyncRepository for MemoryStore {
         mode: SyncMode,
         audit: NewAuditRow,
     ) -> Result<Sync, InsertError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let usable = state
             .connections
             .get(&new.connection)
@@ -180,7 +180,7 @@ impl SyncRepository for MemoryStore {
         sync: &SyncId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         if owned(&state.syncs, organization, sync)
             .is_none_or(|stored| stored.sync.bucket != *bucket)
         {
@@ -200,7 +200,7 @@ impl SyncRepository for MemoryStore {
         change: &SyncChange,
         audit: NewAuditRow,
     ) -> Result<Sync, UpdateSyncError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let found = state.sync_mut(organization, bucket, sync);
         let stored = found.ok_or(UpdateSyncError::NotFound)?;
         if stored.sync.revision != revision {
@@ -243,7 +243,7 @@ impl SyncRepository for MemoryStore {
         reason: Option<&str>,
         audit: NewAuditRow,
     ) -> Result<Option<Sync>, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let Some(stored) = state.sync_mut(organization, bucket, sync) else {
             return Ok(None);
         };
@@ -259,8 +259,8 @@ impl SyncRepository for MemoryStore {
         let queued = stored.sync.queued_job.take();
         let paused = stored.seen_at(now);
         if let Some(job) = queued {
-            let State { jobs, audit, .. } = &mut *state;
-            end_alone(jobs, audit, &job, sync, JobEnd::skipped("sync_paused"), now);
+            let State { jobs, trail, .. } = &mut *state;
+            end_alone(jobs, trail, &job, sync, JobEnd::skipped("sync_paused"), now);
         }
         state.record(organization, now, audit);
         Ok(Some(paused))
@@ -273,7 +273,7 @@ impl SyncRepository for MemoryStore {
         sync: &SyncId,
         audit: NewAuditRow,
     ) -> Result<Option<Sync>, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let Some(stored) = state.sync_mut(organization, bucket, sync) else {
             return Ok(None);
         };
@@ -295,7 +295,7 @@ impl SyncRepository for MemoryStore {
         sync: &SyncId,
         audit: NewAuditRow,
     ) -> Result<Option<bool>, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let Some(stored) = state.sync_mut(organization, bucket, sync) else {
             return Ok(None);
         };
@@ -316,14 +316,17 @@ impl SyncRepository for MemoryStore {
         limit: u32,
         audit: NewAuditRow,
     ) -> Result<Option<u64>, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         if state.sync_mut(organization, bucket, sync).is_none() {
             return Ok(None);
         }
         let (went, objects) = state.drop_held(sync, limit);
-        let deleted = state.bury(organization, &objects, now);
+        let buried = state.bury(organization, &objects, now);
         if went > 0 {
-            state.record(organization, now, audit.with("deleted", deleted));
+            let row = audit.with("deleted", buried.len());
+            state
+                .trail
+                .record_objects(organization, now, row, bucket, buried);
         }
         Ok(Some(went))
     }
@@ -336,7 +339,7 @@ impl SyncRepository for MemoryStore {
         limit: u32,
         audit: NewAuditRow,
     ) -> Result<Option<u64>, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         if state.sync_mut(organization, bucket, sync).is_none() {
             return Ok(None);
         }
@@ -356,7 +359,7 @@ impl SyncRepository for MemoryStore {
         full: bool,
         audit: NewAuditRow,
     ) -> Result<Option<TriggerOutcome>, RepositoryError> {
-        let (mut state, now) = self.open();
+        let (mut state, now) = self.open_for(organization, [&audit])?;
         let stored = state.sync_mut(organization, bucket, sync);
         // Where the connection was archived after the caller had looked, a job queued now would wait for ever.
         let Some(stored) = stored.filter(|it| it.sync.state != SyncState::ConnectionArchived)

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use wharf_memory::{MemoryBlobs, MemoryStore};
-use wharf_testkit::{BlobHarness, FakeClock, Harness};
+use wharf_testkit::{BlobHarness, FakeClock, Harness, TestSeal};
 
 wharf_testkit::repository_suites!(async || {
     let clock = Arc::new(FakeClock::new());
-    Harness::with_clock(MemoryStore::new(clock.clone()).repositories(), clock)
+    Harness::with_clock(
+        MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories(),
+        clock,
+    )
 });
 
 wharf_testkit::blob_store_suite!(async || {

@@ -2,28 +2,39 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::json;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, Principal};
-use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::{JobId, OrganizationId};
+use wharf_domain::access::{ApiKeyHash, Organization, OrganizationProfile, Principal};
+use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
+use wharf_domain::event::EventCursor;
+use wharf_domain::ids::{AuditId, JobId, OrganizationId};
 use wharf_domain::job::{JobEnd, JobTrigger};
 use wharf_domain::namespace::DEFAULT_NAMESPACE;
 use wharf_domain::object::BlobKey;
 use wharf_domain::sync::Lease;
 use wharf_ports::{
-    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization,
-    RepositoryError,
+    AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
+    NewApiKey, NewOrganization, RepositoryError,
 };
 
+use crate::access::organization_columns;
 use crate::clock::{micros, span};
 use crate::error::{Failure, Fault, inserting};
 use crate::jobs::QueuedJob;
 use crate::row::{Columns, number};
-use crate::store::{Store, in_transaction};
+use crate::store::{ACROSS, Store, Tx, in_transaction};
 use crate::syncs::columns;
 use crate::{access, audit, dead_letters, jobs, leases, namespaces, objects, syncs};
+
+/// What an organization that was just created says of itself.
+fn profile_of(new: &NewOrganization) -> OrganizationProfile {
+    OrganizationProfile {
+        name: new.name.clone(),
+        ..OrganizationProfile::default()
+    }
+}
 
 /// Adds an organization with its first user and its namespace `default`.
 async fn insert_organization(
@@ -31,12 +42,7 @@ async fn insert_organization(
     new: &NewOrganization,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)")
-        .bind(new.id.as_str())
-        .bind(&new.name)
-        .bind(now)
-        .execute(&mut *tx)
-        .await?;
+    access::insert_organization(&mut *tx, &new.id, &profile_of(new), now).await?;
     access::insert_user(&mut *tx, &new.id, &new.admin, now).await?;
     namespaces::insert(
         tx,
@@ -56,8 +62,11 @@ fn read_credential(row: &PgRow) -> Result<Credential, Fault> {
             organization: columns.parse("organization")?,
             user: columns.parse("user_id")?,
             key: columns.parse("id")?,
-            permission: columns.parse("permission")?,
+            grant: access::read_grant(&columns)?,
+            rate_limits: columns.json("rate_limits")?,
         },
+        role: columns.parse("role")?,
+        hash: access::read_hash(&columns)?,
         valid: columns.get("valid")?,
     })
 }
@@ -65,17 +74,17 @@ fn read_credential(row: &PgRow) -> Result<Credential, Fault> {
 impl Store {
     async fn bootstrap_organization(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &NewOrganization,
         key: &NewApiKey,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
         // Of several servers that start on an empty database, one goes first and the others see what it did.
         sqlx::query("LOCK TABLE organizations IN SHARE ROW EXCLUSIVE MODE")
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
         let inhabited: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM organizations)")
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut **tx)
             .await?;
         if inhabited {
             return Ok(false);
@@ -83,13 +92,13 @@ impl Store {
         let now = self.now(tx).await?;
         insert_organization(tx, organization, now).await?;
         access::insert_key(tx, &organization.id, key, now).await?;
-        audit::store(tx, &organization.id, audit, now).await?;
+        audit::store(tx, &organization.id, audit, now);
         Ok(true)
     }
 
     async fn add_organization(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         new: NewOrganization,
         audit: &NewAuditRow,
     ) -> Result<Organization, Failure<InsertError>> {
@@ -97,31 +106,39 @@ impl Store {
         insert_organization(tx, &new, now)
             .await
             .map_err(|error| inserting(error))?;
-        audit::store(tx, &new.id, audit, now).await?;
+        audit::store(tx, &new.id, audit, now);
         Ok(Organization {
+            profile: profile_of(&new),
             id: new.id,
-            name: new.name,
             created_at: now,
+            updated_at: now,
         })
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>, Fault> {
-        sqlx::query("SELECT id, name, created_at FROM organizations ORDER BY created_at, id")
-            .fetch_all(&self.pool)
-            .await?
-            .iter()
-            .map(access::read_organization)
-            .collect()
+        sqlx::query(concat!(
+            "SELECT ",
+            organization_columns!(),
+            " FROM organizations ORDER BY created_at, id"
+        ))
+        .fetch_all(&mut *self.read(ACROSS).await?)
+        .await?
+        .iter()
+        .map(access::read_organization)
+        .collect()
     }
 
     async fn credential(&self, hash: &ApiKeyHash) -> Result<Option<Credential>, Fault> {
         sqlx::query(
-            "SELECT organization, user_id, id, permission, \
-             revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS valid \
-             FROM api_keys WHERE hash = $1",
+            "SELECT k.organization, k.user_id, k.id, k.hash, k.permissions, k.scopes, k.rate_limit_override, \
+             k.allowed_origins, k.expires_at, u.role, o.rate_limits, \
+             k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp()) \
+             AND u.removed_at IS NULL AND u.status <> 'suspended' AS valid \
+             FROM api_keys k JOIN users u ON u.organization = k.organization AND u.id = k.user_id \
+             JOIN organizations o ON o.id = k.organization WHERE k.hash = $1",
         )
         .bind(hash.0.as_slice())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(ACROSS).await?)
         .await?
         .as_ref()
         .map(read_credential)
@@ -130,10 +147,11 @@ impl Store {
 
     async fn lease_due(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        new_audit: &AuditId,
     ) -> Result<Option<DueSync>, Fault> {
         let now = self.now(tx).await?;
         leases::release_abandoned(tx, now).await?;
@@ -147,7 +165,7 @@ impl Store {
         ))
         .bind(organization)
         .bind(sync)
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut **tx)
         .await?;
         let sync = syncs::read(&row)?;
         let columns = Columns::of("syncs", &row);
@@ -166,9 +184,8 @@ impl Store {
             )
             .await?;
         }
-        let job = if let Some(queued) = &sync.queued_job {
-            jobs::start(tx, &organization, queued, None, now).await?;
-            queued
+        let (job, predecessor) = if let Some(queued) = &sync.queued_job {
+            (queued, None)
         } else {
             // A run over the whole source goes on from nothing.
             let predecessor = abandoned
@@ -190,9 +207,9 @@ impl Store {
                 now,
             )
             .await?;
-            jobs::start(tx, &organization, new_job, predecessor.as_ref(), now).await?;
-            new_job
+            (new_job, predecessor)
         };
+        let trigger = jobs::start(tx, &organization, job, predecessor.as_ref(), now).await?;
         sqlx::query(
             "UPDATE syncs SET queued_job = NULL, resume_of = NULL, next_run_at = NULL, \
              checkpoint = CASE WHEN pending_full THEN NULL ELSE checkpoint END, pending_full = FALSE, fence = $3, \
@@ -207,8 +224,22 @@ impl Store {
         .bind(now)
         .bind(now + span(ttl))
         .bind(micros(span(ttl)))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
+        let started = NewAuditRow {
+            id: new_audit.clone(),
+            action: Action::JobStarted,
+            resource_type: ResourceType::Job,
+            resource_id: job.to_string(),
+            origin: Origin::system(),
+            changes: json!({
+                "sync_config_id": sync.id,
+                "bucket_id": sync.bucket,
+                "connection_id": sync.connection,
+                "trigger": trigger.as_str(),
+            }),
+        };
+        audit::store(tx, &organization, &started, now);
         Ok(Some(DueSync {
             lease: Lease {
                 sync: sync.id,
@@ -235,7 +266,7 @@ impl Store {
             "SELECT DISTINCT blob FROM objects WHERE blob = ANY($1) AND purged_at IS NULL",
         )
         .bind(&listed)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.read(ACROSS).await?)
         .await?;
         let found: HashSet<String> = found.into_iter().collect();
         Ok(keys
@@ -246,7 +277,7 @@ impl Store {
     }
 
     async fn clock_now(&self) -> Result<Timestamp, Fault> {
-        let mut connection = self.read().await?;
+        let mut connection = self.read(ACROSS).await?;
         self.now(&mut connection).await
     }
 }
@@ -260,7 +291,7 @@ impl AcrossOrganizations for Store {
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.bootstrap_organization(&mut tx, &organization, &key, &audit))?,
+            in_transaction!(self, ACROSS, tx => self.bootstrap_organization(&mut tx, &organization, &key, &audit))?,
         )
     }
 
@@ -269,7 +300,7 @@ impl AcrossOrganizations for Store {
         organization: NewOrganization,
         audit: NewAuditRow,
     ) -> Result<Organization, InsertError> {
-        in_transaction!(self, tx => self.add_organization(&mut tx, organization.clone(), &audit))
+        in_transaction!(self, ACROSS, tx => self.add_organization(&mut tx, organization.clone(), &audit))
             .map_err(Failure::into_port)
     }
 
@@ -286,16 +317,54 @@ impl AcrossOrganizations for Store {
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
-        Ok(in_transaction!(self, tx => self.lease_due(&mut tx, worker, ttl, new_job))?)
+        Ok(
+            in_transaction!(self, ACROSS, tx => self.lease_due(&mut tx, worker, ttl, new_job, new_audit))?,
+        )
+    }
+
+    async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError> {
+        Ok(in_transaction!(self, ACROSS, tx => self.lease_check(&mut tx, ttl))?)
+    }
+
+    async fn lease_due_webhook(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueWebhook>, RepositoryError> {
+        Ok(in_transaction!(self, ACROSS, tx => self.lease_webhook(&mut tx, ttl, limit))?)
+    }
+
+    async fn lease_due_stream(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueStream>, RepositoryError> {
+        Ok(in_transaction!(self, ACROSS, tx => self.lease_stream(&mut tx, ttl, limit))?)
+    }
+
+    async fn settle_stream(
+        &self,
+        due: &DueStream,
+        cursor: EventCursor,
+        pause: Duration,
+    ) -> Result<bool, RepositoryError> {
+        Ok(
+            in_transaction!(self, &due.organization, tx => self.end_stream_round(&mut tx, due, cursor, pause))?,
+        )
+    }
+
+    async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        Ok(in_transaction!(self, ACROSS, tx => self.prune(&mut tx, keep, limit))?)
     }
 
     async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {
-        Ok(in_transaction!(self, tx => self.purge(&mut tx, undo, limit))?)
+        Ok(in_transaction!(self, ACROSS, tx => self.purge(&mut tx, undo, limit))?)
     }
 
     async fn dispose_dead_letters(&self, limit: u32) -> Result<u64, RepositoryError> {
-        Ok(in_transaction!(self, tx => self.dispose(&mut tx, limit))?)
+        Ok(in_transaction!(self, ACROSS, tx => self.dispose(&mut tx, limit))?)
     }
 
     async fn referenced_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, RepositoryError> {

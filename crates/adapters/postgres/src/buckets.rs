@@ -6,12 +6,12 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
-use wharf_ports::{BucketRepository, InsertError, RepositoryError};
+use wharf_ports::{BucketChange, BucketRepository, ChangeError, InsertError, RepositoryError};
 
-use crate::error::{Failure, Fault, inserting};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 use crate::{audit, syncs};
 
 macro_rules! columns {
@@ -81,7 +81,7 @@ fn read(row: &PgRow) -> Result<Bucket, Fault> {
 impl Store {
     async fn insert_bucket(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewBucket,
         audit: &NewAuditRow,
@@ -100,10 +100,10 @@ impl Store {
         .bind(json(&new.schema))
         .bind(json(&new.metadata))
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await
         .map_err(|error| inserting(error))?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Bucket {
             id: new.id,
             namespace: new.namespace,
@@ -147,7 +147,7 @@ impl Store {
             .bind(organization.as_str())
             .bind(namespace.as_str())
             .bind(wanted)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.read(organization).await?)
             .await?
             .as_ref()
             .map(read)
@@ -163,7 +163,7 @@ impl Store {
     ) -> Result<Page<Bucket>, Fault> {
         let search = search.map(str::to_lowercase);
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(namespace.as_str())
@@ -191,9 +191,56 @@ impl Store {
         })
     }
 
+    async fn change_bucket(
+        &self,
+        tx: &mut Tx,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        change: BucketChange,
+        audit: &NewAuditRow,
+    ) -> Result<Bucket, Failure<ChangeError>> {
+        let stored = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM buckets b WHERE b.organization = $1 AND b.id = $2 FOR NO KEY UPDATE"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+        let stored = stored.ok_or(Failure::Refused(ChangeError::NotFound))?;
+        let stored = read(&stored)?;
+        let mut changed = stored.clone();
+        changed.name = change.name.unwrap_or(changed.name);
+        changed.description = change.description.unwrap_or(changed.description);
+        changed.schema = change.schema.unwrap_or(changed.schema);
+        changed.metadata = change.metadata.unwrap_or(changed.metadata);
+        if changed == stored {
+            return Ok(stored);
+        }
+        changed.updated_at = self.now(tx).await?;
+        sqlx::query(
+            "UPDATE buckets SET name = $3, lower_name = $4, description = $5, schema = $6, metadata = $7, updated_at = $8 \
+             WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(changed.name.as_str())
+        .bind(changed.name.as_str().to_lowercase())
+        .bind(&changed.description)
+        .bind(json(&changed.schema))
+        .bind(json(&changed.metadata))
+        .bind(changed.updated_at)
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| changing(error))?;
+        audit::store(tx, organization, audit, changed.updated_at);
+        Ok(changed)
+    }
+
     async fn remove_bucket(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         audit: &NewAuditRow,
@@ -203,13 +250,13 @@ impl Store {
         let removed = sqlx::query("DELETE FROM buckets WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(bucket.as_str())
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
         let now = self.now(tx).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(true)
     }
 }
@@ -222,7 +269,7 @@ impl BucketRepository for Store {
         bucket: NewBucket,
         audit: NewAuditRow,
     ) -> Result<Bucket, InsertError> {
-        in_transaction!(self, tx => self.insert_bucket(&mut tx, organization, bucket.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.insert_bucket(&mut tx, organization, bucket.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn find(
@@ -254,6 +301,18 @@ impl BucketRepository for Store {
         bucket: &BucketId,
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
-        Ok(in_transaction!(self, tx => self.remove_bucket(&mut tx, organization, bucket, &audit))?)
+        Ok(
+            in_transaction!(self, organization, tx => self.remove_bucket(&mut tx, organization, bucket, &audit))?,
+        )
+    }
+
+    async fn update(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        change: BucketChange,
+        audit: NewAuditRow,
+    ) -> Result<Bucket, ChangeError> {
+        in_transaction!(self, organization, tx => self.change_bucket(&mut tx, organization, bucket, change.clone(), &audit)).map_err(Failure::into_port)
     }
 }

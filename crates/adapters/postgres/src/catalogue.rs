@@ -327,7 +327,7 @@ impl Store {
         recall: &Recall,
     ) -> Result<Recalled, Fault> {
         let mut reader = Reader {
-            connection: &mut *self.read().await?,
+            connection: &mut *self.read(organization).await?,
             organization,
             sync,
             recall,

@@ -14,6 +14,8 @@ pub(crate) async fn now(connection: &mut PgConnection) -> Result<Timestamp, Faul
         .await?)
 }
 
+pub(crate) const DAY: Duration = Duration::from_hours(24);
+
 /// A time span that can be added to any time of now; whatever exceeds ten years is ten years.
 pub(crate) fn span(duration: Duration) -> Duration {
     const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);

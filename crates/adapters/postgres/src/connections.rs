@@ -5,26 +5,28 @@ use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::connection::{
     Connection, ConnectionFilter, ConnectionIdentifier, ConnectionName, Event, Health, Intent,
-    NewConnection, PublicStatus, SealedCredentials, Transition, TransitionError,
+    NewConnection, PublicStatus, SealedCredentials, Transition,
 };
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::provider::{Provider, ProviderConfig};
 use wharf_ports::{ApplyError, ConnectionRepository, InsertError, RepositoryError};
 
-use crate::error::{Failure, Fault, inserting, name_taken};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, in_transaction};
-use crate::{audit, syncs};
+use crate::store::{Store, Tx, in_transaction};
+use crate::{audit, clock, syncs};
 
 macro_rules! columns {
     () => {
         "organization, id, name, description, provider, config, credential_type, sealed, credential_version, \
          write_enabled, metadata, intent, consecutive_failures, definite_failure, epoch, revision, last_error, \
-         last_used_at, last_failure_at, status_changed_at, created_by, created_at, updated_at"
+         last_used_at, last_failure_at, status_changed_at, next_check_at, expires_at, expiry_warned, created_by, \
+         created_at, updated_at"
     };
 }
+pub(crate) use columns;
 
 macro_rules! matching {
     () => {
@@ -33,7 +35,7 @@ macro_rules! matching {
     };
 }
 
-fn read(row: &PgRow) -> Result<Connection, Fault> {
+pub(crate) fn read(row: &PgRow) -> Result<Connection, Fault> {
     let columns = Columns::of("connections", row);
     let provider: Provider = columns.parse("provider")?;
     let config = ProviderConfig::from_stored(provider, columns.json("config")?)
@@ -62,6 +64,9 @@ fn read(row: &PgRow) -> Result<Connection, Fault> {
         last_used_at: columns.time_optional("last_used_at")?,
         last_failure_at: columns.time_optional("last_failure_at")?,
         status_changed_at: columns.time("status_changed_at")?,
+        next_check_at: columns.time_optional("next_check_at")?,
+        expires_at: columns.time_optional("expires_at")?,
+        expiry_warned: columns.get("expiry_warned")?,
         created_by: columns.parse("created_by")?,
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
@@ -72,7 +77,8 @@ async fn insert(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
     sqlx::query(concat!(
         "INSERT INTO connections (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+         $24, $25, $26)"
     ))
     .bind(connection.organization.as_str())
     .bind(connection.id.as_str())
@@ -94,6 +100,9 @@ async fn insert(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
     .bind(connection.last_used_at)
     .bind(connection.last_failure_at)
     .bind(connection.status_changed_at)
+    .bind(connection.next_check_at)
+    .bind(connection.expires_at)
+    .bind(connection.expiry_warned)
     .bind(connection.created_by.as_str())
     .bind(connection.created_at)
     .bind(connection.updated_at)
@@ -102,14 +111,20 @@ async fn insert(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
     Ok(())
 }
 
-/// Writes everything that an event may change.
-async fn update(tx: &mut PgConnection, connection: &Connection) -> Result<(), sqlx::Error> {
-    sqlx::query(
+/// Writes everything that an event may change, where the connection still is what was decided on. Whether it is.
+async fn update(
+    tx: &mut PgConnection,
+    stored: &Connection,
+    connection: &Connection,
+) -> Result<bool, sqlx::Error> {
+    let updated = sqlx::query(
         "UPDATE connections SET name = $3, description = $4, provider = $5, config = $6, credential_type = $7, \
          sealed = $8, credential_version = $9, write_enabled = $10, metadata = $11, intent = $12, \
          consecutive_failures = $13, definite_failure = $14, epoch = $15, revision = $16, last_error = $17, \
-         last_used_at = $18, last_failure_at = $19, status_changed_at = $20, updated_at = $21 \
-         WHERE organization = $1 AND id = $2",
+         last_used_at = $18, last_failure_at = $19, status_changed_at = $20, updated_at = $21, next_check_at = $22, \
+         expires_at = $23, expiry_warned = $24 \
+         WHERE organization = $1 AND id = $2 AND epoch = $25 AND credential_version = $26 \
+         AND consecutive_failures = $27 AND revision = $28",
     )
     .bind(connection.organization.as_str())
     .bind(connection.id.as_str())
@@ -132,37 +147,70 @@ async fn update(tx: &mut PgConnection, connection: &Connection) -> Result<(), sq
     .bind(connection.last_failure_at)
     .bind(connection.status_changed_at)
     .bind(connection.updated_at)
+    .bind(connection.next_check_at)
+    .bind(connection.expires_at)
+    .bind(connection.expiry_warned)
+    .bind(number(stored.epoch))
+    .bind(number(stored.credential_version))
+    .bind(i64::from(stored.health.consecutive_failures()))
+    .bind(number(stored.revision))
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(updated.rows_affected() > 0)
 }
 
-/// What the events, one after the other, make of the stored connection.
-fn fold(
-    stored: Connection,
+/// What the events, in order, make of the connection as it is stored now; stored, if anything changed, with all that follows
+/// from it but the audit rows of the events themselves. Also, when that was.
+pub(crate) async fn transit(
+    tx: &mut Tx,
+    organization: &OrganizationId,
+    id: &ConnectionId,
+    if_revision: Option<u64>,
     events: Vec<Event>,
-    now: Timestamp,
-) -> Result<Transition, TransitionError> {
-    let first = stored.status();
-    let mut connection = stored;
-    let mut changed = false;
-    for event in events {
-        let step = connection.apply(event, now)?;
-        connection = step.connection;
-        changed |= step.changed;
+) -> Result<(Transition, Timestamp), Failure<ApplyError>> {
+    let stored = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM connections WHERE organization = $1 AND id = $2 FOR UPDATE"
+    ))
+    .bind(organization.as_str())
+    .bind(id.as_str())
+    .fetch_optional(&mut **tx)
+    .await?;
+    let Some(stored) = stored.as_ref().map(read).transpose()? else {
+        return Err(Failure::Refused(ApplyError::NotFound));
+    };
+    if if_revision.is_some_and(|revision| revision != stored.revision) {
+        return Err(Failure::Refused(ApplyError::RevisionConflict));
     }
-    let last = connection.status();
-    Ok(Transition {
-        connection,
-        changed,
-        status_change: (first != last).then_some((first, last)),
-    })
+    let now = clock::now(tx).await?;
+    let transition = stored
+        .clone()
+        .apply_all(events, now)
+        .map_err(|error| Failure::Refused(error.into()))?;
+    if !transition.changed {
+        return Ok((transition, now));
+    }
+    let connection = &transition.connection;
+    let updated = update(tx, &stored, connection)
+        .await
+        .map_err(|error| changing(error))?;
+    if !updated {
+        return Err(Fault::Outrun.into());
+    }
+    if connection.intent == Intent::Archived && stored.intent != Intent::Archived {
+        syncs::stop_archived(tx, organization, id, now).await?;
+    }
+    if connection.credential_version != stored.credential_version {
+        syncs::forget_found_missing(tx, organization, id).await?;
+    }
+    Ok((transition, now))
 }
 
 impl Store {
     async fn insert_connection(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         new: NewConnection,
         audit: &NewAuditRow,
     ) -> Result<Connection, Failure<InsertError>> {
@@ -171,7 +219,7 @@ impl Store {
         insert(tx, &connection)
             .await
             .map_err(|error| inserting(error))?;
-        audit::store(tx, &connection.organization, audit, now).await?;
+        audit::store(tx, &connection.organization, audit, now);
         Ok(connection)
     }
 
@@ -201,7 +249,7 @@ impl Store {
         sqlx::query(query)
             .bind(organization.as_str())
             .bind(wanted)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.read(organization).await?)
             .await?
             .as_ref()
             .map(read)
@@ -217,7 +265,7 @@ impl Store {
         let provider = filter.provider.map(Provider::as_str);
         let status = filter.status.map(PublicStatus::as_str);
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(provider)
@@ -249,52 +297,18 @@ impl Store {
 
     async fn apply_events(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         id: &ConnectionId,
         if_revision: Option<u64>,
         events: Vec<Event>,
         audit: &[NewAuditRow],
     ) -> Result<Transition, Failure<ApplyError>> {
-        let stored = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM connections WHERE organization = $1 AND id = $2 FOR UPDATE"
-        ))
-        .bind(organization.as_str())
-        .bind(id.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(stored) = stored.as_ref().map(read).transpose()? else {
-            return Err(Failure::Refused(ApplyError::NotFound));
-        };
-        if if_revision.is_some_and(|revision| revision != stored.revision) {
-            return Err(Failure::Refused(ApplyError::RevisionConflict));
-        }
-        let now = self.now(tx).await?;
-        let was = stored.intent;
-        let credential_version = stored.credential_version;
-        let transition =
-            fold(stored, events, now).map_err(|error| Failure::Refused(error.into()))?;
-        if !transition.changed {
-            return Ok(transition);
-        }
-        let connection = &transition.connection;
-        update(tx, connection).await.map_err(|error| {
-            if name_taken(&error) {
-                Failure::Refused(ApplyError::NameTaken)
-            } else {
-                error.into()
+        let (transition, now) = transit(tx, organization, id, if_revision, events).await?;
+        if transition.changed {
+            for row in audit {
+                audit::store(tx, organization, &transition.told_in(row.clone()), now);
             }
-        })?;
-        if connection.intent == Intent::Archived && was != Intent::Archived {
-            syncs::stop_archived(tx, organization, id, now).await?;
-        }
-        if connection.credential_version != credential_version {
-            syncs::forget_found_missing(tx, organization, id).await?;
-        }
-        for row in audit {
-            audit::store(tx, organization, &transition.told_in(row.clone()), now).await?;
         }
         Ok(transition)
     }
@@ -307,7 +321,7 @@ impl ConnectionRepository for Store {
         connection: NewConnection,
         audit: NewAuditRow,
     ) -> Result<Connection, InsertError> {
-        in_transaction!(self, tx => self.insert_connection(&mut tx, connection.clone(), &audit))
+        in_transaction!(self, &connection.organization, tx => self.insert_connection(&mut tx, connection.clone(), &audit))
             .map_err(Failure::into_port)
     }
 
@@ -336,6 +350,6 @@ impl ConnectionRepository for Store {
         events: Vec<Event>,
         audit: Vec<NewAuditRow>,
     ) -> Result<Transition, ApplyError> {
-        in_transaction!(self, tx => self.apply_events(&mut tx, organization, id, if_revision, events.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.apply_events(&mut tx, organization, id, if_revision, events.clone(), &audit)).map_err(Failure::into_port)
     }
 }

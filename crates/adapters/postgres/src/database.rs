@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError as DriverError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 use thiserror::Error;
-use wharf_ports::Repositories;
+use wharf_ports::{AuditSeal, Repositories, RepositoryError};
 
-use crate::store::Store;
+use crate::store::{ACROSS, Store, in_transaction};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -29,6 +30,30 @@ pub enum OpenError {
     /// The server cannot be reached or refuses.
     #[error("the database could not be connected to")]
     Connect(#[source] sqlx::Error),
+    /// Row-level security, which keeps organizations apart beneath the program, does not hold for the role.
+    #[error(
+        "the database role {role} is a superuser or bypasses row-level security, which keeps organizations apart: connect as a \
+         plain role that owns the database, such as after `CREATE ROLE wharf LOGIN NOSUPERUSER NOBYPASSRLS` and `ALTER DATABASE \
+         {database} OWNER TO wharf`; what such a role has created so far has to be given to the new one (docs/operations.md)"
+    )]
+    Unbounded {
+        /// The role.
+        role: String,
+        /// The database.
+        database: String,
+    },
+    /// Every connection would see the rows of all organizations.
+    #[error(
+        "wharf.across is on in every new session, which takes down row-level security, which keeps organizations apart: take it \
+         out of the database URL, the server's settings, `ALTER ROLE {role} RESET wharf.across` and `ALTER DATABASE {database} \
+         RESET wharf.across`"
+    )]
+    Across {
+        /// The role.
+        role: String,
+        /// The database.
+        database: String,
+    },
 }
 
 /// Why a database could not be brought up to date.
@@ -90,6 +115,16 @@ pub enum SchemaError {
         /// The migration that differs.
         migration: i64,
     },
+    /// A table with rows of organizations is not kept as the migrations left it.
+    #[error(
+        "row-level security, which keeps organizations apart, is not in force on the table {table} as the migrations left it: \
+         give it back ENABLE and FORCE ROW LEVEL SECURITY and its one policy, of_organization (docs/operations.md), or restore \
+         the database from a backup"
+    )]
+    Open {
+        /// The first of them, by name.
+        table: String,
+    },
     /// The database does not answer.
     #[error("the database's migrations could not be read")]
     Database(#[from] sqlx::Error),
@@ -98,7 +133,7 @@ pub enum SchemaError {
 /// A database that is connected to.
 #[derive(Clone)]
 pub struct PostgresDatabase {
-    store: Arc<Store>,
+    pool: PgPool,
 }
 
 impl fmt::Debug for PostgresDatabase {
@@ -108,7 +143,8 @@ impl fmt::Debug for PostgresDatabase {
 }
 
 impl PostgresDatabase {
-    /// Connects to the database of a `postgres:` URL; its `sslmode` decides about TLS. Migrates nothing.
+    /// Connects to the database of a `postgres:` URL; its `sslmode` decides about TLS. Migrates nothing. A role that row-level
+    /// security does not bind is refused.
     pub async fn connect(url: &str) -> Result<Self, OpenError> {
         let options: PgConnectOptions = url.parse().map_err(|_| OpenError::Url)?;
         let pool = PgPoolOptions::new()
@@ -117,17 +153,37 @@ impl PostgresDatabase {
             .connect_with(options.application_name("wharf"))
             .await
             .map_err(OpenError::Connect)?;
-        Ok(Self {
-            store: Arc::new(Store { pool }),
-        })
+        let (role, database, unbounded, across): (String, String, bool, bool) = sqlx::query_as(
+            "SELECT current_user::text, current_database()::text, rolsuper OR rolbypassrls, \
+             COALESCE(current_setting('wharf.across', true), '') = 'on' FROM pg_roles WHERE rolname = current_user",
+        )
+        .fetch_one(&pool)
+        .await
+        .map_err(OpenError::Connect)?;
+        if unbounded {
+            return Err(OpenError::Unbounded { role, database });
+        }
+        if across {
+            return Err(OpenError::Across { role, database });
+        }
+        Ok(Self { pool })
     }
 
     /// Brings the database up to date. Of several processes at once, one migrates and the others wait.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
-        Ok(MIGRATIONS.run(&self.store.pool).await?)
+        // Later migrations change rows of all organizations. What this connection may, no other is to get.
+        let pooled = self.pool.acquire().await.map_err(DriverError::from)?;
+        let mut connection = pooled.detach();
+        sqlx::query("SET wharf.across = 'on'")
+            .execute(&mut connection)
+            .await
+            .map_err(DriverError::from)?;
+        let outcome = MIGRATIONS.run(&mut connection).await;
+        let _ = connection.close().await;
+        Ok(outcome?)
     }
 
-    /// Whether the database has exactly the migrations that this program needs.
+    /// Whether the database has exactly the migrations that this program needs, and their row-level security.
     pub async fn check_schema(&self) -> Result<(), SchemaError> {
         let applied = self.applied_migrations().await?;
         for migration in MIGRATIONS.iter() {
@@ -150,12 +206,31 @@ impl PostgresDatabase {
             .find(|version| !MIGRATIONS.version_exists(*version))
         {
             Some(migration) => Err(SchemaError::Newer { migration }),
+            None => self.check_walls().await,
+        }
+    }
+
+    /// Every table with rows of organizations is bound by its one policy; of policies, one that allows more would do.
+    async fn check_walls(&self) -> Result<(), SchemaError> {
+        let open: Option<String> = sqlx::query_scalar(
+            "SELECT t.relname::text FROM pg_class t \
+             WHERE t.relkind = 'r' AND t.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('organizations')) \
+             AND (t.oid = to_regclass('organizations') OR EXISTS (SELECT 1 FROM pg_attribute a \
+                 WHERE a.attrelid = t.oid AND a.attname = 'organization' AND NOT a.attisdropped)) \
+             AND NOT (t.relrowsecurity AND t.relforcerowsecurity AND COALESCE((SELECT array_agg(p.polname::text) \
+                 FROM pg_policy p WHERE p.polrelid = t.oid) = ARRAY['of_organization'], FALSE)) \
+             ORDER BY 1 LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        match open {
+            Some(table) => Err(SchemaError::Open { table }),
             None => Ok(()),
         }
     }
 
     async fn applied_migrations(&self) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
-        let pool = &self.store.pool;
+        let pool = &self.pool;
         let ever: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
             .fetch_one(pool)
             .await?;
@@ -169,29 +244,46 @@ impl PostgresDatabase {
         Ok(rows.into_iter().collect())
     }
 
-    /// All repositories of this database.
-    pub fn repositories(&self) -> Repositories {
-        let store = &self.store;
+    /// All repositories of this database; audit rows are linked under the seal's key.
+    pub fn repositories(&self, seal: Arc<dyn AuditSeal>) -> Repositories {
+        let store = Arc::new(Store::new(self.pool.clone(), seal));
         Repositories {
             access: store.clone(),
             across: store.clone(),
             audit: store.clone(),
             buckets: store.clone(),
             catalogue: store.clone(),
+            checks: store.clone(),
             connections: store.clone(),
             dead_letters: store.clone(),
+            events: store.clone(),
             external_ids: store.clone(),
+            idempotency: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),
             namespaces: store.clone(),
             objects: store.clone(),
             runs: store.clone(),
             syncs: store.clone(),
+            webhooks: store,
         }
+    }
+
+    /// Whether [`adopt_unchained`](Self::adopt_unchained) has something to do.
+    pub async fn has_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<bool, RepositoryError> {
+        Ok(Store::new(self.pool.clone(), seal).has_unchained().await?)
+    }
+
+    /// Links the audit rows that an older version stored without links. To be done before anything else is; it is nothing to
+    /// do but after the migration from such a version. Of several processes at once, one does it and the others wait.
+    pub async fn adopt_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<(), RepositoryError> {
+        let store = Store::new(self.pool.clone(), seal);
+        while in_transaction!(store, ACROSS, tx => store.adopt_next(&mut tx))? {}
+        Ok(())
     }
 
     /// Waits for statements at work and closes all connections. Later calls fail.
     pub async fn close(&self) {
-        self.store.pool.close().await;
+        self.pool.close().await;
     }
 }

@@ -17,7 +17,7 @@ use wharf_ports::{DeadLetterRepository, RepositoryError};
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::Columns;
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 use crate::{audit, syncs};
 
 macro_rules! columns {
@@ -182,7 +182,7 @@ impl Store {
         request: &PageRequest,
     ) -> Result<Page<DeadLetter>, Fault> {
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(sync.as_str())
@@ -227,7 +227,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(sync.as_str())
         .bind(source_object)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(organization).await?)
         .await?
         .as_ref()
         .map(read)
@@ -246,7 +246,7 @@ impl Store {
         ))
         .bind(organization.as_str())
         .bind(sync.as_str())
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.read(organization).await?)
         .await?
         .iter()
         .map(|row| {
@@ -258,7 +258,7 @@ impl Store {
 
     async fn requeue_dead_letters(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         sync: &SyncId,
         error_types: Option<&[String]>,
@@ -275,19 +275,19 @@ impl Store {
         .bind(sync.as_str())
         .bind(error_types)
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?
         .rows_affected();
         if requeued > 0 {
             let row = audit.clone().with("requeued", requeued);
-            audit::store(tx, organization, &row, now).await?;
+            audit::store(tx, organization, &row, now);
         }
         Ok(requeued)
     }
 
     async fn exhaust_dead_letters(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         sync: &SyncId,
         error_types: &[String],
@@ -302,12 +302,12 @@ impl Store {
         .bind(organization.as_str())
         .bind(sync.as_str())
         .bind(error_types)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?
         .rows_affected();
         if marked > 0 {
             let row = audit.clone().with("marked", marked);
-            audit::store(tx, organization, &row, now).await?;
+            audit::store(tx, organization, &row, now);
         }
         Ok(marked)
     }
@@ -354,7 +354,7 @@ impl DeadLetterRepository for Store {
         audit: NewAuditRow,
     ) -> Result<u64, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.requeue_dead_letters(&mut tx, organization, sync, error_types, &audit))?,
+            in_transaction!(self, organization, tx => self.requeue_dead_letters(&mut tx, organization, sync, error_types, &audit))?,
         )
     }
 
@@ -366,7 +366,7 @@ impl DeadLetterRepository for Store {
         audit: NewAuditRow,
     ) -> Result<u64, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.exhaust_dead_letters(&mut tx, organization, sync, error_types, &audit))?,
+            in_transaction!(self, organization, tx => self.exhaust_dead_letters(&mut tx, organization, sync, error_types, &audit))?,
         )
     }
 }

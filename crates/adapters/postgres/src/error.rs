@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::path::Path;
 
 use sqlx::error::DatabaseError;
-use wharf_ports::{InsertError, RepositoryError};
+use wharf_ports::{AccessError, ApplyError, ChangeError, InsertError, RepositoryError};
 
 /// The repository could not answer.
 #[derive(Debug)]
@@ -13,12 +13,21 @@ pub(crate) enum Fault {
     Driver(sqlx::Error, &'static Location<'static>),
     /// A stored row does not make sense: table, column and why.
     Corrupt(String),
+    /// A later attempt has taken the request's claim over.
+    ClaimLost,
+    /// What the step had decided on is not what is stored any more.
+    Outrun,
 }
 
 impl Fault {
-    /// Whether the server ended the transaction for the sake of another one: a deadlock, or a failed serialization.
+    /// Whether the step is to run again: the server ended the transaction for the sake of another one (a deadlock, or a failed
+    /// serialization), or another one was faster.
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Driver(error, _) if is_conflict(error))
+        match self {
+            Self::Driver(error, _) => is_conflict(error),
+            Self::Outrun => true,
+            Self::Corrupt(_) | Self::ClaimLost => false,
+        }
     }
 }
 
@@ -35,6 +44,8 @@ impl From<Fault> for RepositoryError {
             Fault::Driver(error, _) if is_passing(&error) => Self::Unavailable(Box::new(error)),
             Fault::Driver(error, place) => Self::Corrupt(refusal(&error, place)),
             Fault::Corrupt(place) => Self::Corrupt(place),
+            Fault::ClaimLost => Self::ClaimLost,
+            Fault::Outrun => Self::Unavailable("others were faster, again and again".into()),
         }
     }
 }
@@ -66,6 +77,16 @@ impl<E> Failure<E> {
     }
 }
 
+impl<E> Failure<E> {
+    /// The same, refused for another port's reasons.
+    pub(crate) fn map<F>(self, refusal: impl FnOnce(E) -> F) -> Failure<F> {
+        match self {
+            Self::Fault(fault) => Failure::Fault(fault),
+            Self::Refused(error) => Failure::Refused(refusal(error)),
+        }
+    }
+}
+
 impl<E: From<RepositoryError>> Failure<E> {
     /// The error as the port has it.
     pub(crate) fn into_port(self) -> E {
@@ -88,8 +109,35 @@ pub(crate) fn inserting(error: sqlx::Error) -> Failure<InsertError> {
     }
 }
 
+/// A port's error for names that are taken.
+pub(crate) trait NameTaken {
+    const NAME_TAKEN: Self;
+}
+
+impl NameTaken for AccessError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+impl NameTaken for ApplyError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+impl NameTaken for ChangeError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+/// What a failed change means: a name's unique index.
+#[track_caller]
+pub(crate) fn changing<E: NameTaken>(error: sqlx::Error) -> Failure<E> {
+    if name_taken(&error) {
+        Failure::Refused(E::NAME_TAKEN)
+    } else {
+        error.into()
+    }
+}
+
 /// Whether a name's unique index was violated. Primary keys are no names.
-pub(crate) fn name_taken(error: &sqlx::Error) -> bool {
+fn name_taken(error: &sqlx::Error) -> bool {
     let index = error
         .as_database_error()
         .and_then(DatabaseError::constraint);
@@ -97,7 +145,7 @@ pub(crate) fn name_taken(error: &sqlx::Error) -> bool {
 }
 
 /// Whether a foreign key was violated.
-pub(crate) fn parent_missing(error: &sqlx::Error) -> bool {
+fn parent_missing(error: &sqlx::Error) -> bool {
     has_code(error, "23503")
 }
 

@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{ExternalId, OrganizationId};
@@ -8,7 +7,7 @@ use wharf_ports::{ExternalIdRepository, RepositoryError};
 use crate::audit;
 use crate::error::Fault;
 use crate::row::Columns;
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 const ISSUED: &str = "SELECT id FROM external_ids WHERE organization = $1 ORDER BY issued_at, id";
 
@@ -23,29 +22,29 @@ impl Store {
     ) -> Result<Vec<ExternalId>, Fault> {
         let rows = sqlx::query(ISSUED)
             .bind(organization.as_str())
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *self.read(organization).await?)
             .await?;
         rows.iter().map(read).collect()
     }
 
     async fn issue_first_external_id(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         id: &ExternalId,
         audit: &NewAuditRow,
     ) -> Result<Option<ExternalId>, Fault> {
         // Of two callers at once, the second waits here and then sees what the first one issued.
-        let known = sqlx::query("SELECT 1 FROM organizations WHERE id = $1 FOR UPDATE")
+        let known = sqlx::query("SELECT 1 FROM organizations WHERE id = $1 FOR NO KEY UPDATE")
             .bind(organization.as_str())
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut **tx)
             .await?;
         if known.is_none() {
             return Ok(None);
         }
         let oldest = sqlx::query(ISSUED)
             .bind(organization.as_str())
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut **tx)
             .await?;
         if let Some(oldest) = oldest {
             return read(&oldest).map(Some);
@@ -55,9 +54,9 @@ impl Store {
             .bind(organization.as_str())
             .bind(id.as_str())
             .bind(now)
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(id.clone()))
     }
 }
@@ -77,7 +76,7 @@ impl ExternalIdRepository for Store {
         id: ExternalId,
         audit: NewAuditRow,
     ) -> Result<Option<ExternalId>, RepositoryError> {
-        let issued = in_transaction!(self, tx => self.issue_first_external_id(&mut tx, organization, &id, &audit));
+        let issued = in_transaction!(self, organization, tx => self.issue_first_external_id(&mut tx, organization, &id, &audit));
         Ok(issued?)
     }
 }

@@ -15,7 +15,7 @@ use crate::audit;
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 macro_rules! columns {
     () => {
@@ -83,25 +83,25 @@ pub(crate) async fn queue(
     Ok(())
 }
 
-/// A worker takes the job: it starts now.
+/// A worker takes the job: it starts now. Returns what it was queued for.
 pub(crate) async fn start(
     tx: &mut PgConnection,
     organization: &OrganizationId,
     job: &JobId,
     resumed_from: Option<&JobId>,
     now: Timestamp,
-) -> Result<(), Fault> {
-    sqlx::query(
+) -> Result<JobTrigger, Fault> {
+    let row = sqlx::query(
         "UPDATE jobs SET phase = 'discovering', resumed_from = $3, started_at = $4, updated_at = $4 \
-         WHERE organization = $1 AND id = $2",
+         WHERE organization = $1 AND id = $2 RETURNING \"trigger\"",
     )
     .bind(organization.as_str())
     .bind(job.as_str())
     .bind(resumed_from.map(JobId::as_str))
     .bind(now)
-    .execute(tx)
+    .fetch_one(tx)
     .await?;
-    Ok(())
+    Columns::of("jobs", &row).read("trigger", JobTrigger::parse)
 }
 
 /// What a job that has ended leaves behind.
@@ -149,7 +149,7 @@ pub(crate) async fn end(
 
 /// The job ends now without its worker, and leaves an audit row of that.
 pub(crate) async fn end_alone(
-    tx: &mut PgConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
     job: &JobId,
@@ -158,7 +158,8 @@ pub(crate) async fn end_alone(
 ) -> Result<(), Fault> {
     end(tx, organization, job, how, now).await?;
     let row = NewAuditRow::job_ended_alone(job, sync, how);
-    audit::store(tx, organization, &row, now).await
+    audit::store(tx, organization, &row, now);
+    Ok(())
 }
 
 /// Adds to what the job counted, and moves it to a phase if one is given.
@@ -206,7 +207,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(sync.as_str())
         .bind(job.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(organization).await?)
         .await?
         .as_ref()
         .map(read)
@@ -222,7 +223,7 @@ impl Store {
     ) -> Result<Page<Job>, Fault> {
         let status = status.map(JobStatus::as_str);
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(sync.as_str())

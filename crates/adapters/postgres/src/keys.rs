@@ -1,11 +1,12 @@
 use async_trait::async_trait;
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::ids::OrganizationId;
 use wharf_ports::{OrganizationKey, OrganizationKeyRepository, RepositoryError, WrappedKey};
 
-use crate::error::{Fault, parent_missing};
+use crate::error::Fault;
 use crate::row::Columns;
-use crate::store::Store;
+use crate::store::{Store, Tx, in_transaction};
 
 fn read(row: &PgRow) -> Result<OrganizationKey, Fault> {
     let columns = Columns::of("organization_keys", row);
@@ -18,6 +19,21 @@ fn read(row: &PgRow) -> Result<OrganizationKey, Fault> {
     })
 }
 
+async fn key_of(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    version: u32,
+) -> Result<Option<OrganizationKey>, Fault> {
+    let row = sqlx::query(
+        "SELECT version, ring_key, wrapped FROM organization_keys WHERE organization = $1 AND version = $2",
+    )
+    .bind(organization.as_str())
+    .bind(i64::from(version))
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
 impl Store {
     async fn newest_key(
         &self,
@@ -28,7 +44,7 @@ impl Store {
              ORDER BY version DESC LIMIT 1",
         )
         .bind(organization.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(organization).await?)
         .await?;
         row.as_ref().map(read).transpose()
     }
@@ -38,37 +54,28 @@ impl Store {
         organization: &OrganizationId,
         version: u32,
     ) -> Result<Option<OrganizationKey>, Fault> {
-        let row = sqlx::query(
-            "SELECT version, ring_key, wrapped FROM organization_keys WHERE organization = $1 AND version = $2",
-        )
-        .bind(organization.as_str())
-        .bind(i64::from(version))
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(read).transpose()
+        key_of(&mut *self.read(organization).await?, organization, version).await
     }
 
-    /// Whether the organization is known; of a version that is there already, nothing changes.
+    /// Of a version that is there already, nothing changes; nor where there is no such organization.
     async fn insert_key(
         &self,
+        tx: &mut Tx,
         organization: &OrganizationId,
         key: &OrganizationKey,
-    ) -> Result<bool, Fault> {
-        let inserted = sqlx::query(
-            "INSERT INTO organization_keys (organization, version, ring_key, wrapped) VALUES ($1, $2, $3, $4) \
+    ) -> Result<Option<OrganizationKey>, Fault> {
+        sqlx::query(
+            "INSERT INTO organization_keys (organization, version, ring_key, wrapped) \
+             SELECT id, $2, $3, $4 FROM organizations WHERE id = $1 \
              ON CONFLICT (organization, version) DO NOTHING",
         )
         .bind(organization.as_str())
         .bind(i64::from(key.version))
         .bind(&key.wrapped.ring_key)
         .bind(&key.wrapped.bytes)
-        .execute(&self.pool)
-        .await;
-        match inserted {
-            Ok(_) => Ok(true),
-            Err(error) if parent_missing(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        .execute(&mut **tx)
+        .await?;
+        key_of(tx, organization, key.version).await
     }
 }
 
@@ -94,9 +101,6 @@ impl OrganizationKeyRepository for Store {
         organization: &OrganizationId,
         key: OrganizationKey,
     ) -> Result<Option<OrganizationKey>, RepositoryError> {
-        if !self.insert_key(organization, &key).await? {
-            return Ok(None);
-        }
-        Ok(self.find_key(organization, key.version).await?)
+        Ok(in_transaction!(self, organization, tx => self.insert_key(&mut tx, organization, &key))?)
     }
 }

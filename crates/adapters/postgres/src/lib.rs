@@ -5,9 +5,13 @@
 //!
 //! 1. the connection (`FOR UPDATE` where its state changes, `FOR SHARE` where a write relies on it),
 //! 2. syncs, by identifier,
-//! 3. buckets, by organization and identifier,
+//! 3. a namespace, where it changes or goes; buckets, by organization and identifier,
 //! 4. objects, which only a person who deletes or restores one touches without their bucket's lock,
-//! 5. jobs, the catalogue and dead letters, which the locks above make one transaction's own.
+//! 5. jobs, the catalogue and dead letters, which the locks above make one transaction's own,
+//! 6. last of all the head of the organization's audit chain; a new webhook, which nobody waits for, comes behind it.
+//!
+//! Every access says whose rows it is about, and the tables' row-level security shows it no others: the second wall beneath
+//! the statements' own conditions.
 //!
 //! Where Postgres still ends one transaction for the sake of another, nothing of it has happened and it runs again.
 //!
@@ -26,12 +30,16 @@ mod across_organizations;
 mod audit;
 mod buckets;
 mod catalogue;
+mod checks;
 mod clock;
 mod connections;
 mod database;
 mod dead_letters;
+mod dispatch;
 mod error;
+mod events;
 mod external_ids;
+mod idempotency;
 mod jobs;
 mod keys;
 mod leases;
@@ -42,5 +50,6 @@ mod row;
 mod runs;
 mod store;
 mod syncs;
+mod webhooks;
 
 pub use database::{MigrateError, OpenError, PostgresDatabase, SchemaError};

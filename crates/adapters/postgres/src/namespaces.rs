@@ -6,13 +6,15 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{NamespaceId, OrganizationId};
 use wharf_domain::namespace::{Namespace, NamespaceIdentifier, NamespaceName, NewNamespace};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
-use wharf_ports::{InsertError, NamespaceRepository, RepositoryError};
+use wharf_ports::{
+    ChangeError, InsertError, NamespaceChange, NamespaceRepository, RemoveOutcome, RepositoryError,
+};
 
-use crate::audit;
-use crate::error::{Failure, Fault, inserting};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::Columns;
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
+use crate::{audit, syncs};
 
 /// Adds a namespace within a transaction.
 pub(crate) async fn insert(
@@ -46,10 +48,28 @@ fn read(row: &PgRow) -> Result<Namespace, Fault> {
     })
 }
 
+/// A namespace, locked until the transaction ends: no bucket can be added to it meanwhile where it is to go.
+async fn find_locked(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    namespace: &NamespaceId,
+) -> Result<Option<Namespace>, Fault> {
+    sqlx::query(
+        "SELECT id, name, description, created_at FROM namespaces WHERE organization = $1 AND id = $2 FOR UPDATE",
+    )
+    .bind(organization.as_str())
+    .bind(namespace.as_str())
+    .fetch_optional(tx)
+    .await?
+    .as_ref()
+    .map(read)
+    .transpose()
+}
+
 impl Store {
     async fn insert_namespace(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewNamespace,
         audit: &NewAuditRow,
@@ -65,7 +85,7 @@ impl Store {
         )
         .await
         .map_err(|error| inserting(error))?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Namespace {
             id: new.id,
             name: new.name,
@@ -92,11 +112,82 @@ impl Store {
             .bind(name),
         };
         query
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.read(organization).await?)
             .await?
             .as_ref()
             .map(read)
             .transpose()
+    }
+
+    async fn change_namespace(
+        &self,
+        tx: &mut Tx,
+        organization: &OrganizationId,
+        namespace: &NamespaceId,
+        change: NamespaceChange,
+        audit: &NewAuditRow,
+    ) -> Result<Namespace, Failure<ChangeError>> {
+        let stored = find_locked(tx, organization, namespace).await?;
+        let stored = stored.ok_or(Failure::Refused(ChangeError::NotFound))?;
+        let mut changed = stored.clone();
+        changed.name = change.name.unwrap_or(changed.name);
+        changed.description = change.description.unwrap_or(changed.description);
+        if changed == stored {
+            return Ok(stored);
+        }
+        sqlx::query(
+            "UPDATE namespaces SET name = $3, description = $4 WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(namespace.as_str())
+        .bind(changed.name.as_str())
+        .bind(&changed.description)
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| changing(error))?;
+        let now = self.now(tx).await?;
+        audit::store(tx, organization, audit, now);
+        Ok(changed)
+    }
+
+    async fn remove_namespace(
+        &self,
+        tx: &mut Tx,
+        organization: &OrganizationId,
+        namespace: &NamespaceId,
+        force: bool,
+        audit: &NewAuditRow,
+    ) -> Result<RemoveOutcome, Fault> {
+        // Syncs before buckets: see the crate's words.
+        syncs::lock_of_namespace(tx, organization, namespace).await?;
+        if find_locked(tx, organization, namespace).await?.is_none() {
+            return Ok(RemoveOutcome::NotFound);
+        }
+        let buckets = sqlx::query(
+            "SELECT 1 FROM buckets WHERE organization = $1 AND namespace = $2 ORDER BY id FOR UPDATE",
+        )
+        .bind(organization.as_str())
+        .bind(namespace.as_str())
+        .execute(&mut **tx)
+        .await?
+        .rows_affected();
+        if buckets > 0 && !force {
+            return Ok(RemoveOutcome::NotEmpty(buckets));
+        }
+        // What the buckets hold goes with them by its foreign keys.
+        for statement in [
+            "DELETE FROM buckets WHERE organization = $1 AND namespace = $2",
+            "DELETE FROM namespaces WHERE organization = $1 AND id = $2",
+        ] {
+            sqlx::query(statement)
+                .bind(organization.as_str())
+                .bind(namespace.as_str())
+                .execute(&mut **tx)
+                .await?;
+        }
+        let now = self.now(tx).await?;
+        audit::store(tx, organization, audit, now);
+        Ok(RemoveOutcome::Removed)
     }
 
     async fn list_namespaces(
@@ -105,7 +196,7 @@ impl Store {
         request: &PageRequest,
     ) -> Result<Page<Namespace>, Fault> {
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar("SELECT COUNT(*) FROM namespaces WHERE organization = $1")
             .bind(organization.as_str())
             .fetch_one(&mut *connection)
@@ -137,7 +228,7 @@ impl NamespaceRepository for Store {
         namespace: NewNamespace,
         audit: NewAuditRow,
     ) -> Result<Namespace, InsertError> {
-        in_transaction!(self, tx => self.insert_namespace(&mut tx, organization, namespace.clone(), &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.insert_namespace(&mut tx, organization, namespace.clone(), &audit)).map_err(Failure::into_port)
     }
 
     async fn find(
@@ -154,5 +245,27 @@ impl NamespaceRepository for Store {
         page: &PageRequest,
     ) -> Result<Page<Namespace>, RepositoryError> {
         Ok(self.list_namespaces(organization, page).await?)
+    }
+
+    async fn update(
+        &self,
+        organization: &OrganizationId,
+        namespace: &NamespaceId,
+        change: NamespaceChange,
+        audit: NewAuditRow,
+    ) -> Result<Namespace, ChangeError> {
+        in_transaction!(self, organization, tx => self.change_namespace(&mut tx, organization, namespace, change.clone(), &audit)).map_err(Failure::into_port)
+    }
+
+    async fn remove(
+        &self,
+        organization: &OrganizationId,
+        namespace: &NamespaceId,
+        force: bool,
+        audit: NewAuditRow,
+    ) -> Result<RemoveOutcome, RepositoryError> {
+        Ok(
+            in_transaction!(self, organization, tx => self.remove_namespace(&mut tx, organization, namespace, force, &audit))?,
+        )
     }
 }

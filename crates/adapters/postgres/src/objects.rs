@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
+use wharf_domain::event::{ObjectChange, ObjectFate};
 use wharf_domain::ids::{BucketId, JobId, ObjectId, OrganizationId};
 use wharf_domain::object::{
     BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId,
@@ -17,7 +18,7 @@ use wharf_ports::{ObjectRepository, RepositoryError, RestoreOutcome};
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 use crate::{audit, buckets};
 
 macro_rules! columns {
@@ -136,30 +137,43 @@ pub(crate) async fn publish(
     Ok(())
 }
 
+/// What is told of an object to which that happened.
+fn read_change(row: &PgRow, fate: ObjectFate) -> Result<ObjectChange, Fault> {
+    let columns = Columns::of("objects", row);
+    Ok(ObjectChange {
+        object_id: columns.parse("id")?,
+        fate,
+        source_path: columns.get("path")?,
+        size_bytes: columns.number("size_bytes")?,
+    })
+}
+
 /// Makes tombstones of those live objects that no sync holds on to; one whose connection is archived never runs again, and
-/// holds nothing. Returns how many.
+/// holds nothing. Returns which they are.
 pub(crate) async fn bury_unheld(
     tx: &mut PgConnection,
     organization: &OrganizationId,
     objects: &[&str],
     now: Timestamp,
-) -> Result<u64, Fault> {
+) -> Result<Vec<ObjectChange>, Fault> {
     if objects.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    let buried = sqlx::query(
+    sqlx::query(
         "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
          WHERE organization = $1 AND id = ANY($2) AND deleted_at IS NULL \
          AND NOT EXISTS (SELECT 1 FROM catalogue c JOIN syncs s ON s.organization = c.organization AND s.id = c.sync \
                          WHERE c.organization = objects.organization AND c.object = objects.id \
-                         AND s.state <> 'connection_archived')",
+                         AND s.state <> 'connection_archived') RETURNING id, path, size_bytes",
     )
     .bind(organization.as_str())
     .bind(objects)
     .bind(now)
-    .execute(tx)
-    .await?;
-    Ok(buried.rows_affected())
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| read_change(row, ObjectFate::Deleted))
+    .collect()
 }
 
 /// Purges tombstones that were made before a time: the bytes of those that a person deleted are let go of, those that
@@ -231,7 +245,7 @@ impl Store {
         .bind(source.provider.as_str())
         .bind(&source.authority)
         .bind(&source.object)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(organization).await?)
         .await?
         .as_ref()
         .map(read)
@@ -240,7 +254,7 @@ impl Store {
 
     async fn restore_object(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
@@ -254,7 +268,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         let Some(found) = found.as_ref().map(read).transpose()? else {
             return Ok(None);
@@ -272,9 +286,15 @@ impl Store {
         .bind(organization.as_str())
         .bind(object.as_str())
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-        audit::store(tx, organization, audit, now).await?;
+        let changes = vec![ObjectChange {
+            object_id: found.id.clone(),
+            fate: ObjectFate::Restored,
+            source_path: found.facts.path.clone(),
+            size_bytes: found.content.size_bytes,
+        }];
+        audit::store_with_objects(tx, organization, audit, now, bucket, changes);
         let restored = Object {
             deleted: None,
             updated_at: now,
@@ -297,7 +317,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(organization).await?)
         .await?
         .as_ref()
         .map(read)
@@ -312,7 +332,7 @@ impl Store {
         request: &PageRequest,
     ) -> Result<Page<Object>, Fault> {
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(bucket.as_str())
@@ -344,7 +364,7 @@ impl Store {
 
     async fn remove_object(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
@@ -353,18 +373,20 @@ impl Store {
         let now = self.now(tx).await?;
         let removed = sqlx::query(
             "UPDATE objects SET deleted_at = $4, deleted_by = 'person', updated_at = $4 \
-             WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL",
+             WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL \
+             RETURNING id, path, size_bytes",
         )
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
         .bind(now)
-        .execute(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
-        if removed.rows_affected() == 0 {
+        let Some(removed) = removed else {
             return Ok(false);
-        }
-        audit::store(tx, organization, audit, now).await?;
+        };
+        let changes = vec![read_change(&removed, ObjectFate::Deleted)?];
+        audit::store_with_objects(tx, organization, audit, now, bucket, changes);
         Ok(true)
     }
 }
@@ -409,7 +431,7 @@ impl ObjectRepository for Store {
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.remove_object(&mut tx, organization, bucket, object, &audit))?,
+            in_transaction!(self, organization, tx => self.remove_object(&mut tx, organization, bucket, object, &audit))?,
         )
     }
 
@@ -421,7 +443,7 @@ impl ObjectRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<RestoreOutcome>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.restore_object(&mut tx, organization, bucket, object, &audit))?,
+            in_transaction!(self, organization, tx => self.restore_object(&mut tx, organization, bucket, object, &audit))?,
         )
     }
 }

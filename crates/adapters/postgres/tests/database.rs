@@ -1,7 +1,9 @@
 //! What holds of the database, beyond the promises of the ports.
 
 mod common;
+mod superuser;
 mod upgrade;
+mod walls;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use common::TestDatabase;
 use sqlx::{AssertSqlSafe, PgConnection};
-use wharf_domain::audit::Action;
+use wharf_domain::audit::{Action, AuditFilter};
 use wharf_domain::connection::{
     Connection, ConnectionFilter, ConnectionIdentifier, Event, Health, Intent, PublicStatus,
     public_status,
@@ -31,7 +33,10 @@ async fn bare(database: &TestDatabase) -> PgConnection {
 
 async fn harness() -> (Harness, TestDatabase) {
     let (database, guard) = common::migrated_database().await;
-    (Harness::in_real_time(database.repositories()), guard)
+    (
+        Harness::in_real_time(common::repositories(&database)),
+        guard,
+    )
 }
 
 #[tokio::test]
@@ -62,12 +67,12 @@ async fn migrating_again_and_at_the_same_time_changes_nothing() {
     let (first, second) = tokio::join!(one.migrate(), two.migrate());
     first.expect("one migrates");
     second.expect("the other waits");
-    let h = Harness::in_real_time(one.repositories());
+    let h = Harness::in_real_time(common::repositories(&one));
     h.tenant("acme").await;
     two.migrate().await.expect("nothing to do");
     two.check_schema().await.expect("up to date");
     assert_eq!(
-        two.repositories()
+        common::repositories(&two)
             .across
             .list_organizations()
             .await
@@ -77,7 +82,7 @@ async fn migrating_again_and_at_the_same_time_changes_nothing() {
     );
     one.close().await;
     assert!(matches!(
-        one.repositories().across.now().await,
+        common::repositories(&one).across.now().await,
         Err(RepositoryError::Unavailable(_))
     ));
 }
@@ -244,19 +249,38 @@ async fn text_and_times_that_the_server_cannot_take_are_errors_or_nothing_but_no
 
     let before_everything = PageCursor {
         created_at: wharf_domain::Timestamp::MIN_UTC,
-        id: "aud_1".to_owned(),
+        id: "obj_1".to_owned(),
     };
     let page = PageRequest {
         start: PageStart::After(before_everything),
         ..PageRequest::first(10)
     };
+    let filter = ObjectFilter::default();
     let list = h
         .repositories
-        .audit
-        .list(&acme.organization, &page)
+        .objects
+        .list(&acme.organization, &bucket.id, &filter, &page)
         .await
         .expect("an answer");
-    assert_eq!((list.items.len(), list.total), (0, 2));
+    assert_eq!((list.items.len(), list.total), (0, 0));
+
+    let since = |start| AuditFilter {
+        start: Some(start),
+        end: Some(wharf_domain::Timestamp::MAX_UTC),
+        ..AuditFilter::default()
+    };
+    for (start, count) in [
+        (wharf_domain::Timestamp::MIN_UTC, 2),
+        (wharf_domain::Timestamp::MAX_UTC, 0),
+    ] {
+        let list = h
+            .repositories
+            .audit
+            .list(&acme.organization, &since(start), 0, 10)
+            .await
+            .expect("an answer");
+        assert_eq!((list.rows.len(), list.total), (count, count as u64));
+    }
 }
 
 #[tokio::test]

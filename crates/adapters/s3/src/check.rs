@@ -132,7 +132,7 @@ pub(crate) async fn report(
 ) -> CheckReport {
     let patience = Patience::from_now(request.budget);
     let signed_in = sign_in(access, wire, &patience).await;
-    let mut checks = claims(store, wire, &signed_in);
+    let mut checks = claims(store, access, wire, &signed_in);
     let is_in = signed_in.answer.is_ok();
     let of_aws = access.is_role() || store.profile.name == profile::AWS.name;
     // Nothing rests on the identity, so that nothing waits for it.
@@ -253,7 +253,7 @@ fn told_by(failure: Failure) -> Result<Key, Fault> {
 }
 
 /// The checks of the connection. Every claim that an exchange decided carries the time it took.
-fn claims(store: &Store, wire: &Wire, signed_in: &SignedIn) -> Vec<Check> {
+fn claims(store: &Store, access: &Access, wire: &Wire, signed_in: &SignedIn) -> Vec<Check> {
     let SignedIn { answer, ahead, ms } = signed_in;
     let tls = wire
         .endpoint()
@@ -280,9 +280,9 @@ fn claims(store: &Store, wire: &Wire, signed_in: &SignedIn) -> Vec<Check> {
                 let action = Some(Call::list_buckets().to_string());
                 Check::inconclusive(name, ErrorCode::PermDenied, action, remedy, *ms)
             }
-            Claim::NameResolution | Claim::Connection | Claim::Tls | Claim::SignIn => {
-                Check::passed(name, *ms)
-            }
+            Claim::Tls => Check::passed(name, *ms).until(wire.certificate_expires_at()),
+            Claim::SignIn => Check::passed(name, *ms).until(access.key_expires_at()),
+            Claim::NameResolution | Claim::Connection => Check::passed(name, *ms),
         }
     };
     Claim::ALL.map(check).to_vec()

@@ -6,10 +6,12 @@
 mod fault;
 mod identity;
 mod session;
+mod token;
 mod trust;
 
 use std::sync::Arc;
 
+use wharf_domain::Timestamp;
 use wharf_domain::provider::EndpointUrl;
 use wharf_domain::secret::SecretString;
 
@@ -110,6 +112,14 @@ impl Access {
         match &self.0.way {
             Way::Key(_) => Ok(()),
             Way::Role(session) => session.begin_anew().await,
+        }
+    }
+
+    /// When the account's own key runs out, where its session token says so. A role's sessions are renewed by themselves.
+    pub(crate) fn key_expires_at(&self) -> Option<Timestamp> {
+        match &self.0.way {
+            Way::Key(key) => token::end_of(key.session_token.as_ref()?.expose()),
+            Way::Role(_) => None,
         }
     }
 

@@ -54,6 +54,7 @@ pub(crate) struct Wire {
     store: Store,
     /// Where the store answers, unless that is AWS.
     endpoint: Option<EndpointUrl>,
+    http: egress::Client,
     by_host: Client,
     by_path: Client,
 }
@@ -78,7 +79,7 @@ impl Wire {
             .credentials_provider(signer.credentials)
             .identity_cache(signer.cache)
             .disable_s3_express_session_auth(true)
-            .http_client(wharf_aws::http_client(http, tls))
+            .http_client(wharf_aws::http_client(http.clone(), tls))
             // Whoever calls decides about trying again, and the guarded client knows when to give up.
             .retry_config(signing::attempts(access))
             .retry_classifier(session_over.clone())
@@ -104,6 +105,7 @@ impl Wire {
                 by_host
             },
             by_path,
+            http,
             endpoint,
         }
     }
@@ -111,6 +113,12 @@ impl Wire {
     /// Where the store answers, unless that is AWS.
     pub(crate) fn endpoint(&self) -> Option<&EndpointUrl> {
         self.endpoint.as_ref()
+    }
+
+    /// When the certificate runs out that the store has shown, unless that is AWS's own matter.
+    pub(crate) fn certificate_expires_at(&self) -> Option<Timestamp> {
+        self.endpoint.as_ref()?;
+        DateTime::from_timestamp(self.http.certificate_expires_at()?, 0)
     }
 
     fn client(&self, bucket: &str) -> &Client {

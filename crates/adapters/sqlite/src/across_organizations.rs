@@ -2,42 +2,44 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
-use wharf_domain::access::{ApiKeyHash, Organization, Principal};
-use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::{JobId, OrganizationId};
+use wharf_domain::access::{ApiKeyHash, Organization, OrganizationProfile, Principal};
+use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
+use wharf_domain::event::EventCursor;
+use wharf_domain::ids::{AuditId, JobId, OrganizationId};
 use wharf_domain::job::{JobEnd, JobTrigger};
 use wharf_domain::namespace::DEFAULT_NAMESPACE;
 use wharf_domain::object::BlobKey;
-use wharf_domain::sync::Lease;
+use wharf_domain::sync::{Lease, Sync};
 use wharf_ports::{
-    AcrossOrganizations, Credential, DueSync, InsertError, NewApiKey, NewOrganization,
-    RepositoryError,
+    AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
+    NewApiKey, NewOrganization, RepositoryError,
 };
 
 use crate::clock::{micros, span};
 use crate::error::{Failure, Fault, inserting};
 use crate::jobs::QueuedJob;
 use crate::row::{Columns, json, number};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 use crate::syncs::columns;
 use crate::{access, audit, dead_letters, jobs, namespaces, syncs};
 
 /// Adds an organization with its first user and its namespace `default`.
 async fn insert_organization(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     new: &NewOrganization,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)")
-        .bind(new.id.as_str())
-        .bind(&new.name)
-        .bind(micros(now))
-        .execute(&mut *tx)
-        .await?;
-    access::insert_user(&mut *tx, &new.id, &new.admin, now).await?;
+    sqlx::query(
+        "INSERT INTO organizations (id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)",
+    )
+    .bind(new.id.as_str())
+    .bind(&new.name)
+    .bind(micros(now))
+    .execute(&mut **tx)
+    .await?;
+    access::insert_user(tx, &new.id, &new.admin, now).await?;
     namespaces::insert(
         tx,
         &new.id,
@@ -56,11 +58,22 @@ fn read_credential(row: &SqliteRow) -> Result<Credential, Fault> {
             organization: columns.parse("organization")?,
             user: columns.parse("user_id")?,
             key: columns.parse("id")?,
-            permission: columns.parse("permission")?,
+            grant: access::read_grant(&columns)?,
+            rate_limits: columns.json("rate_limits")?,
         },
+        role: columns.parse("role")?,
+        hash: access::read_hash(&columns)?,
         valid: columns.get("valid")?,
     })
 }
+
+/// The key with a hash, and whether it may be used.
+pub(crate) const CREDENTIAL: &str = "SELECT k.organization, k.user_id, k.id, k.hash, k.permissions, k.scopes, k.rate_limit_override, \
+     k.allowed_origins, k.expires_at, u.role, o.rate_limits, \
+     k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) \
+     AND u.removed_at IS NULL AND u.status <> 'suspended' AS valid \
+     FROM api_keys k CROSS JOIN users u ON u.organization = k.organization AND u.id = k.user_id \
+     CROSS JOIN organizations o ON o.id = k.organization WHERE k.hash = $1";
 
 /// Releases the syncs whose lease has expired while they may not run.
 pub(crate) const RELEASE: &str = "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
@@ -115,10 +128,10 @@ pub(crate) const FORGET: &str = concat!(
 );
 
 /// Ends the jobs whose lease has expired while their sync may not run. Their syncs wait, due at once, until it may again.
-async fn release_abandoned(tx: &mut SqliteConnection, now: Timestamp) -> Result<(), Fault> {
+async fn release_abandoned(tx: &mut Tx, now: Timestamp) -> Result<(), Fault> {
     let released = sqlx::query(RELEASE)
         .bind(micros(now))
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut **tx)
         .await?;
     let end = JobEnd::interrupted("lease_expired");
     for row in &released {
@@ -132,13 +145,10 @@ async fn release_abandoned(tx: &mut SqliteConnection, now: Timestamp) -> Result<
 
 /// The sync whose turn it is: one of the organization with the fewest runs at work, there the one due longest. Most calls
 /// end with the first question, because some organization has no run at work.
-async fn whose_turn(
-    tx: &mut SqliteConnection,
-    now: Timestamp,
-) -> Result<Option<(String, String)>, Fault> {
+async fn whose_turn(tx: &mut Tx, now: Timestamp) -> Result<Option<(String, String)>, Fault> {
     let at_work: Vec<(String, i64)> = sqlx::query_as(AT_WORK)
         .bind(micros(now))
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut **tx)
         .await?;
     let names = |some: &[(String, i64)]| json(&some.iter().map(|(it, _)| it).collect::<Vec<_>>());
     let mut questions = vec![(DUE_OF_OTHERS, names(&at_work))];
@@ -148,7 +158,7 @@ async fn whose_turn(
         let due = sqlx::query_as(question)
             .bind(micros(now))
             .bind(organizations)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut **tx)
             .await?;
         if due.is_some() {
             return Ok(due);
@@ -157,16 +167,33 @@ async fn whose_turn(
     Ok(None)
 }
 
+/// The row of a run that begins.
+fn job_started(id: &AuditId, job: &JobId, sync: &Sync, trigger: JobTrigger) -> NewAuditRow {
+    NewAuditRow {
+        id: id.clone(),
+        action: Action::JobStarted,
+        resource_type: ResourceType::Job,
+        resource_id: job.to_string(),
+        origin: Origin::system(),
+        changes: serde_json::json!({
+            "sync_config_id": sync.id,
+            "bucket_id": sync.bucket,
+            "connection_id": sync.connection,
+            "trigger": trigger.as_str(),
+        }),
+    }
+}
+
 impl Store {
     async fn bootstrap_organization(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &NewOrganization,
         key: &NewApiKey,
         audit: &NewAuditRow,
     ) -> Result<bool, Fault> {
         let inhabited: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM organizations)")
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut **tx)
             .await?;
         if inhabited {
             return Ok(false);
@@ -174,13 +201,13 @@ impl Store {
         let now = self.now(tx).await?;
         insert_organization(tx, organization, now).await?;
         access::insert_key(tx, &organization.id, key, now).await?;
-        audit::store(tx, &organization.id, audit, now).await?;
+        audit::store(tx, &organization.id, audit, now);
         Ok(true)
     }
 
     async fn add_organization(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         new: NewOrganization,
         audit: &NewAuditRow,
     ) -> Result<Organization, Failure<InsertError>> {
@@ -188,45 +215,51 @@ impl Store {
         insert_organization(tx, &new, now)
             .await
             .map_err(|error| inserting(error))?;
-        audit::store(tx, &new.id, audit, now).await?;
+        audit::store(tx, &new.id, audit, now);
         Ok(Organization {
             id: new.id,
-            name: new.name,
+            profile: OrganizationProfile {
+                name: new.name,
+                ..OrganizationProfile::default()
+            },
             created_at: now,
+            updated_at: now,
         })
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>, Fault> {
-        sqlx::query("SELECT id, name, created_at FROM organizations ORDER BY created_at, id")
-            .fetch_all(&self.reads)
-            .await?
-            .iter()
-            .map(access::read_organization)
-            .collect()
+        sqlx::query(concat!(
+            "SELECT ",
+            access::organization_columns!(),
+            " FROM organizations ORDER BY created_at, id"
+        ))
+        .fetch_all(&self.reads)
+        .await?
+        .iter()
+        .map(access::read_organization)
+        .collect()
     }
 
     async fn credential(&self, hash: &ApiKeyHash) -> Result<Option<Credential>, Fault> {
         let mut connection = self.read().await?;
         let now = self.now(&mut connection).await?;
-        sqlx::query(
-            "SELECT organization, user_id, id, permission, \
-             revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) AS valid FROM api_keys WHERE hash = $1",
-        )
-        .bind(hash.0.as_slice())
-        .bind(micros(now))
-        .fetch_optional(&mut *connection)
-        .await?
-        .as_ref()
-        .map(read_credential)
-        .transpose()
+        sqlx::query(CREDENTIAL)
+            .bind(hash.0.as_slice())
+            .bind(micros(now))
+            .fetch_optional(&mut *connection)
+            .await?
+            .as_ref()
+            .map(read_credential)
+            .transpose()
     }
 
     async fn lease_due(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        new_audit: &AuditId,
     ) -> Result<Option<DueSync>, Fault> {
         let now = self.now(tx).await?;
         release_abandoned(tx, now).await?;
@@ -240,7 +273,7 @@ impl Store {
         ))
         .bind(organization)
         .bind(sync)
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut **tx)
         .await?;
         let sync = syncs::read(&row, now)?;
         let columns = Columns::of("syncs", &row);
@@ -259,9 +292,9 @@ impl Store {
             )
             .await?;
         }
-        let job = if let Some(queued) = &sync.queued_job {
-            jobs::start(tx, &organization, queued, None, now).await?;
-            queued
+        let (job, trigger) = if let Some(queued) = &sync.queued_job {
+            let trigger = jobs::start(tx, &organization, queued, None, now).await?;
+            (queued, trigger)
         } else {
             // A run over the whole source goes on from nothing.
             let predecessor = abandoned
@@ -284,7 +317,7 @@ impl Store {
             )
             .await?;
             jobs::start(tx, &organization, new_job, predecessor.as_ref(), now).await?;
-            new_job
+            (new_job, trigger)
         };
         sqlx::query(
             "UPDATE syncs SET checkpoint = CASE WHEN NOT pending_full THEN checkpoint END, pending_full = 0, \
@@ -298,8 +331,10 @@ impl Store {
         .bind(worker)
         .bind(micros(now))
         .bind(span(ttl))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
+        let started = job_started(new_audit, job, &sync, trigger);
+        audit::store(tx, &organization, &started, now);
         Ok(Some(DueSync {
             lease: Lease {
                 sync: sync.id,
@@ -310,31 +345,26 @@ impl Store {
         }))
     }
 
-    async fn purge(
-        &self,
-        tx: &mut SqliteConnection,
-        undo: Duration,
-        limit: u32,
-    ) -> Result<u64, Fault> {
+    async fn purge(&self, tx: &mut Tx, undo: Duration, limit: u32) -> Result<u64, Fault> {
         let now = self.now(tx).await?;
         let until = micros(now) - span(undo);
         let purged = sqlx::query(PURGE)
             .bind(until)
             .bind(limit)
             .bind(micros(now))
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?
             .rows_affected();
         let forgotten = sqlx::query(FORGET)
             .bind(until)
             .bind(i64::from(limit) - purged.cast_signed())
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?
             .rows_affected();
         Ok(purged + forgotten)
     }
 
-    async fn dispose(&self, tx: &mut SqliteConnection, limit: u32) -> Result<u64, Fault> {
+    async fn dispose(&self, tx: &mut Tx, limit: u32) -> Result<u64, Fault> {
         let now = self.now(tx).await?;
         dead_letters::dispose(tx, limit, now).await
     }
@@ -396,8 +426,42 @@ impl AcrossOrganizations for Store {
         worker: &str,
         ttl: Duration,
         new_job: &JobId,
+        new_audit: &AuditId,
     ) -> Result<Option<DueSync>, RepositoryError> {
-        Ok(in_transaction!(self, tx => self.lease_due(&mut tx, worker, ttl, new_job))?)
+        Ok(in_transaction!(self, tx => self.lease_due(&mut tx, worker, ttl, new_job, new_audit))?)
+    }
+
+    async fn lease_due_check(&self, ttl: Duration) -> Result<Option<DueCheck>, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.lease_check(&mut tx, ttl))?)
+    }
+
+    async fn lease_due_webhook(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueWebhook>, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.lease_webhook(&mut tx, ttl, limit))?)
+    }
+
+    async fn lease_due_stream(
+        &self,
+        ttl: Duration,
+        limit: u32,
+    ) -> Result<Option<DueStream>, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.lease_stream(&mut tx, ttl, limit))?)
+    }
+
+    async fn settle_stream(
+        &self,
+        due: &DueStream,
+        cursor: EventCursor,
+        pause: Duration,
+    ) -> Result<bool, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.end_stream_round(&mut tx, due, cursor, pause))?)
+    }
+
+    async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.prune(&mut tx, keep, limit))?)
     }
 
     async fn purge_tombstones(&self, undo: Duration, limit: u32) -> Result<u64, RepositoryError> {

@@ -1,19 +1,18 @@
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName, NewBucket};
 use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
-use wharf_ports::{BucketRepository, InsertError, RepositoryError};
+use wharf_ports::{BucketChange, BucketRepository, ChangeError, InsertError, RepositoryError};
 
 use crate::audit;
 use crate::clock::micros;
-use crate::error::{Failure, Fault, inserting};
+use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 macro_rules! columns {
     () => {
@@ -33,7 +32,7 @@ macro_rules! matching {
 
 /// Notes that objects have just arrived.
 pub(crate) async fn note_upload(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     bucket: &BucketId,
     now: Timestamp,
@@ -42,7 +41,7 @@ pub(crate) async fn note_upload(
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(micros(now))
-        .execute(tx)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
@@ -67,7 +66,7 @@ fn read(row: &SqliteRow) -> Result<Bucket, Fault> {
 impl Store {
     async fn insert_bucket(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewBucket,
         audit: &NewAuditRow,
@@ -86,10 +85,10 @@ impl Store {
         .bind(json(&new.schema))
         .bind(json(&new.metadata))
         .bind(micros(now))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await
         .map_err(|error| inserting(error))?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Bucket {
             id: new.id,
             namespace: new.namespace,
@@ -177,9 +176,56 @@ impl Store {
         })
     }
 
+    async fn change_bucket(
+        &self,
+        tx: &mut Tx,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        change: BucketChange,
+        audit: &NewAuditRow,
+    ) -> Result<Bucket, Failure<ChangeError>> {
+        let stored = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM buckets b WHERE b.organization = $1 AND b.id = $2"
+        ))
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+        let stored = stored.ok_or(Failure::Refused(ChangeError::NotFound))?;
+        let stored = read(&stored)?;
+        let mut changed = stored.clone();
+        changed.name = change.name.unwrap_or(changed.name);
+        changed.description = change.description.unwrap_or(changed.description);
+        changed.schema = change.schema.unwrap_or(changed.schema);
+        changed.metadata = change.metadata.unwrap_or(changed.metadata);
+        if changed == stored {
+            return Ok(stored);
+        }
+        changed.updated_at = self.now(tx).await?;
+        sqlx::query(
+            "UPDATE buckets SET name = $3, lower_name = $4, description = $5, schema = $6, metadata = $7, updated_at = $8 \
+             WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(bucket.as_str())
+        .bind(changed.name.as_str())
+        .bind(changed.name.as_str().to_lowercase())
+        .bind(&changed.description)
+        .bind(json(&changed.schema))
+        .bind(json(&changed.metadata))
+        .bind(micros(changed.updated_at))
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| changing(error))?;
+        audit::store(tx, organization, audit, changed.updated_at);
+        Ok(changed)
+    }
+
     async fn remove_bucket(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         audit: &NewAuditRow,
@@ -188,13 +234,13 @@ impl Store {
         let removed = sqlx::query("DELETE FROM buckets WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(bucket.as_str())
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
         let now = self.now(tx).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(true)
     }
 }
@@ -241,5 +287,15 @@ impl BucketRepository for Store {
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
         Ok(in_transaction!(self, tx => self.remove_bucket(&mut tx, organization, bucket, &audit))?)
+    }
+    async fn update(
+        &self,
+        organization: &OrganizationId,
+        bucket: &BucketId,
+        change: BucketChange,
+        audit: NewAuditRow,
+    ) -> Result<Bucket, ChangeError> {
+        in_transaction!(self, tx => self.change_bucket(&mut tx, organization, bucket, change, &audit))
+            .map_err(Failure::into_port)
     }
 }

@@ -52,6 +52,8 @@ impl Clock {
     }
 }
 
+pub(crate) const DAY: Duration = Duration::from_hours(24);
+
 /// The stored form of an instant.
 pub(crate) fn micros(at: Timestamp) -> i64 {
     at.timestamp_micros()

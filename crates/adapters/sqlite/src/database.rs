@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::SqlitePool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use thiserror::Error;
-use wharf_ports::Repositories;
+use wharf_ports::{AuditSeal, Repositories, RepositoryError};
 
 use crate::clock::Clock;
-use crate::store::Store;
+use crate::store::{Store, in_transaction, truncate_log};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -83,7 +84,9 @@ impl From<MigrateError> for OpenError {
 /// A database file, opened and brought up to date.
 #[derive(Clone)]
 pub struct SqliteDatabase {
-    pub(crate) store: Arc<Store>,
+    pub(crate) reads: SqlitePool,
+    writes: SqlitePool,
+    clock: Arc<Clock>,
 }
 
 impl fmt::Debug for SqliteDatabase {
@@ -130,43 +133,66 @@ impl SqliteDatabase {
             .max_connections(READERS)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
-        let store = Store {
+        // A process that died between overwriting credentials and truncating the log left them in it.
+        truncate_log(&writes).await;
+        Ok(Self {
             reads,
             writes,
             clock: Arc::new(Clock::default()),
-        };
-        // A process that died between overwriting credentials and truncating the log left them in it.
-        store.truncate_log().await;
-        Ok(Self {
-            store: Arc::new(store),
         })
     }
 
-    /// All repositories of this database.
-    pub fn repositories(&self) -> Repositories {
-        let store = &self.store;
+    /// All repositories of this database, which link audit rows by this seal.
+    pub fn repositories(&self, seal: Arc<dyn AuditSeal>) -> Repositories {
+        let store = Arc::new(self.store(seal));
         Repositories {
             access: store.clone(),
             across: store.clone(),
             audit: store.clone(),
             buckets: store.clone(),
             catalogue: store.clone(),
+            checks: store.clone(),
             connections: store.clone(),
             dead_letters: store.clone(),
+            events: store.clone(),
             external_ids: store.clone(),
+            idempotency: store.clone(),
             jobs: store.clone(),
             keys: store.clone(),
             namespaces: store.clone(),
             objects: store.clone(),
             runs: store.clone(),
             syncs: store.clone(),
+            webhooks: store,
+        }
+    }
+
+    /// Whether [`adopt_unchained`](Self::adopt_unchained) has something to do.
+    pub async fn has_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<bool, RepositoryError> {
+        Ok(self.store(seal).has_unchained().await?)
+    }
+
+    /// Links the audit rows that an older version stored without links. To be done before anything else is; it is nothing to
+    /// do but after the migration from such a version.
+    pub async fn adopt_unchained(&self, seal: Arc<dyn AuditSeal>) -> Result<(), RepositoryError> {
+        let store = self.store(seal);
+        while in_transaction!(store, tx => store.adopt_next(&mut tx))? {}
+        Ok(())
+    }
+
+    fn store(&self, seal: Arc<dyn AuditSeal>) -> Store {
+        Store {
+            reads: self.reads.clone(),
+            writes: self.writes.clone(),
+            clock: self.clock.clone(),
+            seal,
         }
     }
 
     /// Waits for statements at work and closes the file. Later calls fail.
     pub async fn close(&self) {
-        self.store.reads.close().await;
-        self.store.writes.close().await;
+        self.reads.close().await;
+        self.writes.close().await;
     }
 }
 

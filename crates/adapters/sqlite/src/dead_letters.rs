@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
@@ -18,7 +17,7 @@ use crate::clock::{micros, span};
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 macro_rules! columns {
     () => {
@@ -116,7 +115,7 @@ pub(crate) struct FailedIn<'a> {
 
 /// Notes files that failed.
 pub(crate) async fn fail(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     run: FailedIn<'_>,
     failed: &[FailedFile],
@@ -141,7 +140,7 @@ pub(crate) async fn fail(
         .bind(run.sync.as_str())
         .bind(&files)
         .bind(micros(now))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     sqlx::query(FAILED)
         .bind(organization.as_str())
@@ -152,14 +151,14 @@ pub(crate) async fn fail(
         .bind(run.namespace.as_str())
         .bind(run.job.as_str())
         .bind(MOST_TRIES)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
 /// Closes the open ones of these source objects: they are copied, or left out.
 pub(crate) async fn resolve(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
     objects: &[&str],
@@ -173,24 +172,20 @@ pub(crate) async fn resolve(
         .bind(sync.as_str())
         .bind(json(&objects))
         .bind(micros(now))
-        .execute(tx)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
 /// Closes at most `limit` old ones of syncs that do not run any more, whichever organization's they are. Returns how many.
-pub(crate) async fn dispose(
-    tx: &mut SqliteConnection,
-    limit: u32,
-    now: Timestamp,
-) -> Result<u64, Fault> {
+pub(crate) async fn dispose(tx: &mut Tx, limit: u32, now: Timestamp) -> Result<u64, Fault> {
     let disposed = sqlx::query(DISPOSE)
         .bind(micros(now))
         .bind(micros(now) - span(DISPOSAL))
         .bind(limit)
         .bind(DisposalReason::ConnectionArchived.as_str())
         .bind(DisposalReason::SyncDeactivated.as_str())
-        .execute(tx)
+        .execute(&mut **tx)
         .await?;
     Ok(disposed.rows_affected())
 }
@@ -267,7 +262,7 @@ impl Store {
 
     async fn requeue_dead_letters(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         sync: &SyncId,
         error_types: Option<&[String]>,
@@ -283,18 +278,18 @@ impl Store {
         .bind(sync.as_str())
         .bind(error_types.map(|codes| json(&codes)))
         .bind(micros(now))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?
         .rows_affected();
         if requeued > 0 {
-            audit::store(tx, organization, &audit.with("requeued", requeued), now).await?;
+            audit::store(tx, organization, &audit.with("requeued", requeued), now);
         }
         Ok(requeued)
     }
 
     async fn exhaust_dead_letters(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         sync: &SyncId,
         error_types: &[String],
@@ -308,12 +303,12 @@ impl Store {
         .bind(organization.as_str())
         .bind(sync.as_str())
         .bind(json(&error_types))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?
         .rows_affected();
         if marked > 0 {
             let now = self.now(tx).await?;
-            audit::store(tx, organization, &audit.with("marked", marked), now).await?;
+            audit::store(tx, organization, &audit.with("marked", marked), now);
         }
         Ok(marked)
     }

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::path::Path;
 
 use sqlx::error::DatabaseError;
-use wharf_ports::{InsertError, RepositoryError};
+use wharf_ports::{AccessError, ApplyError, ChangeError, InsertError, RepositoryError};
 
 /// The repository could not answer.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(crate) enum Fault {
     Driver(sqlx::Error, &'static Location<'static>),
     /// A stored row does not make sense: table, column and why.
     Corrupt(String),
+    /// The request's claim on its key was taken over by a later attempt.
+    ClaimLost,
 }
 
 impl From<sqlx::Error> for Fault {
@@ -28,6 +30,7 @@ impl From<Fault> for RepositoryError {
             Fault::Driver(error, _) if is_passing(&error) => Self::Unavailable(Box::new(error)),
             Fault::Driver(error, place) => Self::Corrupt(refusal(&error, place)),
             Fault::Corrupt(place) => Self::Corrupt(place),
+            Fault::ClaimLost => Self::ClaimLost,
         }
     }
 }
@@ -49,6 +52,16 @@ impl<E> From<sqlx::Error> for Failure<E> {
 impl<E> From<Fault> for Failure<E> {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl<E> Failure<E> {
+    /// The same, refused for another port's reasons.
+    pub(crate) fn map<F>(self, refusal: impl FnOnce(E) -> F) -> Failure<F> {
+        match self {
+            Self::Fault(fault) => Failure::Fault(fault),
+            Self::Refused(error) => Failure::Refused(refusal(error)),
+        }
     }
 }
 
@@ -74,8 +87,35 @@ pub(crate) fn inserting(error: sqlx::Error) -> Failure<InsertError> {
     }
 }
 
+/// A port's error for names that are taken.
+pub(crate) trait NameTaken {
+    const NAME_TAKEN: Self;
+}
+
+impl NameTaken for AccessError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+impl NameTaken for ApplyError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+impl NameTaken for ChangeError {
+    const NAME_TAKEN: Self = Self::NameTaken;
+}
+
+/// What a failed change means: a name's unique index.
+#[track_caller]
+pub(crate) fn changing<E: NameTaken>(error: sqlx::Error) -> Failure<E> {
+    if name_taken(&error) {
+        Failure::Refused(E::NAME_TAKEN)
+    } else {
+        error.into()
+    }
+}
+
 /// Whether a unique index was violated. Primary keys have a code of their own and are no names.
-pub(crate) fn name_taken(error: &sqlx::Error) -> bool {
+fn name_taken(error: &sqlx::Error) -> bool {
     has_code(error, "2067")
 }
 

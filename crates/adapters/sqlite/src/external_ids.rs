@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{ExternalId, OrganizationId};
@@ -9,7 +8,7 @@ use crate::audit;
 use crate::clock::micros;
 use crate::error::Fault;
 use crate::row::Columns;
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 const ISSUED: &str = "SELECT id FROM external_ids WHERE organization = $1 ORDER BY issued_at, id";
 
@@ -31,21 +30,21 @@ impl Store {
 
     async fn issue_first_external_id(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         id: &ExternalId,
         audit: &NewAuditRow,
     ) -> Result<Option<ExternalId>, Fault> {
         let known = sqlx::query("SELECT 1 FROM organizations WHERE id = $1")
             .bind(organization.as_str())
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut **tx)
             .await?;
         if known.is_none() {
             return Ok(None);
         }
         let oldest = sqlx::query(ISSUED)
             .bind(organization.as_str())
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut **tx)
             .await?;
         if let Some(oldest) = oldest {
             return read(&oldest).map(Some);
@@ -55,9 +54,9 @@ impl Store {
             .bind(organization.as_str())
             .bind(id.as_str())
             .bind(micros(now))
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(id.clone()))
     }
 }

@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
@@ -14,7 +13,7 @@ use crate::clock::micros;
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 macro_rules! columns {
     () => {
@@ -60,7 +59,7 @@ pub(crate) struct QueuedJob<'a> {
 
 /// Stores a job that waits for a worker.
 pub(crate) async fn queue(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     job: &QueuedJob<'_>,
     now: Timestamp,
@@ -77,35 +76,35 @@ pub(crate) async fn queue(
     .bind(job.trigger.as_str())
     .bind(json(&Counters::default()))
     .bind(micros(now))
-    .execute(tx)
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-/// A worker takes the job: it starts now.
+/// A worker takes the job: it starts now. Returns what had asked for it.
 pub(crate) async fn start(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     job: &JobId,
     resumed_from: Option<&JobId>,
     now: Timestamp,
-) -> Result<(), Fault> {
-    sqlx::query(
+) -> Result<JobTrigger, Fault> {
+    let row = sqlx::query(
         "UPDATE jobs SET phase = 'discovering', resumed_from = $3, started_at = $4, updated_at = $4 \
-         WHERE organization = $1 AND id = $2",
+         WHERE organization = $1 AND id = $2 RETURNING \"trigger\"",
     )
     .bind(organization.as_str())
     .bind(job.as_str())
     .bind(resumed_from.map(JobId::as_str))
     .bind(micros(now))
-    .execute(tx)
+    .fetch_one(&mut **tx)
     .await?;
-    Ok(())
+    Columns::of("jobs", &row).read("trigger", JobTrigger::parse)
 }
 
 /// The job ends now.
 pub(crate) async fn end(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     job: &JobId,
     end: &JobEnd,
@@ -123,14 +122,14 @@ pub(crate) async fn end(
     .bind(&end.incomplete_reason)
     .bind(&end.error)
     .bind(micros(now))
-    .execute(tx)
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
 /// The job ends now without its worker, and leaves an audit row of that.
 pub(crate) async fn end_alone(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
     job: &JobId,
@@ -139,12 +138,13 @@ pub(crate) async fn end_alone(
 ) -> Result<(), Fault> {
     end(tx, organization, job, how, now).await?;
     let row = NewAuditRow::job_ended_alone(job, sync, how);
-    audit::store(tx, organization, &row, now).await
+    audit::store(tx, organization, &row, now);
+    Ok(())
 }
 
 /// Writes what the job has counted so far, and moves it to a phase if one is given.
 pub(crate) async fn note(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     job: &JobId,
     counters: &Counters,
@@ -160,14 +160,14 @@ pub(crate) async fn note(
     .bind(json(counters))
     .bind(phase.map(JobPhase::as_str))
     .bind(micros(now))
-    .execute(tx)
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
 /// What a job counted, and when it was started.
 pub(crate) async fn account(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     job: &JobId,
 ) -> Result<(Counters, Option<Timestamp>), Fault> {
@@ -175,7 +175,7 @@ pub(crate) async fn account(
         sqlx::query("SELECT counters, started_at FROM jobs WHERE organization = $1 AND id = $2")
             .bind(organization.as_str())
             .bind(job.as_str())
-            .fetch_one(tx)
+            .fetch_one(&mut **tx)
             .await?;
     let columns = Columns::of("jobs", &row);
     Ok((

@@ -9,20 +9,24 @@
 //! from a write, the caller has to look. Every other refusal is a fault of the program or of what is stored, is told by
 //! step and code, and is not worth another try.
 //!
-//! This crate keeps the promises of the repository ports and knows nothing else: no HTTP, no providers, no keys. It
-//! sees credentials in their sealed form only.
+//! This crate keeps the promises of the repository ports and knows nothing else: no HTTP, no providers, no keys. It sees
+//! credentials in their sealed form only, and links audit rows by a seal whose key it does not hold.
 
 mod access;
 mod across_organizations;
 mod audit;
 mod buckets;
 mod catalogue;
+mod checks;
 mod clock;
 mod connections;
 mod database;
 mod dead_letters;
+mod dispatch;
 mod error;
+mod events;
 mod external_ids;
+mod idempotency;
 mod jobs;
 mod keys;
 mod namespaces;
@@ -34,5 +38,6 @@ mod row;
 mod runs;
 mod store;
 mod syncs;
+mod webhooks;
 
 pub use database::{OpenError, SqliteDatabase};

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
+use wharf_domain::event::{ObjectChange, ObjectFate};
 use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
 use wharf_domain::object::{
     BlobKey, Content, DeletedBy, Object, ObjectFilter, SourceFacts, SourceId,
@@ -15,7 +15,7 @@ use crate::clock::micros;
 use crate::error::Fault;
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 macro_rules! columns {
     () => {
@@ -44,7 +44,8 @@ pub(crate) const LIST: &str = concat!(
 pub(crate) const BURY: &str = "UPDATE objects SET deleted_at = $3, deleted_by = 'source', updated_at = $3 \
      WHERE organization = $1 AND id IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL \
      AND NOT EXISTS (SELECT 1 FROM catalogue c JOIN syncs s ON s.organization = c.organization AND s.id = c.sync \
-     WHERE c.organization = $1 AND c.object = objects.id AND s.state <> 'connection_archived')";
+     WHERE c.organization = $1 AND c.object = objects.id AND s.state <> 'connection_archived') \
+     RETURNING id, path, size_bytes";
 
 fn read(row: &SqliteRow) -> Result<Object, Fault> {
     let columns = Columns::of("objects", row);
@@ -88,20 +89,33 @@ fn read(row: &SqliteRow) -> Result<Object, Fault> {
     })
 }
 
-/// Makes tombstones of those live objects that no sync holds on to. Returns how many.
+/// What is told of an object to which that happened.
+fn read_change(row: &SqliteRow, fate: ObjectFate) -> Result<ObjectChange, Fault> {
+    let columns = Columns::of("objects", row);
+    Ok(ObjectChange {
+        object_id: columns.parse("id")?,
+        fate,
+        source_path: columns.get("path")?,
+        size_bytes: columns.number("size_bytes")?,
+    })
+}
+
+/// Makes tombstones of those live objects that no sync holds on to. Returns which they are.
 pub(crate) async fn bury_unheld(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     objects: &[String],
     now: Timestamp,
-) -> Result<u64, Fault> {
-    let buried = sqlx::query(BURY)
+) -> Result<Vec<ObjectChange>, Fault> {
+    sqlx::query(BURY)
         .bind(organization.as_str())
         .bind(json(&objects))
         .bind(micros(now))
-        .execute(tx)
-        .await?;
-    Ok(buried.rows_affected())
+        .fetch_all(&mut **tx)
+        .await?
+        .iter()
+        .map(|row| read_change(row, ObjectFate::Deleted))
+        .collect()
 }
 
 impl Store {
@@ -185,7 +199,7 @@ impl Store {
 
     async fn remove_object(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
@@ -194,24 +208,25 @@ impl Store {
         let now = self.now(tx).await?;
         let removed = sqlx::query(
             "UPDATE objects SET deleted_at = $4, deleted_by = 'person', updated_at = $4 \
-             WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL",
+             WHERE organization = $1 AND bucket = $2 AND id = $3 AND deleted_at IS NULL RETURNING id, path, size_bytes",
         )
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
         .bind(micros(now))
-        .execute(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
-        if removed.rows_affected() == 0 {
+        let Some(removed) = removed else {
             return Ok(false);
-        }
-        audit::store(tx, organization, audit, now).await?;
+        };
+        let changes = vec![read_change(&removed, ObjectFate::Deleted)?];
+        audit::store_with_objects(tx, organization, audit, now, bucket, changes);
         Ok(true)
     }
 
     async fn restore_object(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         object: &ObjectId,
@@ -228,10 +243,11 @@ impl Store {
         .bind(bucket.as_str())
         .bind(object.as_str())
         .bind(micros(now))
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         if let Some(row) = restored {
-            audit::store(tx, organization, audit, now).await?;
+            let changes = vec![read_change(&row, ObjectFate::Restored)?];
+            audit::store_with_objects(tx, organization, audit, now, bucket, changes);
             return Ok(Some(RestoreOutcome::Restored(Box::new(read(&row)?))));
         }
         let purged: Option<bool> = sqlx::query_scalar(
@@ -240,7 +256,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(object.as_str())
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         Ok(purged.map(|purged| {
             if purged {

@@ -5,7 +5,10 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use crate::runs::{commit, deletes};
 use crate::syncs::{deletes as held_deletes, lifecycle};
-use crate::{SqliteDatabase, across_organizations, catalogue, dead_letters, objects};
+use crate::{
+    SqliteDatabase, across_organizations, audit, catalogue, checks, connections, dead_letters,
+    dispatch, events, objects, webhooks,
+};
 
 /// A row of the catalogue by its whole key.
 const ROW: &str =
@@ -21,6 +24,8 @@ const SOURCE: &str = "INDEX objects_source (organization=? AND bucket=? AND prov
 const HOLDERS: &str = "INDEX catalogue_object (organization=? AND object=?)";
 /// The open dead letter of a source object.
 const LETTER: &str = "INDEX dead_letters_open (organization=? AND sync=? AND source_object=?)";
+/// The chain of an organization's audit rows.
+const PLACES: &str = "INDEX audit_rows_position (organization=? AND position";
 /// What has been due longest, with its organization.
 const DUE: &str = "SEARCH s USING INDEX syncs_due (<expr><?)";
 /// Tombstones by their age.
@@ -83,11 +88,105 @@ const CASES: &[Case] = &[
     ),
     (dead_letters::REATTEMPTED, &[LETTER]),
     (dead_letters::RESOLVE, &[LETTER]),
+    (
+        across_organizations::CREDENTIAL,
+        &[
+            "k USING INDEX api_keys_hash (hash=?)",
+            "u USING INDEX sqlite_autoindex_users_1 (organization=? AND id=?)",
+        ],
+    ),
+    (audit::LIST, &[PLACES, "position>? AND position<?)"]),
+    (
+        audit::LIST_OF,
+        &[
+            "INDEX audit_rows_resource (organization=? AND resource_id=? AND position>? AND position<?)",
+        ],
+    ),
+    (audit::COUNT, &[PLACES]),
+    (
+        audit::COUNT_OF,
+        &[
+            "INDEX audit_rows_resource (organization=? AND resource_id=? AND position>? AND position<?)",
+        ],
+    ),
+    (audit::CHAIN, &[PLACES, "position>?)"]),
+    (
+        audit::UNCHAINED,
+        &["INDEX audit_rows_unchained (organization=?)"],
+    ),
+    (connections::UPDATE, &["(organization=? AND id=?)"]),
     (across_organizations::DUE_OF_OTHERS, &[DUE]),
     (across_organizations::DUE_OF, &[DUE]),
     (across_organizations::PURGE, &[TOMBSTONES]),
     // The rows that go with an object are found by it.
     (across_organizations::FORGET, &[TOMBSTONES, HOLDERS]),
+    (
+        checks::LIST,
+        &["connection_checks_by_age (organization=? AND connection=? AND (at,id)<(?,?))"],
+    ),
+    (
+        checks::COUNT,
+        &["COVERING INDEX connection_checks_by_age (organization=? AND connection=?)"],
+    ),
+    (
+        checks::AVAILABILITY,
+        &["COVERING INDEX connection_checks_by_age (organization=? AND connection=?)"],
+    ),
+    (events::FROM, &["(organization=? AND position>?)"]),
+    (events::BEFORE, &["(organization=? AND position<?)"]),
+    (
+        events::OF_ROWS,
+        &["INDEX events_audit (organization=? AND audit=?)"],
+    ),
+    (
+        webhooks::LIST,
+        &["webhooks_by_age (organization=? AND (created_at,id)<(?,?))"],
+    ),
+    (
+        webhooks::DELIVERIES,
+        &["webhook_deliveries_by_age (organization=? AND webhook=? AND (at,id)<(?,?))"],
+    ),
+    (
+        webhooks::COUNT_DELIVERIES,
+        &["COVERING INDEX webhook_deliveries_by_age (organization=? AND webhook=?)"],
+    ),
+    (
+        dispatch::DUE_CHECK,
+        &["INDEX connections_to_check (next_check_at<?)"],
+    ),
+    (
+        dispatch::DUE_WEBHOOK,
+        &[
+            "SEARCH s USING INDEX webhooks_due (<expr><?)",
+            "SEARCH h USING INDEX sqlite_autoindex_audit_heads_1 (organization=?)",
+            "(organization=? AND webhook=?)",
+        ],
+    ),
+    (
+        dispatch::DUE_STREAM,
+        &["SEARCH s USING INDEX event_streams_due (<expr><?)"],
+    ),
+    (dispatch::PRUNE_EVENTS, &["INDEX events_old (at<?)"]),
+    (
+        dispatch::PRUNE_DELIVERIES,
+        &["INDEX webhook_deliveries_old (at<?)"],
+    ),
+    (
+        dispatch::PRUNE_CHECKS,
+        &["INDEX connection_checks_old (at<?)"],
+    ),
+    (
+        dispatch::PRUNE_CLAIMS,
+        &["INDEX idempotency_claims_old (claimed_at<?)"],
+    ),
+    // What goes with a webhook is found by it.
+    (
+        "DELETE FROM webhooks WHERE organization = $1 AND id = $2",
+        &[
+            "webhook_deliveries USING COVERING INDEX webhook_deliveries_by_age (organization=? AND webhook=?)",
+            "webhook_redeliveries USING",
+        ],
+    ),
     // What goes with a sync is found by it.
     (
         "DELETE FROM syncs WHERE organization = $1 AND id = $2",
@@ -124,7 +223,7 @@ async fn hot_statements_use_their_index_and_neither_scan_nor_sort() {
     let database = SqliteDatabase::open(file.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    let mut connection = database.store.read().await.expect("a connection");
+    let mut connection = database.reads.acquire().await.expect("a connection");
     for (statement, named) in CASES {
         let plan = plan(&mut connection, statement).await;
         for name in *named {
@@ -145,7 +244,7 @@ async fn leases_are_counted_and_released_over_held_syncs_alone() {
     let database = SqliteDatabase::open(file.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    let mut connection = database.store.read().await.expect("a connection");
+    let mut connection = database.reads.acquire().await.expect("a connection");
     for statement in [across_organizations::AT_WORK, across_organizations::RELEASE] {
         let plan = plan(&mut connection, statement).await;
         let scans: Vec<_> = plan

@@ -27,7 +27,7 @@ const AWKWARD: [&str; 9] = [
 #[tokio::test]
 async fn names_of_any_characters_are_kept_by_all_parts_of_a_step() {
     let (database, folder) = common::empty_database().await;
-    let h = Harness::in_real_time(database.repositories()).keeping(folder);
+    let h = Harness::in_real_time(common::repositories(&database)).keeping(folder);
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
     run.publish(1, &AWKWARD, "v\0\"1\"").await;
@@ -76,7 +76,7 @@ async fn names_of_any_characters_are_kept_by_all_parts_of_a_step() {
 async fn a_stretch_of_many_rows_is_marked_and_counted_to_its_end() {
     let (database, folder) = common::empty_database().await;
     let mut bare = common::bare(&folder).await;
-    let h = Harness::in_real_time(database.repositories()).keeping(folder);
+    let h = Harness::in_real_time(common::repositories(&database)).keeping(folder);
     let acme = h.tenant("acme").await;
     let run = acme.run().await;
     sqlx::query(

@@ -23,7 +23,7 @@ use wharf_testkit::{Harness, build};
 async fn harness() -> (Harness, SqliteDatabase, TempDir) {
     let (database, folder) = common::empty_database().await;
     (
-        Harness::in_real_time(database.repositories()),
+        Harness::in_real_time(common::repositories(&database)),
         database,
         folder,
     )
@@ -45,8 +45,7 @@ async fn a_database_is_opened_again_with_what_it_holds() {
     for _ in 0..2 {
         let again = common::open(&folder).await;
         assert_eq!(
-            again
-                .repositories()
+            common::repositories(&again)
                 .across
                 .list_organizations()
                 .await
@@ -63,7 +62,7 @@ async fn a_closed_database_is_unavailable() {
     let (database, _folder) = common::empty_database().await;
     database.close().await;
     assert!(matches!(
-        database.repositories().across.now().await,
+        common::repositories(&database).across.now().await,
         Err(RepositoryError::Unavailable(_))
     ));
 }
@@ -75,8 +74,7 @@ async fn a_plain_path_names_a_file_as_a_url_does() {
     let database = SqliteDatabase::open(path.to_str().expect("UTF-8"))
         .await
         .expect("the database opens");
-    database
-        .repositories()
+    common::repositories(&database)
         .across
         .now()
         .await
@@ -258,7 +256,7 @@ async fn a_log_that_a_killed_process_left_is_emptied_when_the_file_is_opened() {
     assert!(holds(&left, canary));
     let again = common::open(&left).await;
     assert!(!holds(&left, canary));
-    let repositories = again.repositories();
+    let repositories = common::repositories(&again);
     let found = repositories
         .connections
         .list(

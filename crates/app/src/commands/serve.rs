@@ -5,22 +5,27 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use metrics_exporter_prometheus::PrometheusHandle;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wharf_engine::{Engine, Swept, Worker};
+use wharf_egress::Guard;
+use wharf_engine::{Dispatcher, Engine, Publisher, Swept, Watcher, Worker};
+use wharf_events::{GuardedSender, NatsStream};
 use wharf_http::ApiState;
 
 use super::say;
 use crate::admin_key;
 use crate::config::Config;
-use crate::stored::{Schema, open_engine};
-use crate::system::SystemIds;
+use crate::stored::{Schema, Unchained, open_engine};
+use crate::system::{SystemClock, SystemIds};
 use crate::telemetry;
 
 /// How long a shutdown may take; what is not done by then goes on after the next start.
 const DRAIN: Duration = Duration::from_secs(25);
+/// Webhooks that this process delivers to at the same time.
+const DISPATCHERS: usize = 4;
 /// How often what has waited long enough is swept.
 const SWEEP_EVERY: Duration = Duration::from_hours(6);
 
@@ -53,7 +58,7 @@ pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
         Schema::Check
     };
     let metrics = telemetry::collect_metrics()?;
-    let (engine, database) = open_engine(&config, schema).await?;
+    let (engine, database) = open_engine(&config, schema, Unchained::Adopt).await?;
     admin_key::bootstrap(&engine, &config).await?;
 
     let stop = CancellationToken::new();
@@ -63,6 +68,7 @@ pub(crate) async fn run(config: Config, options: Options) -> Result<()> {
     }
     if options.role != Role::Api {
         start_workers(&config, &engine, &stop, &mut tasks);
+        start_events(&config, &engine, &stop, &mut tasks).await?;
     }
     tasks.spawn(upkeep(metrics, stop.clone()));
 
@@ -97,6 +103,7 @@ async fn start_api(
     stop: &CancellationToken,
     tasks: &mut JoinSet<Result<()>>,
 ) -> Result<()> {
+    allow_many_files();
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -106,11 +113,32 @@ async fn start_api(
         Arc::new(SystemIds),
         config.sync.min_polling_interval,
     );
-    let state = state.with_metrics(metrics);
+    let state = state
+        .with_metrics(metrics)
+        .with_limits(config.limits.read());
     let stopped = stop.clone().cancelled_owned();
-    tasks.spawn(async move { Ok(wharf_http::serve(listener, state, stopped).await?) });
+    tasks.spawn(async move {
+        wharf_http::serve(listener, state, stopped).await;
+        Ok(())
+    });
     say(&format!("listening on http://{address}"));
     Ok(())
+}
+
+/// Lets the process open as many files and sockets as it may: what a shell gives by default is little for a server.
+fn allow_many_files() {
+    const WISH: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let wish = limit.maximum.map_or(WISH, |most| most.min(WISH));
+    if limit.current.is_some_and(|current| current < wish) {
+        let raised = Rlimit {
+            current: Some(wish),
+            ..limit
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the process may not open more files than before");
+        }
+    }
 }
 
 fn start_workers(
@@ -131,6 +159,11 @@ fn start_workers(
             Ok(())
         });
     }
+    let (watcher, stopped) = (Watcher::new(engine.clone()), stop.clone());
+    tasks.spawn(async move {
+        watcher.watch(&stopped).await;
+        Ok(())
+    });
     let (engine, stop) = (engine.clone(), stop.clone());
     tasks.spawn(async move {
         while stop
@@ -142,8 +175,9 @@ fn start_workers(
                 Some(Ok(Swept {
                     tombstones,
                     dead_letters,
+                    history,
                     blobs,
-                })) => tracing::info!(tombstones, dead_letters, blobs, "swept"),
+                })) => tracing::info!(tombstones, dead_letters, history, blobs, "swept"),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "the sweep failed and is tried again later");
                 }
@@ -152,6 +186,37 @@ fn start_workers(
         }
         Ok(())
     });
+}
+
+/// Events on their way to webhooks and, if one is named, to the stream.
+async fn start_events(
+    config: &Config,
+    engine: &Engine,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    let guard = Arc::new(Guard::new(config.egress_policy()?));
+    let sender = Arc::new(GuardedSender::new(guard, Arc::new(SystemClock)));
+    for _ in 0..DISPATCHERS {
+        let dispatcher = Dispatcher::new(engine.clone(), sender.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            dispatcher.work(&stop).await;
+            Ok(())
+        });
+    }
+    if let Some(settings) = config.events.nats() {
+        let stream = NatsStream::connect(settings)
+            .await
+            .context("events.nats cannot be used")?;
+        let publisher = Publisher::new(engine.clone(), Arc::new(stream));
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            publisher.work(&stop).await;
+            Ok(())
+        });
+    }
+    Ok(())
 }
 
 /// Keeps the metrics' memory bounded: histograms are folded now and then even if nobody scrapes.

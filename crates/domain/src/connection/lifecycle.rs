@@ -2,17 +2,22 @@
 //! The public status is one pure function of both.
 
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use super::{Connection, ConnectionName, SealedCredentials};
 use crate::audit::NewAuditRow;
 use crate::error_code::{Counting, ErrorCode};
+use crate::health::can_lock_the_account;
 use crate::provider::{CredentialType, ProviderConfig};
 use crate::{Metadata, Timestamp};
 
 /// How many counted failures in a row stop all further attempts.
 pub const TRIP_AFTER: u32 = 5;
+
+/// How long before credentials or a certificate run out that is warned about.
+pub const EXPIRY_NOTICE: Duration = Duration::from_hours(14 * 24);
 
 /// What people want of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -249,9 +254,29 @@ pub struct Edit {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// An attempt by a worker ended.
-    Outcome(AttemptOutcome),
-    /// A test asked for by a person ended.
-    PersonTested(AttemptOutcome),
+    Outcome {
+        /// How it went.
+        outcome: AttemptOutcome,
+        /// When to check again: at the latest, if it worked; instead of what was planned, if it failed and that counts. `None` as
+        /// for a check.
+        next: Option<Duration>,
+    },
+    /// A check ended: by the health watch, or asked for by a person.
+    Checked {
+        /// How it went.
+        outcome: AttemptOutcome,
+        /// When to check again; `None` for not before a person acts. A stale outcome plans nothing, and neither does a failure
+        /// where a person had to act already.
+        next: Option<Duration>,
+        /// When credentials or certificate run out, as far as the check could tell. One that failed may not have come as far as
+        /// that, so that what was known before stays.
+        expires_at: Option<Timestamp>,
+    },
+    /// The next check is planned, after a person brought the connection back or changed it.
+    PlanCheck {
+        /// From now.
+        after: Duration,
+    },
     /// A person suspends it.
     Suspend,
     /// A person reactivates it.
@@ -274,6 +299,8 @@ pub struct Transition {
     pub changed: bool,
     /// The status before and after, when it changed.
     pub status_change: Option<(PublicStatus, PublicStatus)>,
+    /// When credentials or certificate run out, when that is to be warned about now: once, [`EXPIRY_NOTICE`] before.
+    pub expiring: Option<Timestamp>,
 }
 
 impl Transition {
@@ -312,11 +339,42 @@ impl Connection {
     pub fn apply(self, event: Event, now: Timestamp) -> Result<Transition, TransitionError> {
         let before = self.clone();
         let archived = self.intent == Intent::Archived;
+        let mut expiring = None;
         let mut after = self;
         match event {
-            Event::Outcome(_) | Event::Archive if archived => {}
+            Event::Outcome { .. } | Event::Checked { .. } | Event::Archive if archived => {}
             _ if archived => return Err(TransitionError::Archived),
-            Event::Outcome(outcome) | Event::PersonTested(outcome) => after.count(outcome, now),
+            Event::Outcome { outcome, next } => {
+                let passed = matches!(outcome.result, AttemptResult::Success { .. });
+                let failures = after.health.consecutive_failures();
+                if after.count(outcome, now) {
+                    let planned = after.next_check_at;
+                    let next = next.map(|delay| now + delay);
+                    if passed {
+                        after.next_check_at = planned.into_iter().chain(next).min();
+                    } else if after.health.consecutive_failures() > failures {
+                        after.next_check_at = planned.and(next);
+                    }
+                }
+            }
+            Event::Checked {
+                outcome,
+                next,
+                expires_at,
+            } => {
+                let passed = matches!(outcome.result, AttemptResult::Success { .. });
+                if after.count(outcome, now) {
+                    // Where none was planned, another sign-in could lock the account, unless this one worked.
+                    if passed || after.next_check_at.is_some() {
+                        after.next_check_at = next.map(|delay| now + delay);
+                    }
+                    if passed {
+                        after.expect_expiry(expires_at);
+                    }
+                    expiring = after.warn_of_expiry(now);
+                }
+            }
+            Event::PlanCheck { after: delay } => after.next_check_at = Some(now + delay),
             Event::Suspend => after.intent = Intent::Suspended,
             Event::Activate { tested } => after.activate(tested)?,
             Event::Edit(edit) => after.edit(*edit),
@@ -325,17 +383,67 @@ impl Connection {
                 after.sealed = None;
             }
         }
-        Ok(after.stamp(&before, now))
+        if after.intent != Intent::Enabled || matches!(after.health, Health::Tripped { .. }) {
+            after.next_check_at = None;
+        }
+        Ok(after.stamp(&before, expiring, now))
+    }
+
+    /// What events in order make of this connection, as one step; the first that is refused refuses all. The transition tells the
+    /// first status and the last.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn apply_all(
+        self,
+        events: Vec<Event>,
+        now: Timestamp,
+    ) -> Result<Transition, TransitionError> {
+        let first = self.status();
+        let mut whole = Transition {
+            connection: self,
+            changed: false,
+            status_change: None,
+            expiring: None,
+        };
+        for event in events {
+            let step = whole.connection.apply(event, now)?;
+            whole.connection = step.connection;
+            whole.changed |= step.changed;
+            whole.expiring = step.expiring.or(whole.expiring);
+        }
+        let last = whole.connection.status();
+        whole.status_change = (first != last).then_some((first, last));
+        Ok(whole)
+    }
+
+    /// Notes when credentials or certificate run out; another time than before is warned about anew.
+    fn expect_expiry(&mut self, expires_at: Option<Timestamp>) {
+        if self.expires_at != expires_at {
+            self.expires_at = expires_at;
+            self.expiry_warned = false;
+        }
+    }
+
+    /// When they run out, if that is to be warned about now. Only checks warn: they are what is recorded with a warning.
+    fn warn_of_expiry(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let near = |at: &Timestamp| *at <= now + EXPIRY_NOTICE;
+        let expiring = self.expires_at.filter(near);
+        if self.expiry_warned || expiring.is_none() {
+            return None;
+        }
+        self.expiry_warned = true;
+        expiring
     }
 
     /// Takes an outcome into account, unless it is stale, or the connection rests: neither a suspended nor a tripped
-    /// one changes before a person acts.
-    fn count(&mut self, outcome: AttemptOutcome, now: Timestamp) {
+    /// one changes before a person acts. Whether it was taken into account.
+    fn count(&mut self, outcome: AttemptOutcome, now: Timestamp) -> bool {
         let stale =
             outcome.epoch != self.epoch || outcome.credential_version != self.credential_version;
         if stale || self.intent != Intent::Enabled || matches!(self.health, Health::Tripped { .. })
         {
-            return;
+            return false;
         }
         match outcome.result {
             AttemptResult::Success { used } => {
@@ -346,12 +454,15 @@ impl Connection {
                 self.last_error = None;
             }
             AttemptResult::Failure { code, message } => {
+                if can_lock_the_account(code, self.credential_type) {
+                    self.next_check_at = None;
+                }
                 let counting = code.counting();
                 let side_by_side = self
                     .last_failure_at
                     .is_some_and(|last| outcome.started_at < last);
                 if counting != Counting::Uncounted && side_by_side {
-                    return;
+                    return true;
                 }
                 self.last_error = Some(message.chars().take(1000).collect());
                 if counting != Counting::Uncounted {
@@ -360,6 +471,7 @@ impl Connection {
                 }
             }
         }
+        true
     }
 
     fn activate(&mut self, tested: bool) -> Result<(), TransitionError> {
@@ -391,6 +503,7 @@ impl Connection {
             self.credential_type = credential_type;
             self.sealed = Some(sealed);
             self.credential_version += 1;
+            self.expect_expiry(None);
             if edit.tested {
                 self.health = Health::Healthy;
                 self.last_error = None;
@@ -398,7 +511,7 @@ impl Connection {
         }
     }
 
-    fn stamp(mut self, before: &Self, now: Timestamp) -> Transition {
+    fn stamp(mut self, before: &Self, expiring: Option<Timestamp>, now: Timestamp) -> Transition {
         let changed = self != *before;
         let (old, new) = (before.status(), self.status());
         let status_change = (old != new).then_some((old, new));
@@ -416,6 +529,7 @@ impl Connection {
             connection: self,
             changed,
             status_change,
+            expiring,
         }
     }
 

@@ -4,12 +4,13 @@ mod lifecycle;
 mod name;
 
 pub use lifecycle::{
-    AttemptOutcome, AttemptResult, Edit, Event, Health, Intent, PublicStatus, StatusReason,
-    TRIP_AFTER, Transition, TransitionError, public_status,
+    AttemptOutcome, AttemptResult, EXPIRY_NOTICE, Edit, Event, Health, Intent, PublicStatus,
+    StatusReason, TRIP_AFTER, Transition, TransitionError, public_status,
 };
 pub use name::{ConnectionIdentifier, ConnectionName};
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::ids::{ConnectionId, OrganizationId, UserId};
 use crate::provider::{CredentialType, Provider, ProviderConfig};
@@ -48,6 +49,8 @@ pub struct NewConnection {
     pub metadata: Metadata,
     /// Who created it.
     pub created_by: UserId,
+    /// How long after its creation it is checked first.
+    pub first_check_in: Duration,
 }
 
 /// A stored connection.
@@ -89,6 +92,13 @@ pub struct Connection {
     pub last_failure_at: Option<Timestamp>,
     /// When the public status last changed.
     pub status_changed_at: Timestamp,
+    /// When it is checked next by itself; `None` when only a person's act brings that back: it rests, it is retired, or another
+    /// try could lock the account.
+    pub next_check_at: Option<Timestamp>,
+    /// When its credentials or its endpoint's certificate run out, as far as can be known.
+    pub expires_at: Option<Timestamp>,
+    /// Whether that was warned about.
+    pub expiry_warned: bool,
     /// Who created it.
     pub created_by: UserId,
     /// When it was created.
@@ -119,6 +129,9 @@ impl Connection {
             last_used_at: None,
             last_failure_at: None,
             status_changed_at: now,
+            next_check_at: Some(now + new.first_check_in),
+            expires_at: None,
+            expiry_warned: false,
             created_by: new.created_by,
             created_at: now,
             updated_at: now,

@@ -5,11 +5,12 @@ use wharf_domain::connection::{Connection, ConnectionIdentifier, ConnectionName,
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::NewProviderConfig;
+use wharf_domain::scope::Place;
 
 use super::binding;
 use super::test::{Trial, refuse_unusable};
 use crate::error::{insert_failed, name_taken};
-use crate::{Caller, Engine, EngineError};
+use crate::{Caller, Engine, EngineError, Mandate};
 
 /// A connection as a request describes it.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ impl Engine {
         caller: &Caller,
         new: CreateConnection,
     ) -> Result<Connection, EngineError> {
+        let told = Place::as_told(ResourceType::Connection, new.name.as_str());
+        caller.may(("connection", new.name.as_str()), &[told])?;
         // A clash of names is told before anything is dialled; the insert below decides when two requests race.
         let identifier = ConnectionIdentifier::Name(new.name.clone());
         if self
@@ -104,6 +107,7 @@ impl Engine {
             write_enabled: new.write_enabled,
             metadata: new.metadata,
             created_by: caller.principal.user.clone(),
+            first_check_in: self.ordinary_pause(),
         };
         self.repositories()
             .connections

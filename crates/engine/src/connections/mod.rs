@@ -1,23 +1,36 @@
-//! Connections: create, read, change, test, archive.
+//! Connections: create, read, change, test, watch, archive.
 
 mod archive;
 mod create;
+mod history;
 mod read;
+mod record;
 mod test;
 mod update;
+mod watch;
 
 pub use create::CreateConnection;
+pub use history::CheckHistory;
 pub use test::TestedConnection;
 pub use update::{ConfigFields, UpdateConnection};
+pub use watch::Watcher;
 
+use wharf_domain::audit::ResourceType;
 use wharf_domain::connection::Connection;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::{ConnectionId, OrganizationId};
 use wharf_domain::provider::{CredentialType, Credentials, ProviderConfig};
+use wharf_domain::scope::Place;
 use wharf_envelope::{Binding, OpenError};
 use wharf_ports::KeyRingError;
 
 use crate::{Engine, EngineError};
+
+/// The place of a connection.
+pub(crate) fn place(connection: &Connection) -> Place<'_> {
+    let id = connection.id.as_str();
+    Place::named(ResourceType::Connection, id, connection.name.as_str())
+}
 
 /// What sealed credentials are bound to: they open for this row, at this version and for this audience only.
 fn binding(

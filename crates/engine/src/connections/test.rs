@@ -2,19 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use tokio::time::timeout;
-use wharf_domain::Timestamp;
-use wharf_domain::audit::{Action, ResourceType};
 use wharf_domain::check::{Check, CheckReport};
-use wharf_domain::connection::{AttemptOutcome, AttemptResult, Connection, Event};
+use wharf_domain::connection::Connection;
 use wharf_domain::error_code::{Counting, ErrorCode};
+use wharf_domain::health::CheckCause;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::provider::{Credentials, ProviderConfig};
 use wharf_ports::{CheckRequest, OpenProvider};
 
 use super::CredentialsError;
-use crate::error::apply_failed;
+use super::record::EndedCheck;
+use crate::error::record_failed;
 use crate::{Caller, Engine, EngineError};
 
 /// What a test of a stored connection found out.
@@ -36,7 +35,7 @@ pub(super) struct Trial<'a> {
 }
 
 /// How long a check may overrun its time before it is given up for dead.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// Opens an account, which dials nothing; or tells why none can be made of its parts. What a test asks does not wait at the
 /// account's gate, but the gate hears of throttling.
@@ -114,22 +113,6 @@ fn refusal(report: CheckReport) -> EngineError {
     }
 }
 
-fn outcome(connection: &Connection, started_at: Timestamp, report: &CheckReport) -> AttemptOutcome {
-    let result = match report.error_code() {
-        None => AttemptResult::Success { used: false },
-        Some(code) => AttemptResult::Failure {
-            code,
-            message: report.message(),
-        },
-    };
-    AttemptOutcome {
-        epoch: connection.epoch,
-        credential_version: connection.credential_version,
-        started_at,
-        result,
-    }
-}
-
 impl Engine {
     /// Tests a stored connection for a person. The test always reports; the outcome counts for the connection's health
     /// unless the connection is tripped or suspended. With a source path, what a sync of it would need is tested, too; what
@@ -149,39 +132,18 @@ impl Engine {
             return Err(wharf_domain::connection::TransitionError::Archived.into());
         }
         let started_at = self.repositories().across.now().await?;
+        let begun = Instant::now();
         let report = self.check_stored(&connection, source_path).await?;
-        let event = Event::PersonTested(outcome(&connection, started_at, &report.of_connection()));
-        let changes = json!({
-            "success": report.success(),
-            "error_code": report.error_code(),
-        });
-        let audit = || {
-            let resource = (ResourceType::Connection, connection.id.as_str());
-            caller.audit(
-                self.ids(),
-                Action::ConnectionTested,
-                resource,
-                changes.clone(),
-            )
+        let ended = EndedCheck {
+            connection: &connection,
+            cause: CheckCause::Person,
+            lease: None,
+            started_at,
+            took: begun.elapsed(),
+            report: &report,
         };
-        let transition = self
-            .repositories()
-            .connections
-            .apply(
-                caller.organization(),
-                &connection.id,
-                None,
-                vec![event],
-                vec![audit()],
-            )
-            .await
-            .map_err(|error| apply_failed(error, identifier))?;
-        if !transition.changed {
-            self.repositories()
-                .audit
-                .record(caller.organization(), audit())
-                .await?;
-        }
+        let recorded = self.record_check(ended, &caller.origin).await;
+        let transition = recorded.map_err(|error| record_failed(error, identifier))?;
         Ok(TestedConnection {
             connection: transition.connection,
             report,

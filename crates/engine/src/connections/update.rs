@@ -20,6 +20,8 @@ const ATTEMPTS: usize = 3;
 /// A change of a connection as a request describes it. `None` leaves a field as it is.
 #[derive(Debug, Default)]
 pub struct UpdateConnection {
+    /// The revision that it is meant for; any, if none.
+    pub if_revision: Option<u64>,
     /// A new name.
     pub name: Option<ConnectionName>,
     /// A new description; empty clears it.
@@ -92,8 +94,8 @@ fn wanted_intent(
 }
 
 impl Engine {
-    /// Changes a connection. A new configuration, and a return to ACTIVE, must pass a test first; nothing is saved
-    /// otherwise. Omitted secrets are kept only while credential type and audience stay the same.
+    /// Changes a connection, if it has the wanted revision. A new configuration, and a return to ACTIVE, must pass a
+    /// test first; nothing is saved otherwise. Omitted secrets are kept only while credential type and audience stay the same.
     pub async fn update_connection(
         &self,
         caller: &Caller,
@@ -104,6 +106,8 @@ impl Engine {
         let mut attempt = 1;
         loop {
             let connection = self.connection(caller, identifier).await?;
+            let wanted = update.if_revision;
+            EngineError::refuse_other_revision("connection", wanted, connection.revision)?;
             let result = self.try_update(caller, &connection, &update, intent).await;
             match result {
                 Err(UpdateError::Apply(ApplyError::RevisionConflict)) if attempt < ATTEMPTS => {
@@ -158,7 +162,7 @@ impl Engine {
                     credentials,
                     source_path: None,
                 };
-                self.check_before_saving(trial).await?;
+                self.check_change(caller, trial).await?;
                 edit.tested = true;
             }
             let version = connection.credential_version + 1;
@@ -183,29 +187,27 @@ impl Engine {
                 credentials,
                 source_path: None,
             };
-            self.check_before_saving(trial).await?;
+            self.check_change(caller, trial).await?;
         }
         let mut events = Vec::new();
         if edit != Edit::default() {
             events.push(Event::Edit(Box::new(edit)));
         }
-        match intent {
-            Some(Intent::Enabled) if reactivates => {
-                events.push(Event::Activate { tested: supported });
-            }
-            Some(Intent::Suspended) => events.push(Event::Suspend),
-            Some(Intent::Archived) => events.push(Event::Archive),
-            _ => {}
+        events.extend(wish(intent, reactivates, supported));
+        let checked = update.provider_config.is_some() || reactivates;
+        if checked && intent != Some(Intent::Archived) {
+            events.push(Event::PlanCheck {
+                after: self.ordinary_pause(),
+            });
         }
-        let action = if intent == Some(Intent::Archived) {
-            Action::ConnectionDeleted
-        } else {
-            Action::ConnectionUpdated
+        let action = match intent {
+            Some(Intent::Archived) => Action::ConnectionDeleted,
+            _ => Action::ConnectionUpdated,
         };
         let resource = (ResourceType::Connection, connection.id.as_str());
         let audit = caller.audit(self.ids(), action, resource, changed_fields(update, intent));
         // The test and the kept secrets belong to the revision that was read; plain fields do not depend on it.
-        let guarded = update.provider_config.is_some() || reactivates;
+        let guarded = update.if_revision.is_some() || checked;
         let transition = self
             .repositories()
             .connections
@@ -219,6 +221,21 @@ impl Engine {
             .await
             .map_err(UpdateError::Apply)?;
         Ok(transition.connection)
+    }
+
+    /// Tests what a change would make of a connection. A test that fails saves nothing, and leaves a row all the same: it may have
+    /// used stored secrets.
+    async fn check_change(&self, caller: &Caller, trial: Trial<'_>) -> Result<(), EngineError> {
+        let connection = trial.connection;
+        let checked = self.check_before_saving(trial).await;
+        if let Err(
+            EngineError::ConnectionTestFailed(report)
+            | EngineError::ConnectionTestUnavailable(report),
+        ) = &checked
+        {
+            self.tell_of_unsaved(caller, connection, report).await?;
+        }
+        checked
     }
 
     /// The new configuration with its credentials, completed from the stored ones where that is allowed.
@@ -266,6 +283,16 @@ impl Engine {
                 CredentialsError::ForeignKey => KeyRingError::Refused.into(),
                 CredentialsError::Engine(error) => error,
             })
+    }
+}
+
+/// What becomes of the connection by a person's will.
+fn wish(intent: Option<Intent>, reactivates: bool, tested: bool) -> Option<Event> {
+    match intent {
+        Some(Intent::Enabled) if reactivates => Some(Event::Activate { tested }),
+        Some(Intent::Suspended) => Some(Event::Suspend),
+        Some(Intent::Archived) => Some(Event::Archive),
+        _ => None,
     }
 }
 

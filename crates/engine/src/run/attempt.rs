@@ -268,14 +268,15 @@ impl<'a> Attempt<'a> {
             row: connection,
             started_at,
         } = used;
-        let failure = match &result {
-            AttemptResult::Failure { code, .. } => Some(code.as_str()),
+        let code = match &result {
+            AttemptResult::Failure { code, .. } => Some(*code),
             AttemptResult::Success { .. } => None,
         };
+        let failure = code.map(ErrorCode::as_str);
         let heals = failure.is_none() && connection.health != Health::Healthy;
         let audit = (failure.is_some() || heals).then(|| {
             let action = if heals {
-                Action::ConnectionUpdated
+                Action::ConnectionTested
             } else {
                 Action::ConnectionFailed
             };
@@ -293,6 +294,7 @@ impl<'a> Attempt<'a> {
                 changes,
             )
         });
+        let next = self.engine.next_check(connection, code);
         let outcome = AttemptOutcome {
             epoch: connection.epoch,
             credential_version: connection.credential_version,
@@ -307,7 +309,7 @@ impl<'a> Attempt<'a> {
                 &self.organization,
                 &connection.id,
                 None,
-                vec![Event::Outcome(outcome)],
+                vec![Event::Outcome { outcome, next }],
                 audit.into_iter().collect(),
             )
             .await;

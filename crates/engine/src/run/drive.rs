@@ -158,6 +158,8 @@ impl Drive<'_> {
             resource,
             changes,
         )
+        .with("sync_config_id", self.lease.sync.as_str())
+        .with("sync_job_id", self.lease.job.as_str())
     }
 }
 

@@ -51,7 +51,9 @@ impl Worker {
         let Some(DueSync {
             organization,
             lease,
-        }) = across.lease_due_sync(&self.name, ttl, &new_job).await?
+        }) = across
+            .lease_due_sync(&self.name, ttl, &new_job, &self.engine.ids().id())
+            .await?
         else {
             return Ok(false);
         };

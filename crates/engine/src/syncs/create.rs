@@ -37,9 +37,9 @@ impl Engine {
         bucket: &Bucket,
         new: CreateSync,
     ) -> Result<CreatedSync, EngineError> {
-        let connection = self.connection_of_sync(caller, &new.connection).await?;
+        let connection = self.connection_of_new_sync(caller, &new.connection).await?;
         self.vet_new(connection.provider(), &new.settings)?;
-        let report = self.test_scope(&connection, &new.settings).await?;
+        let report = self.test_scope(caller, &connection, &new.settings).await?;
         let row = NewSync {
             id: self.ids().id(),
             bucket: bucket.id.clone(),

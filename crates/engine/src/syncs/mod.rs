@@ -9,6 +9,7 @@ mod metrics;
 mod read;
 mod update;
 
+use wharf_domain::access::Permission;
 use wharf_domain::audit::{Action, NewAuditRow, ResourceType};
 use wharf_domain::check::CheckReport;
 use wharf_domain::connection::{Connection, ConnectionIdentifier, PublicStatus};
@@ -16,14 +17,15 @@ use wharf_domain::error_code::Counting;
 use wharf_domain::ids::{ConnectionId, SyncId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::Provider;
-use wharf_domain::sync::SyncSettings;
+use wharf_domain::scope::Place;
+use wharf_domain::sync::{Sync, SyncSettings};
 
 pub use create::{CreateSync, CreatedSync};
 pub use lifecycle::{RunWish, Triggered};
 pub use metrics::MeasuredSync;
 pub use update::UpdateSync;
 
-use crate::{Caller, Engine, EngineError};
+use crate::{Caller, Engine, EngineError, Mandate, connections};
 
 /// A sync's identifier; what does not have the form of one names no sync.
 fn parsed(id: &str) -> Result<SyncId, EngineError> {
@@ -76,6 +78,15 @@ impl Engine {
         caller.audit(self.ids(), action, (ResourceType::Sync, id), changes)
     }
 
+    /// The connection of a sync. Whoever reaches the sync may know of it, whatever their key's scopes say about connections.
+    pub async fn connection_of(
+        &self,
+        caller: &Caller,
+        sync: &Sync,
+    ) -> Result<Connection, EngineError> {
+        self.connection_row(caller, &sync.connection).await
+    }
+
     /// A sync's connection, archived or not.
     pub(crate) async fn connection_row(
         &self,
@@ -100,6 +111,24 @@ impl Engine {
             return Err(EngineError::conflict("connection_archived", message));
         }
         Ok(connection)
+    }
+
+    /// The connection of a sync that is not there yet. Whoever adds a sync reads through its connection from then on, so their key must
+    /// reach it.
+    pub async fn connection_of_new_sync(
+        &self,
+        caller: &Caller,
+        id: &ConnectionId,
+    ) -> Result<Connection, EngineError> {
+        let identifier = ConnectionIdentifier::Id(id.clone());
+        let rows = &self.repositories().connections;
+        let found = rows.find(caller.organization(), &identifier).await?;
+        let place = match &found {
+            Some(connection) => connections::place(connection),
+            None => Place::as_told(ResourceType::Connection, id.as_str()),
+        };
+        caller.may_to(Permission::Read, ("connection", id.as_str()), &[place])?;
+        self.connection_of_sync(caller, id).await
     }
 
     /// Refuses settings of a new sync that can never work with this provider; dials nothing.
@@ -128,6 +157,7 @@ impl Engine {
     /// refuses it; what may change by itself is only told.
     async fn test_scope(
         &self,
+        caller: &Caller,
         connection: &Connection,
         settings: &SyncSettings,
     ) -> Result<Option<CheckReport>, EngineError> {
@@ -139,6 +169,8 @@ impl Engine {
         }
         let report = self.check_stored(connection, Some(&scope)).await?;
         if report.counting() == Some(Counting::Definite) {
+            self.tell_of_unsaved(caller, &connection.id, &report)
+                .await?;
             return Err(EngineError::ConnectionTestFailed(report));
         }
         Ok(Some(report))

@@ -39,13 +39,18 @@ impl Engine {
             .await?)
     }
 
-    /// Removes a sync with its jobs; the bucket's objects stay.
+    /// Removes a sync with its jobs, with `if_revision` only if it has that one; the bucket's objects stay.
     pub async fn delete_sync(
         &self,
         caller: &Caller,
         bucket: &Bucket,
         id: &str,
+        if_revision: Option<u64>,
     ) -> Result<(), EngineError> {
+        if if_revision.is_some() {
+            let revision = self.sync(caller, bucket, id).await?.revision;
+            EngineError::refuse_other_revision("sync", if_revision, revision)?;
+        }
         let changes = json!({"bucket_id": bucket.id.as_str()});
         let audit = self.audit_sync(caller, Action::SyncDeleted, id, changes);
         let removed = self
@@ -57,7 +62,7 @@ impl Engine {
     }
 
     /// The database's clock.
-    pub(super) async fn now(&self) -> Result<Timestamp, EngineError> {
+    pub async fn now(&self) -> Result<Timestamp, EngineError> {
         Ok(self.repositories().across.now().await?)
     }
 }

@@ -14,6 +14,8 @@ const ATTEMPTS: usize = 3;
 /// A change of a sync as a request describes it.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateSync {
+    /// The revision that it is meant for; any, if none.
+    pub if_revision: Option<u64>,
     /// What is to be different.
     pub edits: Vec<SyncEdit>,
     /// Whether it is to run; `None` leaves that as it is.
@@ -21,7 +23,7 @@ pub struct UpdateSync {
 }
 
 impl Engine {
-    /// Changes a sync's settings, and whether it runs. What it lists is tested first if that changes, as for a new sync. What
+    /// Changes a sync's settings, and whether it runs, if it has the wanted revision. What it lists is tested first if that changes, as for a new sync. What
     /// changes nothing leaves no trace.
     pub async fn update_sync(
         &self,
@@ -33,7 +35,7 @@ impl Engine {
         if let Some(wish) = update.wish {
             wish.of(self.sync(caller, bucket, id).await?)?;
         }
-        let sync = self.edit_sync(caller, bucket, id, &update.edits).await?;
+        let sync = self.edit_sync(caller, bucket, id, &update).await?;
         match update.wish {
             None => Ok(sync),
             Some(RunWish::Pause) => self.pause_sync(caller, bucket, id).await,
@@ -46,12 +48,13 @@ impl Engine {
         caller: &Caller,
         bucket: &Bucket,
         id: &str,
-        edits: &[SyncEdit],
+        update: &UpdateSync,
     ) -> Result<Sync, EngineError> {
         let mut attempt = 1;
         loop {
             let sync = self.sync(caller, bucket, id).await?;
-            match self.try_edit(caller, bucket, sync, edits).await? {
+            EngineError::refuse_other_revision("sync", update.if_revision, sync.revision)?;
+            match self.try_edit(caller, bucket, sync, &update.edits).await? {
                 Ok(sync) => return Ok(sync),
                 Err(UpdateSyncError::Conflict) if attempt < ATTEMPTS => attempt += 1,
                 Err(UpdateSyncError::Conflict) => {
@@ -89,7 +92,7 @@ impl Engine {
             let connection = self.connection_of_sync(caller, &sync.connection).await?;
             refuse_foreign_sources(&settings, connection.provider())?;
             if rescoped {
-                self.test_scope(&connection, &settings).await?;
+                self.test_scope(caller, &connection, &settings).await?;
             }
         }
         let rules_changed = !settings.same_rules(&sync.settings);

@@ -318,7 +318,7 @@ async fn archiving_is_for_good_and_leaves_no_credentials() {
     let id = connection.id.as_str();
     let archived = world
         .engine
-        .archive_connection(&world.caller, "store")
+        .archive_connection(&world.caller, "store", None)
         .await
         .unwrap();
     assert_eq!(
@@ -328,7 +328,7 @@ async fn archiving_is_for_good_and_leaves_no_credentials() {
     assert_eq!(
         world
             .engine
-            .archive_connection(&world.caller, id)
+            .archive_connection(&world.caller, id, None)
             .await
             .unwrap(),
         archived,
@@ -425,7 +425,10 @@ async fn another_organization_sees_nothing() {
                 .await,
             Err(EngineError::NotFound { .. })
         ));
-        let archived = world.engine.archive_connection(&stranger, identifier).await;
+        let archived = world
+            .engine
+            .archive_connection(&stranger, identifier, None)
+            .await;
         assert!(matches!(archived, Err(EngineError::NotFound { .. })));
     }
     assert_eq!(world.connection(&connection).await, connection);

@@ -362,6 +362,8 @@ async fn a_shutdown_interrupts_the_run_and_the_next_worker_resumes_it_at_once() 
     let interrupted = world.last_job(&sync).await;
     assert_eq!(interrupted.status, JobStatus::Interrupted);
     assert_eq!(interrupted.incomplete_reason.as_deref(), Some("shutdown"));
+    // Far less than the lease, and enough to tell which job is the younger one.
+    world.clock.advance(Duration::from_millis(1));
     assert!(world.run().await, "nobody has to wait for the lease");
     let resumed = world.last_job(&sync).await;
     assert_eq!(

@@ -250,7 +250,7 @@ async fn a_connection_that_is_not_in_use_refuses_only_what_needs_the_provider() 
     assert_eq!(code, "connection_inactive");
     world
         .engine
-        .archive_connection(&world.caller, connection.id.as_str())
+        .archive_connection(&world.caller, connection.id.as_str(), None)
         .await
         .unwrap();
     assert_eq!(

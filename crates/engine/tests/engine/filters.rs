@@ -287,7 +287,7 @@ async fn a_run_at_work_does_not_remember_what_other_rules_decided() {
             if once.swap(false, std::sync::atomic::Ordering::SeqCst) {
                 let update = wharf_engine::UpdateSync {
                     edits: vec![SyncEdit::FileFilters(None)],
-                    wish: None,
+                    ..Default::default()
                 };
                 engine
                     .update_sync(&caller, &bucket, id.as_str(), update)

@@ -303,7 +303,7 @@ async fn what_cannot_be_created_or_read_through_cannot_be_planned() {
     assert!(matches!(error, EngineError::Invalid(_)), "{error}");
     let archived = world
         .engine
-        .archive_connection(&world.caller, "store")
+        .archive_connection(&world.caller, "store", None)
         .await;
     archived.unwrap();
     let error = planned_anew(&world, &connection, build::sync_settings())

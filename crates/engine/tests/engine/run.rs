@@ -212,7 +212,7 @@ async fn archiving_a_connection_stops_its_syncs_for_good() {
     let sync = world.sync(&connection, SyncMode::Continuous).await;
     world
         .engine
-        .archive_connection(&world.caller, "store")
+        .archive_connection(&world.caller, "store", None)
         .await
         .unwrap();
     assert!(!world.next_run().await);

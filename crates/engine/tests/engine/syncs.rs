@@ -25,7 +25,15 @@ async fn update(world: &World, sync: &Sync, update: UpdateSync) -> Result<Sync, 
 }
 
 async fn edit(world: &World, sync: &Sync, edits: Vec<SyncEdit>) -> Result<Sync, EngineError> {
-    update(world, sync, UpdateSync { edits, wish: None }).await
+    update(
+        world,
+        sync,
+        UpdateSync {
+            edits,
+            ..UpdateSync::default()
+        },
+    )
+    .await
 }
 
 fn denied() -> CheckReport {
@@ -84,6 +92,7 @@ async fn a_narrower_scope_must_pass_its_test() {
     let update_both = UpdateSync {
         edits: vec![prefix("a/"), SyncEdit::Concurrency(2)],
         wish: Some(RunWish::Pause),
+        ..UpdateSync::default()
     };
     let refused = update(&world, &sync, update_both.clone()).await;
     assert!(

@@ -9,25 +9,28 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use wharf_domain::access::{Email, Permission, Principal};
-use wharf_domain::audit::{Action, Actor, NewAuditRow, Origin};
+use wharf_domain::access::{Email, Grant, Permission, Principal};
+use wharf_domain::audit::{Action, Actor, AuditFilter, NewAuditRow, Origin};
 use wharf_domain::bucket::{Bucket, BucketName};
 use wharf_domain::connection::{Connection, ConnectionName};
 use wharf_domain::filter::FileFilters;
+use wharf_domain::health::Rhythm;
 use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter};
 use wharf_domain::page::PageRequest;
 use wharf_domain::provider::{Provider, parse_new};
+use wharf_domain::rate_limit::RateLimits;
 use wharf_domain::sync::{Sync, SyncMode, SyncSettings};
 use wharf_domain::sync_edit::SyncEdit;
 use wharf_engine::{
-    ApiKeyGrant, Caller, CreateConnection, CreateSync, Engine, Parts, Settings, UpdateSync, Worker,
+    Caller, CreateApiKey, CreateConnection, CreateSync, Engine, Operator, Parts, Settings,
+    UpdateSync, Worker,
 };
 use wharf_keys::FileKeyRing;
 use wharf_memory::{MemoryBlobs, MemoryStore};
 use wharf_ports::{Clock, ProviderFactory, Repositories};
 use wharf_testkit::provider::{FakeProviderFactory, FakeSource};
-use wharf_testkit::{FakeClock, SeededIds, build};
+use wharf_testkit::{FakeClock, SeededIds, TestSeal, build};
 
 /// Worlds differ in their identifiers.
 static SEED: AtomicU64 = AtomicU64::new(7);
@@ -42,7 +45,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) repositories: Repositories,
     parts: Parts,
-    _key_ring: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -55,13 +58,15 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock::new());
         let ids = Arc::new(SeededIds::new(SEED.fetch_add(1, Ordering::Relaxed)));
-        let repositories = wrap(MemoryStore::new(clock.clone()).repositories());
+        let repositories =
+            wrap(MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories());
         let source = FakeSource::new();
         let ring =
             FileKeyRing::create(folder.path().join("ring.json"), &*ids, clock.now()).unwrap();
         let parts = Parts {
             repositories: repositories.clone(),
             key_ring: Arc::new(ring),
+            audit_seal: Arc::new(TestSeal),
             providers: Arc::new(FakeProviderFactory::new(source.clone())),
             blobs: Arc::new(MemoryBlobs::new(clock.clone())),
             ids,
@@ -93,7 +98,7 @@ impl World {
             clock,
             repositories,
             parts,
-            _key_ring: folder,
+            folder,
         }
     }
 
@@ -101,6 +106,23 @@ impl World {
     pub(crate) fn engine_with(&self, providers: Arc<dyn ProviderFactory>) -> Engine {
         Engine::new(Parts {
             providers,
+            ..self.parts.clone()
+        })
+    }
+
+    /// An engine on the same database that checks connections in another rhythm.
+    pub(crate) fn engine_in(&self, rhythm: Rhythm) -> Engine {
+        let mut parts = self.parts.clone();
+        parts.settings.rhythm = rhythm;
+        Engine::new(parts)
+    }
+
+    /// An engine on the same database whose key ring opens nothing in it.
+    pub(crate) fn engine_with_another_ring(&self) -> Engine {
+        let path = self.folder.path().join("another.json");
+        let ring = FileKeyRing::create(path, &*self.parts.ids, self.clock.now()).unwrap();
+        Engine::new(Parts {
+            key_ring: Arc::new(ring),
             ..self.parts.clone()
         })
     }
@@ -136,7 +158,10 @@ impl World {
 
     /// A person changes a sync's settings.
     pub(crate) async fn edit(&self, sync: &Sync, edits: Vec<SyncEdit>) -> Sync {
-        let update = UpdateSync { edits, wish: None };
+        let update = UpdateSync {
+            edits,
+            ..UpdateSync::default()
+        };
         let updated = self
             .engine
             .update_sync(&self.caller, &self.bucket, sync.id.as_str(), update)
@@ -250,10 +275,10 @@ impl World {
         let rows = self
             .repositories
             .audit
-            .list(self.caller.organization(), &PageRequest::first(1000))
+            .list(self.caller.organization(), &AuditFilter::default(), 0, 1000)
             .await
             .unwrap();
-        rows.items
+        rows.rows
             .into_iter()
             .map(|stored| stored.row)
             .filter(|row| row.action == action)
@@ -268,13 +293,10 @@ pub(crate) async fn sign_up(engine: &Engine, name: &str) -> Caller {
         .create_organization(name, email.clone())
         .await
         .unwrap();
-    let grant = ApiKeyGrant {
-        name: "key".to_owned(),
-        permission: Permission::Admin,
-        expires_at: None,
-    };
+    let operator = Operator::of(&organization.id);
+    let new = CreateApiKey::named("key", Grant::of(Permission::Admin));
     let issued = engine
-        .create_api_key(&organization.id, &email, grant)
+        .create_api_key(&operator, email.as_str(), new)
         .await
         .unwrap();
     let principal = engine.authenticate(issued.secret.expose()).await.unwrap();
@@ -284,7 +306,8 @@ pub(crate) async fn sign_up(engine: &Engine, name: &str) -> Caller {
             organization: organization.id,
             user: admin.id,
             key: issued.key.id,
-            permission: Permission::Admin,
+            grant: Grant::of(Permission::Admin),
+            rate_limits: RateLimits::default(),
         }
     );
     let actor = Actor::User {
@@ -293,11 +316,13 @@ pub(crate) async fn sign_up(engine: &Engine, name: &str) -> Caller {
     };
     Caller {
         principal,
+        wants: Permission::Admin,
         origin: Origin {
             actor,
             reason: None,
             ip_address: None,
             user_agent: None,
+            claim: None,
         },
     }
 }

@@ -1,6 +1,7 @@
 //! The envelope over a key ring and a repository in memory.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod channels;
 mod desk;
 mod sealing;
 mod stored_form;

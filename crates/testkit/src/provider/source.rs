@@ -149,6 +149,7 @@ pub(super) struct Inner {
     pub(super) vice: Option<Vice>,
     report: CheckReport,
     next_reports: VecDeque<CheckReport>,
+    before_check: Option<Hook>,
     before_list: Option<Hook>,
     before_fetch: Option<Hook>,
 }
@@ -217,6 +218,7 @@ impl FakeSource {
             vice: None,
             report: CheckReport { checks },
             next_reports: VecDeque::new(),
+            before_check: None,
             before_list: None,
             before_fetch: None,
         })))
@@ -396,6 +398,14 @@ impl FakeSource {
         self.lock().next_reports.push_back(report);
     }
 
+    /// Runs this before every test of the connection.
+    pub fn before_check<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        hook: impl Fn() -> F + Send + Sync + 'static,
+    ) {
+        self.lock().before_check = Some(Arc::new(move |_| hook().boxed()));
+    }
+
     /// Runs this before every page is listed; it is told the source path.
     pub fn before_list<F: Future<Output = ()> + Send + 'static>(
         &self,
@@ -410,6 +420,13 @@ impl FakeSource {
         hook: impl Fn(String) -> F + Send + Sync + 'static,
     ) {
         self.lock().before_fetch = Some(Arc::new(move |object| hook(object).boxed()));
+    }
+
+    pub(super) async fn about_to_check(&self) {
+        let hook = self.lock().before_check.clone();
+        if let Some(hook) = hook {
+            hook(String::new()).await;
+        }
     }
 
     pub(super) async fn about_to_list(&self, path: &str) {

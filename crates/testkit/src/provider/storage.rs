@@ -62,6 +62,7 @@ impl StorageProvider for FakeProvider {
     }
 
     async fn check(&self, request: CheckRequest<'_>) -> CheckReport {
+        self.0.about_to_check().await;
         let mut inner = self.0.lock();
         inner.calls.checks += 1;
         inner.calls.checks_of_path += u64::from(request.source_path.is_some());

@@ -1,6 +1,12 @@
 //! What [`AccessRepository`](wharf_ports::AccessRepository) promises.
 
-use wharf_domain::access::{Permission, Role};
+mod keys;
+mod users;
+
+pub use keys::*;
+pub use users::*;
+
+use wharf_domain::access::{Grant, Permission, Role};
 use wharf_domain::audit::Action;
 use wharf_domain::ids::{ApiKeyId, OrganizationId};
 use wharf_ports::{InsertError, NewApiKey};
@@ -26,7 +32,7 @@ pub async fn an_organization_is_found_by_its_identifier(h: Harness) {
         .unwrap()
         .unwrap();
     assert_eq!(
-        (&found.id, found.name.as_str()),
+        (&found.id, found.profile.name.as_str()),
         (&tenant.organization, "acme")
     );
     let unknown: OrganizationId = h.ids.id();
@@ -49,7 +55,7 @@ pub async fn a_user_is_found_by_address_within_its_own_organization(h: Harness) 
         .await
         .unwrap();
     assert_eq!(
-        (&stored.id, &stored.email, stored.role),
+        (&stored.id, &stored.email, stored.profile.role),
         (&new.id, &new.email, Role::Viewer)
     );
     assert_eq!(
@@ -138,8 +144,10 @@ pub async fn a_key_is_read_back_unchanged(h: Harness) {
     let acme = h.tenant("acme").await;
     let expires_at = Some(build::instant(4_102_444_800_654_321));
     let new = NewApiKey {
-        permission: Permission::Write,
-        expires_at,
+        grant: Grant {
+            expires_at,
+            ..Grant::of(Permission::Write)
+        },
         ..build::api_key(&h.ids, &acme.admin, "deploy")
     };
     let audit = h.audit(Action::ApiKeyCreated);
@@ -153,11 +161,8 @@ pub async fn a_key_is_read_back_unchanged(h: Harness) {
         (&stored.id, &stored.user_id, &stored.name),
         (&new.id, &new.user, &new.name)
     );
-    assert_eq!(
-        (&stored.prefix, stored.permission),
-        (&new.prefix, new.permission)
-    );
-    assert_eq!((stored.expires_at, stored.revoked_at), (expires_at, None));
+    assert_eq!((&stored.prefix, &stored.grant), (&new.prefix, &new.grant));
+    assert_eq!(stored.revoked_at, None);
     assert_eq!(
         h.repositories
             .access

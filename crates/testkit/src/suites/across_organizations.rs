@@ -1,16 +1,23 @@
 //! What [`AcrossOrganizations`](wharf_ports::AcrossOrganizations) promises.
 
+mod checks;
+mod dispatch;
+
+pub use checks::*;
+pub use dispatch::*;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
-use wharf_domain::access::{Permission, Principal};
-use wharf_domain::audit::Action;
+use wharf_domain::access::{Grant, Permission, Principal};
+use wharf_domain::audit::{Action, AuditFilter};
 use wharf_domain::connection::{AttemptResult, Event};
 use wharf_domain::dead_letter::DISPOSAL;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{JobEnd, JobPhase, JobStatus, JobTrigger};
 use wharf_domain::namespace::NamespaceIdentifier;
+use wharf_domain::rate_limit::RateLimits;
 use wharf_domain::run::commit::Commit;
 use wharf_domain::sync::{Lease, SyncMode};
 use wharf_ports::{InsertError, NewApiKey, RunError, TriggerOutcome};
@@ -72,6 +79,7 @@ pub async fn bootstrap_makes_organization_admin_key_and_namespace(h: Harness) {
             .await
             .unwrap()
             .unwrap()
+            .profile
             .name,
         "first"
     );
@@ -81,8 +89,8 @@ pub async fn bootstrap_makes_organization_admin_key_and_namespace(h: Harness) {
         .unwrap()
         .unwrap();
     assert_eq!(
-        (&admin.id, admin.role),
-        (&organization.admin.id, organization.admin.role)
+        (&admin.id, admin.profile.role),
+        (&organization.admin.id, organization.admin.profile.role)
     );
     let credential = across.find_api_key(&key.hash).await.unwrap().unwrap();
     assert!(credential.valid);
@@ -95,14 +103,13 @@ pub async fn bootstrap_makes_organization_admin_key_and_namespace(h: Harness) {
         .unwrap()
         .unwrap();
     assert_eq!(namespace.id, organization.default_namespace);
-    let page = wharf_domain::page::PageRequest::first(10);
     let trail = h
         .repositories
         .audit
-        .list(&organization.id, &page)
+        .list(&organization.id, &AuditFilter::default(), 0, 10)
         .await
         .unwrap()
-        .items;
+        .rows;
     assert_eq!(
         trail
             .into_iter()
@@ -153,7 +160,7 @@ pub async fn organizations_have_names_of_their_own_and_are_listed_oldest_first(h
     let listed = across.list_organizations().await.unwrap();
     let names: Vec<_> = listed
         .iter()
-        .map(|organization| organization.name.as_str())
+        .map(|organization| organization.profile.name.as_str())
         .collect();
     assert_eq!(names, ["zeta", "alpha", "beta"]);
     let user = h
@@ -170,11 +177,14 @@ pub async fn a_key_is_valid_until_it_expires_or_is_revoked(h: Harness) {
     let across = &h.repositories.across;
     let soon = across.now().await.unwrap() + SOON;
     let forever = NewApiKey {
-        permission: Permission::Write,
+        grant: Grant::of(Permission::Write),
         ..build::api_key(&h.ids, &acme.admin, "forever")
     };
     let brief = NewApiKey {
-        expires_at: Some(soon),
+        grant: Grant {
+            expires_at: Some(soon),
+            ..Grant::of(Permission::Admin)
+        },
         ..build::api_key(&h.ids, &acme.admin, "brief")
     };
     for key in [&forever, &brief] {
@@ -190,7 +200,8 @@ pub async fn a_key_is_valid_until_it_expires_or_is_revoked(h: Harness) {
         organization: acme.organization.clone(),
         user: acme.admin.clone(),
         key: forever.id.clone(),
-        permission: Permission::Write,
+        grant: Grant::of(Permission::Write),
+        rate_limits: RateLimits::default(),
     };
     assert_eq!(found.principal, principal);
     let valid = async |key: &NewApiKey| {
@@ -233,7 +244,7 @@ pub async fn a_due_sync_is_leased_with_its_queued_job(h: Harness) {
     let due = h
         .repositories
         .across
-        .lease_due_sync("worker 1", LONG, &h.ids.id())
+        .lease_due_sync("worker 1", LONG, &h.ids.id(), &h.ids.id())
         .await
         .unwrap()
         .unwrap();
@@ -269,7 +280,7 @@ pub async fn a_sync_is_due_when_its_time_has_come_and_gets_a_scheduled_job(h: Ha
     let due = h
         .repositories
         .across
-        .lease_due_sync("worker", LONG, &new_job)
+        .lease_due_sync("worker", LONG, &new_job, &h.ids.id())
         .await
         .unwrap()
         .unwrap();
@@ -322,7 +333,7 @@ pub async fn a_sync_runs_only_while_its_connection_is_active(h: Harness) {
     for mut events in stops {
         let epoch = acme.stored_connection(&connection).await.epoch;
         for event in &mut events {
-            if let Event::Outcome(outcome) = event {
+            if let Event::Outcome { outcome, .. } = event {
                 outcome.epoch = epoch;
             }
         }
@@ -513,11 +524,13 @@ pub async fn of_many_callers_at_once_no_two_lease_the_same_sync(h: Harness) {
         acme.sync(&bucket, &connection).await;
     }
     let tasks = (0..8).map(|_| {
-        let (across, jobs) = (h.repositories.across.clone(), [h.ids.id(), h.ids.id()]);
+        let across = h.repositories.across.clone();
+        let jobs = [(h.ids.id(), h.ids.id()), (h.ids.id(), h.ids.id())];
         tokio::spawn(async move {
             let mut leased = Vec::new();
-            for job in &jobs {
-                leased.extend(across.lease_due_sync("worker", LONG, job).await.unwrap());
+            for (job, audit) in &jobs {
+                let due = across.lease_due_sync("worker", LONG, job, audit).await;
+                leased.extend(due.unwrap());
             }
             leased
         })
@@ -599,7 +612,7 @@ async fn lease_all(h: &Harness) -> Vec<OrganizationId> {
     let mut turns = Vec::new();
     let across = &h.repositories.across;
     while let Some(due) = across
-        .lease_due_sync("worker", LONG, &h.ids.id())
+        .lease_due_sync("worker", LONG, &h.ids.id(), &h.ids.id())
         .await
         .unwrap()
     {
@@ -829,9 +842,9 @@ pub async fn exhausted_dead_letters_of_syncs_that_rest_are_disposed_of(h: Harnes
         across.dispose_dead_letters(limit).await.unwrap()
     };
     assert_eq!(dispose(10).await, 0, "they are young");
-    h.age_dead_letters(DISPOSAL.saturating_sub(HOUR)).await;
+    h.age(DISPOSAL.saturating_sub(HOUR)).await;
     assert_eq!(dispose(10).await, 0);
-    h.age_dead_letters(HOUR).await;
+    h.age(HOUR).await;
     let portions = [dispose(2).await, dispose(2).await, dispose(2).await];
     assert_eq!(portions, [2, 1, 0]);
     for run in runs {
@@ -849,14 +862,14 @@ pub async fn a_dead_letter_is_disposed_of_long_after_its_last_try(h: Harness) {
     for _ in 0..3 {
         run.fail("media/a", "1", "net.timeout").await;
     }
-    h.age_dead_letters(DISPOSAL).await;
+    h.age(DISPOSAL).await;
     run.fail("media/a", "1", "net.timeout").await;
     let dispose = async || {
         let across = &h.repositories.across;
         across.dispose_dead_letters(10).await.unwrap()
     };
     assert_eq!(dispose().await, 0, "it was tried just now");
-    h.age_dead_letters(DISPOSAL).await;
+    h.age(DISPOSAL).await;
     assert_eq!(dispose().await, 1);
     assert_eq!(run.dead_letter("media/a").await, None);
     run.fail("media/a", "1", "net.timeout").await;

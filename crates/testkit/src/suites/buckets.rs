@@ -1,10 +1,11 @@
 //! What [`BucketRepository`](wharf_ports::BucketRepository) promises.
 
+use serde_json::json;
 use wharf_domain::audit::Action;
-use wharf_domain::bucket::BucketIdentifier;
-use wharf_domain::ids::BucketId;
+use wharf_domain::bucket::{Bucket, BucketIdentifier, BucketName};
+use wharf_domain::ids::{BucketId, OrganizationId};
 use wharf_domain::page::PageRequest;
-use wharf_ports::{InsertError, RunError};
+use wharf_ports::{BucketChange, ChangeError, InsertError, RunError};
 
 use crate::{Harness, Tenant, build, paging};
 
@@ -310,4 +311,99 @@ pub async fn a_removed_bucket_takes_syncs_jobs_and_objects_along(h: Harness) {
             .buckets
             .remove(&acme.organization, &unknown, h.audit(Action::BucketDeleted));
     assert!(!removed.await.unwrap());
+}
+
+async fn update(
+    h: &Harness,
+    organization: &OrganizationId,
+    bucket: &BucketId,
+    change: BucketChange,
+) -> Result<Bucket, ChangeError> {
+    let audit = h.audit(Action::BucketUpdated);
+    let buckets = &h.repositories.buckets;
+    buckets.update(organization, bucket, change, audit).await
+}
+
+fn named(name: &str) -> BucketChange {
+    BucketChange {
+        name: Some(BucketName::parse(name).unwrap()),
+        ..BucketChange::default()
+    }
+}
+
+pub async fn a_bucket_is_changed_field_by_field_and_keeps_its_counts(h: Harness) {
+    let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
+    let run = acme.run().await;
+    run.publish(1, &["media/a", "media/b"], "1").await;
+    let mut expected = run.bucket().await;
+    let id = expected.id.clone();
+    let changes = [
+        named("renamed"),
+        BucketChange {
+            description: Some(None),
+            ..BucketChange::default()
+        },
+        BucketChange {
+            schema: Some(json!({"new": [1.5, null]})),
+            metadata: Some(wharf_domain::Metadata::new()),
+            ..BucketChange::default()
+        },
+    ];
+    for change in changes {
+        h.moment().await;
+        if let Some(name) = &change.name {
+            expected.name = name.clone();
+        }
+        if let Some(description) = &change.description {
+            expected.description.clone_from(description);
+        }
+        if let Some(schema) = &change.schema {
+            expected.schema = schema.clone();
+        }
+        if let Some(metadata) = &change.metadata {
+            expected.metadata = metadata.clone();
+        }
+        let bucket = update(&h, &acme.organization, &id, change.clone()).await;
+        let bucket = bucket.unwrap();
+        assert!(bucket.updated_at > expected.updated_at);
+        expected.updated_at = bucket.updated_at;
+        assert_eq!(bucket, expected);
+        let again = update(&h, &acme.organization, &id, change).await;
+        assert_eq!(again.unwrap(), expected, "which changes nothing");
+    }
+    let nothing = update(&h, &acme.organization, &id, BucketChange::default()).await;
+    assert_eq!(nothing.unwrap(), expected);
+    assert_eq!(run.bucket().await, expected);
+    assert_eq!(expected.object_count, 2);
+    assert_eq!(acme.audited(Action::BucketUpdated).await, 3);
+    let unknown = h.ids.id();
+    for (organization, id) in [(&other.organization, &id), (&acme.organization, &unknown)] {
+        let refused = update(&h, organization, id, named("stolen")).await;
+        assert!(matches!(refused, Err(ChangeError::NotFound)), "{refused:?}");
+    }
+}
+
+pub async fn a_bucket_takes_no_name_of_another_in_its_namespace(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let bucket = acme.bucket("media").await;
+    acme.bucket("taken").await;
+    let taken = update(&h, &acme.organization, &bucket.id, named("taken")).await;
+    assert!(matches!(taken, Err(ChangeError::NameTaken)), "{taken:?}");
+    assert_eq!(acme.audited(Action::BucketUpdated).await, 0);
+    let namespaces = &h.repositories.namespaces;
+    let namespace = build::namespace(&h.ids, "team-a");
+    let elsewhere = build::bucket(&h.ids, &namespace.id, "free");
+    let audit = h.audit(Action::NamespaceCreated);
+    namespaces
+        .insert(&acme.organization, namespace, audit)
+        .await
+        .unwrap();
+    let audit = h.audit(Action::BucketCreated);
+    let inserted = h
+        .repositories
+        .buckets
+        .insert(&acme.organization, elsewhere, audit);
+    inserted.await.unwrap();
+    let free = update(&h, &acme.organization, &bucket.id, named("free")).await;
+    free.unwrap();
 }

@@ -312,9 +312,9 @@ pub async fn an_exhausted_dead_letter_may_heal_once_a_day(h: Harness) {
         run.fail("media/a", "1", "net.timeout").await;
     }
     assert_eq!(healing(&run, "media/a").await, (true, false));
-    h.age_dead_letters(HEALING_PAUSE.saturating_sub(HOUR)).await;
+    h.age(HEALING_PAUSE.saturating_sub(HOUR)).await;
     assert_eq!(healing(&run, "media/a").await, (true, false));
-    h.age_dead_letters(HOUR).await;
+    h.age(HOUR).await;
     assert_eq!(healing(&run, "media/a").await, (true, true));
     assert_eq!(
         healing(&run, "media/young").await,
@@ -327,8 +327,8 @@ pub async fn an_exhausted_dead_letter_may_heal_once_a_day(h: Harness) {
         (true, false),
         "it was tried"
     );
-    h.age_dead_letters(HEALING_PAUSE.saturating_sub(HOUR)).await;
+    h.age(HEALING_PAUSE.saturating_sub(HOUR)).await;
     assert_eq!(healing(&run, "media/a").await, (true, false));
-    h.age_dead_letters(HOUR).await;
+    h.age(HOUR).await;
     assert_eq!(healing(&run, "media/a").await, (true, true));
 }

@@ -1,8 +1,7 @@
 //! What [`ExternalIdRepository`](wharf_ports::ExternalIdRepository) promises.
 
-use wharf_domain::audit::Action;
+use wharf_domain::audit::{Action, AuditFilter};
 use wharf_domain::ids::ExternalId;
-use wharf_domain::page::PageRequest;
 
 use crate::{Harness, build};
 
@@ -35,10 +34,10 @@ pub async fn an_issued_external_id_brings_its_audit_row_and_a_known_one_none(h: 
     let rows = h
         .repositories
         .audit
-        .list(&acme.organization, &PageRequest::first(100))
+        .list(&acme.organization, &AuditFilter::default(), 0, 100)
         .await
         .unwrap()
-        .items;
+        .rows;
     let issued = rows
         .iter()
         .filter(|row| row.row.action == Action::ExternalIdIssued);

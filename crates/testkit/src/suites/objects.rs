@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wharf_domain::audit::Action;
+use wharf_domain::event::{Announcement, ObjectChange, ObjectFate};
 use wharf_domain::ids::{BucketId, ObjectId, OrganizationId};
 use wharf_domain::object::{DeletedBy, Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
@@ -358,5 +359,42 @@ pub async fn another_organization_or_bucket_restores_nothing(h: Harness) {
     assert_eq!(
         acme.audited(Action::ObjectRestored).await + other.audited(Action::ObjectRestored).await,
         0
+    );
+}
+
+pub async fn what_a_person_deletes_and_restores_is_announced(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.publish(1, &["media/a"], "1").await;
+    let object = run.object("media/a").await;
+    let (organization, bucket) = (&acme.organization, &run.bucket.id);
+    let before = acme.head().await.position;
+    // The second time, there is nothing to be done.
+    for deleted in [true, false] {
+        assert_eq!(remove(&h, &run, &object.id).await, deleted);
+    }
+    for _ in 0..2 {
+        restore(&h, organization, bucket, &object.id).await;
+    }
+    let announced = |fate| Announcement::Objects {
+        bucket_id: bucket.clone(),
+        sync_config_id: None,
+        sync_job_id: None,
+        changes: vec![ObjectChange {
+            object_id: object.id.clone(),
+            fate,
+            source_path: "media/a".to_owned(),
+            size_bytes: object.content.size_bytes,
+        }],
+        own: None,
+    };
+    let entries = acme.entries_after(before).await.into_iter();
+    let told: Vec<_> = entries.map(|entry| entry.announcement).collect();
+    assert_eq!(
+        told,
+        [
+            announced(ObjectFate::Deleted),
+            announced(ObjectFate::Restored)
+        ]
     );
 }

@@ -27,6 +27,9 @@ fn impatient_client() -> Client {
     Client::with_timeouts(guard, TlsMode::Verified, impatient())
 }
 
+/// When certificates of our own making run out: with the year 4095.
+const MADE_UNTIL: i64 = 67_090_118_400;
+
 #[tokio::test]
 async fn a_request_and_its_answer_make_the_round_trip() {
     let router = Router::new().route(
@@ -230,6 +233,16 @@ async fn an_unverified_client_talks_http_2_to_a_self_made_certificate_on_an_open
         .unwrap();
     assert_eq!(answer.version(), Version::HTTP_2);
     assert_eq!(text(answer).await, "sealed");
+}
+
+#[tokio::test]
+async fn a_client_knows_when_the_certificate_that_it_was_shown_runs_out() {
+    let (addr, _) = serve_tls(Router::new()).await;
+    let client = client(TlsMode::Unverified);
+    assert_eq!(client.certificate_expires_at(), None);
+    let url = format!("https://{addr}/");
+    client.clone().send(get(&url)).await.unwrap();
+    assert_eq!(client.certificate_expires_at(), Some(MADE_UNTIL));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ pub(super) async fn get(
 ) -> Result<Json<BucketView>, ApiError> {
     let bucket = state
         .engine()
-        .bucket(&caller, &namespace, &identifier)
+        .read_bucket(&caller, &namespace, &identifier)
         .await?;
     Ok(Json(bucket.into()))
 }

@@ -35,13 +35,13 @@ pub(crate) struct ListBucketsRequest {
     #[schema(max_length = 200)]
     search: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     filters: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     sort: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     sorts: Option<Value>,
     /// `false` or nothing.
     case_sensitive: Option<bool>,
@@ -53,9 +53,14 @@ impl ListBucketsRequest {
         let search = reader
             .string("search", Length::new(0, LONGEST_SEARCH))
             .filter(|text| !text.is_empty());
-        fields::not_supported(reader, "filters", &[], "search looks through names");
-        fields::not_supported(reader, "sort", &[], "lists are newest first");
-        fields::not_supported(reader, "sorts", &[], "lists are newest first");
+        fields::not_supported(
+            reader,
+            "filters",
+            &[json!({})],
+            "search looks through names",
+        );
+        fields::not_supported(reader, "sort", &[json!({})], "lists are newest first");
+        fields::not_supported(reader, "sorts", &[json!([])], "lists are newest first");
         fields::not_supported(
             reader,
             "case_sensitive",
@@ -127,7 +132,7 @@ pub(super) async fn list(
     tag = "buckets",
     params(
         PageParams,
-        ("search" = Option<String>, Query, description = "Whose name contains this text, in any letter case."),
+        ("search" = Option<String>, Query, max_length = 200, description = "Whose name contains this text, in any letter case."),
     ),
     responses((status = 200, description = "A page of buckets.", body = BucketList)),
 )]

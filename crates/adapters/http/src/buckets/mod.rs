@@ -2,8 +2,11 @@
 
 mod create;
 mod delete;
+mod fields;
 mod get;
 mod list;
+mod patch;
+mod update;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -15,8 +18,16 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(create::create, list::list_get))
         .routes(routes!(list::list))
-        .routes(routes!(get::get, delete::delete))
+        .routes(routes!(
+            get::get,
+            patch::patch,
+            update::update,
+            delete::delete
+        ))
 }
 
 #[cfg(test)]
-pub(crate) use {create::CreateBucketRequest, list::ListBucketsRequest};
+pub(crate) use {
+    create::CreateBucketRequest, list::ListBucketsRequest, patch::PatchBucketRequest,
+    update::UpdateBucketRequest,
+};

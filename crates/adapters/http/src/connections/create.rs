@@ -1,4 +1,3 @@
-use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -12,6 +11,7 @@ use crate::ApiState;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::fields;
+use crate::revision::Revised;
 use crate::scope::Authorized;
 
 /// A new connection.
@@ -23,6 +23,7 @@ pub(crate) struct CreateConnectionRequest {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// `google_drive`, `s3`, `snowflake`, `sharepoint` or `tigris`.
+    #[schema(pattern = "^(google_drive|s3|snowflake|sharepoint|tigris)$")]
     provider_type: String,
     /// The provider's settings, with its `credentials`. Secrets are sealed and never shown again.
     #[schema(value_type = Object)]
@@ -97,8 +98,11 @@ pub(super) async fn create(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     body: Body,
-) -> Result<Json<ConnectionView>, ApiError> {
+) -> Result<Revised<ConnectionView>, ApiError> {
     let new = body.read_whole(CreateConnectionRequest::parse)?;
+    if new.test_before_save {
+        state.count_test(&caller, None)?;
+    }
     let connection = state.engine().create_connection(&caller, new).await?;
-    Ok(Json(connection.into()))
+    Ok(Revised(connection.revision, connection.into()))
 }

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::ApiState;
 use crate::error::ApiError;
 use crate::path::Segments;
+use crate::revision::IfMatch;
 use crate::scope::Authorized;
 
 /// What became of a connection that was to be deleted.
@@ -30,10 +31,11 @@ pub(super) async fn delete(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     Segments(identifier): Segments<String>,
+    IfMatch(if_revision): IfMatch,
 ) -> Result<Json<ArchivedConnection>, ApiError> {
     let connection = state
         .engine()
-        .archive_connection(&caller, &identifier)
+        .archive_connection(&caller, &identifier, if_revision)
         .await?;
     let message = "The connection is archived and its credentials are shredded.".to_owned();
     Ok(Json(ArchivedConnection {

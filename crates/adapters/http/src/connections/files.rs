@@ -19,7 +19,7 @@ use crate::scope::Authorized;
     tag = "connections",
     params(
         ("connection_identifier" = String, Path, description = "Identifier or name."),
-        ("path" = Option<String>, Query, description = "The folder; `/` unless given."),
+        ("path" = Option<String>, Query, max_length = 4096, description = "The folder; `/` unless given."),
         ("max_results" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Most files; 50 unless given."),
     ),
     responses((status = 200, description = "The files.", body = Object)),

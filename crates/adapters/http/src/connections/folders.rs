@@ -41,7 +41,7 @@ pub(crate) struct Folder {
     tag = "connections",
     params(
         ("connection_identifier" = String, Path, description = "Identifier or name."),
-        ("path" = Option<String>, Query, description = "The parent folder; `/` unless given."),
+        ("path" = Option<String>, Query, max_length = 4096, description = "The parent folder; `/` unless given."),
     ),
     responses((status = 200, description = "The folders.", body = FolderList)),
 )]

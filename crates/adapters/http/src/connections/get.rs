@@ -1,10 +1,10 @@
-use axum::Json;
 use axum::extract::State;
 
 use super::view::ConnectionView;
 use crate::ApiState;
 use crate::error::ApiError;
 use crate::path::Segments;
+use crate::revision::Revised;
 use crate::scope::Authorized;
 
 /// Get a connection
@@ -22,7 +22,7 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     Segments(identifier): Segments<String>,
-) -> Result<Json<ConnectionView>, ApiError> {
-    let connection = state.engine().connection(&caller, &identifier).await?;
-    Ok(Json(connection.into()))
+) -> Result<Revised<ConnectionView>, ApiError> {
+    let connection = state.engine().read_connection(&caller, &identifier).await?;
+    Ok(Revised(connection.revision, connection.into()))
 }

@@ -21,9 +21,11 @@ use crate::scope::Authorized;
 #[expect(dead_code, reason = "documents the body that `parse` reads")]
 pub(crate) struct ListConnectionsRequest {
     /// Of this provider.
-    provider_type: Option<String>,
+    #[schema(inline)]
+    provider_type: Option<crate::words::ProviderType>,
     /// With this status, in any letter case.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::ConnectionStatus>,
     /// Active or not.
     is_active: Option<bool>,
 }

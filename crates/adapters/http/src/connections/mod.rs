@@ -1,5 +1,6 @@
 //! Connections.
 
+mod checks;
 mod create;
 mod delete;
 mod files;
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list::list))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(test::test))
+        .routes(routes!(checks::checks))
         .routes(routes!(folders::folders))
         .routes(routes!(files::files))
 }

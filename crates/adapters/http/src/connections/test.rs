@@ -45,9 +45,11 @@ pub(super) async fn test(
     query.only(&["source_path"]);
     let source_path = query.string("source_path", 2048);
     query.finish()?;
+    let connection = state.engine().connection(&caller, &identifier).await?;
+    state.count_test(&caller, Some(&connection))?;
     let report = state
         .engine()
-        .test_connection(&caller, &identifier, source_path.as_deref())
+        .test_connection(&caller, connection.id.as_str(), source_path.as_deref())
         .await
         .map_err(ApiError::of_query)?
         .report;

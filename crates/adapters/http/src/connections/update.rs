@@ -1,4 +1,3 @@
-use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -13,6 +12,7 @@ use crate::body::Body;
 use crate::error::ApiError;
 use crate::fields;
 use crate::path::Segments;
+use crate::revision::{IfMatch, Revised};
 use crate::scope::Authorized;
 
 /// A change of a connection. What is left out, or null, stays as it is.
@@ -29,7 +29,8 @@ pub(crate) struct UpdateConnectionRequest {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// `ACTIVE`, `SUSPENDED` or `ARCHIVED`, in any letter case. A return to `ACTIVE` must pass a test.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::ConnectionWish>,
     /// Must agree with `status` if both are given.
     is_active: Option<bool>,
     /// Whether exports may write through it.
@@ -44,6 +45,7 @@ impl UpdateConnectionRequest {
     pub(crate) fn parse(reader: &mut Reader) -> UpdateConnection {
         let name = reader.string("name", Length::new(0, 1000));
         UpdateConnection {
+            if_revision: None,
             name: name.and_then(|name| fields::noted(reader, ConnectionName::parse(&name))),
             description: fields::description(reader),
             metadata: fields::metadata(reader),
@@ -64,19 +66,28 @@ impl UpdateConnectionRequest {
     operation_id = "update_storage_connection_organizations",
     tag = "connections",
     params(("connection_identifier" = String, Path, description = "Identifier or name.")),
-    request_body = UpdateConnectionRequest,
+    request_body = Option<UpdateConnectionRequest>,
     responses((status = 200, description = "The changed connection.", body = ConnectionView)),
 )]
 pub(super) async fn update(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     Segments(identifier): Segments<String>,
+    IfMatch(if_revision): IfMatch,
     body: Body,
-) -> Result<Json<ConnectionView>, ApiError> {
-    let update = body.read(UpdateConnectionRequest::parse)?;
+) -> Result<Revised<ConnectionView>, ApiError> {
+    let mut update = body.read(UpdateConnectionRequest::parse)?;
+    update.if_revision = if_revision;
+    let activates = update.status == Some(PublicStatus::Active) || update.is_active == Some(true);
+    if activates || update.provider_config.is_some() {
+        let connection = state.engine().connection(&caller, &identifier).await?;
+        if update.provider_config.is_some() || !connection.is_active() {
+            state.count_test(&caller, Some(&connection))?;
+        }
+    }
     let connection = state
         .engine()
         .update_connection(&caller, &identifier, update)
         .await?;
-    Ok(Json(connection.into()))
+    Ok(Revised(connection.revision, connection.into()))
 }

@@ -34,9 +34,12 @@ pub(crate) struct ConnectionView {
     /// When the status last changed.
     #[serde(serialize_with = "crate::time::rfc3339")]
     status_changed_at: DateTime<Utc>,
-    /// When its health is looked at next by itself; null when that is not planned.
+    /// When it is checked next by itself; null while only a person can bring that back.
     #[serde(serialize_with = "crate::time::rfc3339_or_null")]
     next_health_check_at: Option<DateTime<Utc>>,
+    /// When its credentials or its endpoint's certificate run out, as far as the last check that passed could tell.
+    #[serde(serialize_with = "crate::time::rfc3339_or_null")]
+    credentials_expire_at: Option<DateTime<Utc>>,
     /// When a run or browsing last succeeded.
     #[serde(serialize_with = "crate::time::rfc3339_or_null")]
     last_used_at: Option<DateTime<Utc>>,
@@ -75,7 +78,8 @@ impl From<Connection> for ConnectionView {
             description: connection.description,
             write_enabled: connection.write_enabled,
             status_changed_at: connection.status_changed_at,
-            next_health_check_at: None,
+            next_health_check_at: connection.next_check_at,
+            credentials_expire_at: connection.expires_at,
             last_used_at: connection.last_used_at,
             last_error: connection
                 .last_error

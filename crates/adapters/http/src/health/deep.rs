@@ -6,6 +6,8 @@ use wharf_engine::ComponentHealth;
 
 use super::word;
 use crate::ApiState;
+use crate::error::ApiError;
+use crate::query::Query;
 
 /// How every part is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -110,8 +112,17 @@ impl From<ComponentHealth> for DeepHealth {
         ("deep" = Option<bool>, Query, description = "Changes nothing: the answer is always a deep one."),
         ("metrics" = Option<bool>, Query, description = "Changes nothing: see `/metrics`."),
     ),
-    responses((status = 200, description = "How every part is.", body = DeepHealth)),
+    responses(
+        (status = 200, description = "How every part is.", body = DeepHealth),
+        (status = 422, description = "Unprocessable Entity", body = crate::error::ErrorResponse),
+    ),
 )]
-pub(super) async fn deep(State(state): State<ApiState>) -> Json<DeepHealth> {
-    Json(state.health().look(state.engine()).await.into())
+pub(super) async fn deep(
+    State(state): State<ApiState>,
+    mut query: Query,
+) -> Result<Json<DeepHealth>, ApiError> {
+    query.boolean("deep");
+    query.boolean("metrics");
+    query.finish()?;
+    Ok(Json(state.health().look(state.engine()).await.into()))
 }

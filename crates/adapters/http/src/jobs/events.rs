@@ -9,7 +9,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use wharf_domain::bucket::Bucket;
 use wharf_domain::ids::JobId;
 use wharf_domain::job::{Job, JobStatus};
@@ -19,17 +19,15 @@ use wharf_engine::{Caller, EngineError};
 
 use super::view::views;
 use crate::ApiState;
-use crate::authorization::{Access, access, bearer};
+use crate::authorization::{bearer, still_good};
 use crate::error::ApiError;
 use crate::path::Segments;
 use crate::scope::{Authorized, InNamespace};
 
 /// The route of [`events`].
 const ROUTE: &str = "/v1/buckets/{bucket_id}/syncs/{sync_config_id}/jobs/{sync_job_id}/events";
-/// How often the database is looked at.
+/// How often the database is looked at, about the job and about the API key.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often the API key is looked at again.
-const AUTHORIZE: Duration = Duration::from_secs(30);
 /// How often a comment shows that the stream lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Streams at a time.
@@ -84,7 +82,7 @@ impl EventStreams {
     responses((
         status = 200,
         description = "The events; the data of each is a `SyncJobModel`.",
-        body = String,
+        body = Object,
         content_type = "text/event-stream",
     )),
     extensions(("x-wharf-extension" = json!(true))),
@@ -105,7 +103,6 @@ pub(super) async fn events(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let follower = Follower {
         key: SecretString::new(key.to_owned()),
-        authorized_at: Instant::now(),
         bucket,
         sync,
         job: job.id,
@@ -132,7 +129,6 @@ struct Follower {
     state: ApiState,
     caller: Caller,
     key: SecretString,
-    authorized_at: Instant,
     bucket: Bucket,
     sync: Sync,
     job: JobId,
@@ -187,19 +183,9 @@ impl Follower {
         Ok(Some(Event::default().event(name).data(data)))
     }
 
-    /// Whether the API key still is good for the route. That nobody can say does not make it worse.
-    async fn is_authorized(&mut self) -> bool {
-        if self.authorized_at.elapsed() < AUTHORIZE {
-            return true;
-        }
-        match self.state.engine().authenticate(self.key.expose()).await {
-            Ok(principal) => {
-                self.authorized_at = Instant::now();
-                matches!(access("GET", ROUTE), Some(Access::Key(required)) if principal.permission >= required)
-            }
-            Err(EngineError::Unavailable { .. }) => true,
-            Err(_) => false,
-        }
+    /// Whether the API key still is good for the route.
+    async fn is_authorized(&self) -> bool {
+        still_good(self.state.engine(), &self.key, &self.caller, ("GET", ROUTE)).await
     }
 }
 

@@ -21,7 +21,8 @@ use crate::scope::{Authorized, InNamespace};
 #[expect(dead_code, reason = "documents the body that `parse` reads")]
 pub(crate) struct ListJobsRequest {
     /// `running`, `completed`, `failed`, `interrupted` or `skipped`.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::JobStatus>,
 }
 
 impl ListJobsRequest {

@@ -2,9 +2,10 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use wharf_domain::input::{Length, Reader};
+use wharf_domain::input::Reader;
 use wharf_domain::namespace::NamespaceName;
 
+use super::fields::{PROCESSING, name, refuse_processing};
 use super::view::NamespaceView;
 use crate::ApiState;
 use crate::body::Body;
@@ -30,16 +31,16 @@ pub(crate) struct CreateNamespaceRequest {
     /// Not supported.
     namespace_id: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 0)]
     features: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     feature_extractors: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     vector_configs: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     payload_indexes: Option<Value>,
     /// `false` or nothing.
     auto_create_indexes: Option<bool>,
@@ -48,29 +49,28 @@ pub(crate) struct CreateNamespaceRequest {
     /// Not supported.
     ttl_seconds: Option<u64>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     infrastructure: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     trusted_issuers: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     tiering: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     spend_budget: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     cost_cap_override: Option<Value>,
 }
 
 impl CreateNamespaceRequest {
     pub(crate) fn parse(reader: &mut Reader) -> Option<(NamespaceName, Option<String>)> {
-        let name = reader.required_string("namespace_name", Length::new(0, 1000));
-        let name = name.and_then(|name| fields::noted(reader, NamespaceName::parse(&name)));
+        reader.require("namespace_name");
+        let name = name(reader);
         let description = fields::description(reader).filter(|text| !text.is_empty());
-        let processing = "Wharf keeps files and does not index or process them";
-        fields::not_supported(reader, "mode", &[json!("managed")], processing);
+        fields::not_supported(reader, "mode", &[json!("managed")], PROCESSING);
         fields::not_supported(
             reader,
             "namespace_type",
@@ -89,27 +89,10 @@ impl CreateNamespaceRequest {
             &[],
             "Wharf draws identifiers itself",
         );
-        fields::not_supported(reader, "ttl_seconds", &[], "namespaces do not expire");
-        for key in [
-            "features",
-            "feature_extractors",
-            "vector_configs",
-            "payload_indexes",
-        ] {
-            fields::not_supported(reader, key, &[], processing);
+        for key in ["features", "vector_configs"] {
+            fields::not_supported(reader, key, &[json!([])], PROCESSING);
         }
-        for key in ["auto_create_indexes", "adaptive_indexing"] {
-            fields::not_supported(reader, key, &[json!(false)], processing);
-        }
-        for key in [
-            "infrastructure",
-            "trusted_issuers",
-            "tiering",
-            "spend_budget",
-            "cost_cap_override",
-        ] {
-            fields::not_supported(reader, key, &[], "Wharf has nothing of the kind");
-        }
+        refuse_processing(reader);
         Some((name?, description))
     }
 }

@@ -21,6 +21,6 @@ pub(super) async fn get(
     Authorized(caller): Authorized,
     Segments(identifier): Segments<String>,
 ) -> Result<Json<NamespaceView>, ApiError> {
-    let namespace = state.engine().namespace(&caller, &identifier).await?;
+    let namespace = state.engine().read_namespace(&caller, &identifier).await?;
     Ok(Json(namespace.into()))
 }

@@ -28,15 +28,16 @@ pub(crate) struct ListNamespacesRequest {
     #[schema(minimum = 1)]
     page: Option<u32>,
     /// Not supported.
+    #[schema(max_length = 0)]
     search: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     filters: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     sort: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     sorts: Option<Value>,
     /// `false` or nothing.
     case_sensitive: Option<bool>,
@@ -51,9 +52,14 @@ impl ListNamespacesRequest {
             &[json!("")],
             "namespaces are listed as a whole",
         );
-        fields::not_supported(reader, "filters", &[], "namespaces are listed as a whole");
-        fields::not_supported(reader, "sort", &[], "lists are newest first");
-        fields::not_supported(reader, "sorts", &[], "lists are newest first");
+        fields::not_supported(
+            reader,
+            "filters",
+            &[json!({})],
+            "namespaces are listed as a whole",
+        );
+        fields::not_supported(reader, "sort", &[json!({})], "lists are newest first");
+        fields::not_supported(reader, "sorts", &[json!([])], "lists are newest first");
         fields::not_supported(
             reader,
             "case_sensitive",

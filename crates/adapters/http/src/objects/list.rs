@@ -28,12 +28,13 @@ pub(crate) struct ListObjectsRequest {
     #[schema(max_length = 1024)]
     search: Option<String>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     filters: Option<Value>,
     /// Not supported.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<crate::words::Nothing>, inline)]
     sort: Option<Value>,
     /// Not supported.
+    #[schema(max_items = 0)]
     select: Option<Vec<String>>,
     /// `false` or nothing.
     return_presigned_urls: Option<bool>,
@@ -44,9 +45,14 @@ impl ListObjectsRequest {
         let search = reader
             .string("search", Length::new(0, 1024))
             .filter(|text| !text.is_empty());
-        fields::not_supported(reader, "filters", &[], "search looks through source paths");
-        fields::not_supported(reader, "sort", &[], "lists are newest first");
-        fields::not_supported(reader, "select", &[], "objects are returned whole");
+        fields::not_supported(
+            reader,
+            "filters",
+            &[json!({})],
+            "search looks through source paths",
+        );
+        fields::not_supported(reader, "sort", &[json!({})], "lists are newest first");
+        fields::not_supported(reader, "select", &[json!([])], "objects are returned whole");
         let why = "bytes are served at …/objects/{object}/content";
         fields::not_supported(reader, "return_presigned_urls", &[json!(false)], why);
         search

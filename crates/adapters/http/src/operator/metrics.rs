@@ -1,9 +1,11 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use wharf_engine::Mandate;
 
 use crate::ApiState;
 use crate::error::ApiError;
+use crate::scope::Authorized;
 
 /// Get metrics
 ///
@@ -16,7 +18,11 @@ use crate::error::ApiError;
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain")),
     extensions(("x-wharf-extension" = json!(true))),
 )]
-pub(super) async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse, ApiError> {
+pub(super) async fn metrics(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+) -> Result<impl IntoResponse, ApiError> {
+    caller.may_touch_organization()?;
     let metrics = state.metrics().ok_or_else(|| {
         ApiError::not_found(
             "This server does not collect metrics here.",

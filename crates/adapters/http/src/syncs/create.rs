@@ -1,4 +1,3 @@
-use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,6 +15,7 @@ use crate::check_report::TestDetails;
 use crate::error::ApiError;
 use crate::fields;
 use crate::path::Segments;
+use crate::revision::Revised;
 use crate::scope::{Authorized, InNamespace};
 
 /// A new sync.
@@ -24,13 +24,14 @@ use crate::scope::{Authorized, InNamespace};
 #[expect(dead_code, reason = "documents the body that `parse` reads")]
 pub(crate) struct CreateSyncRequest {
     /// The identifier of the connection to read through.
+    #[schema(pattern = "^conn_[A-Za-z0-9]{15}$")]
     connection_id: String,
     /// On S3 and Tigris `bucket/prefix`.
     #[schema(min_length = 1, max_length = 2048)]
     source_path: String,
     /// `initial_only` or `continuous`.
-    #[schema(default = "continuous")]
-    sync_mode: Option<String>,
+    #[schema(default = "continuous", inline)]
+    sync_mode: Option<crate::words::SyncMode>,
     /// Seconds from the end of a pass to the next; the operator sets the smallest number.
     #[schema(default = 300, minimum = 1, maximum = 86400)]
     polling_interval_seconds: Option<u32>,
@@ -54,6 +55,7 @@ pub(crate) struct CreateSyncRequest {
     #[schema(default = false)]
     skip_batch_submission: Option<bool>,
     /// Kept and returned, not acted upon.
+    #[schema(max_items = 100)]
     batch_collection_ids: Option<Vec<String>>,
     /// Kept and returned, not acted upon.
     #[schema(value_type = Option<Object>)]
@@ -141,13 +143,22 @@ pub(super) async fn create(
     InNamespace(namespace): InNamespace,
     Segments(bucket): Segments<String>,
     body: Body,
-) -> Result<Json<CreatedSyncView>, ApiError> {
+) -> Result<Revised<CreatedSyncView>, ApiError> {
     let new =
         body.read_whole(|reader| CreateSyncRequest::parse(reader, state.min_polling_seconds()))?;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
+    let connection = state
+        .engine()
+        .connection_of_new_sync(&caller, &new.connection)
+        .await?;
+    if connection.is_active() {
+        state.count_test(&caller, Some(&connection))?;
+    }
     let created = state.engine().create_sync(&caller, &bucket, new).await?;
-    Ok(Json(CreatedSyncView {
+    let revision = created.sync.revision;
+    let view = CreatedSyncView {
         sync: view(&state, &caller, created.sync).await?,
         source_test: created.report.as_ref().map(TestDetails::from),
-    }))
+    };
+    Ok(Revised(revision, view))
 }

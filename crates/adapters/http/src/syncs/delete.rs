@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::ApiState;
 use crate::error::ApiError;
 use crate::path::Segments;
+use crate::revision::IfMatch;
 use crate::scope::{Authorized, InNamespace};
 
 /// What became of a sync that was to be deleted.
@@ -34,9 +35,13 @@ pub(super) async fn delete(
     Authorized(caller): Authorized,
     InNamespace(namespace): InNamespace,
     Segments((bucket, sync)): Segments<(String, String)>,
+    IfMatch(if_revision): IfMatch,
 ) -> Result<Json<DeletedSync>, ApiError> {
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
-    state.engine().delete_sync(&caller, &bucket, &sync).await?;
+    state
+        .engine()
+        .delete_sync(&caller, &bucket, &sync, if_revision)
+        .await?;
     let message = "The sync is deleted; the bucket's objects stay.".to_owned();
     Ok(Json(DeletedSync {
         message,

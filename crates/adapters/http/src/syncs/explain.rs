@@ -68,6 +68,8 @@ impl From<Explanation> for ExplanationView {
         (
             "source" = String,
             Query,
+            min_length = 1,
+            max_length = 4096,
             description = "The file: its path from the sync's `source_path` on, its identity at the provider (on S3 \
                            `bucket/key`), or its address."
         ),

@@ -22,10 +22,12 @@ use crate::scope::{Authorized, InNamespace};
 #[expect(dead_code, reason = "documents the body that `parse` reads")]
 pub(crate) struct ListSyncsRequest {
     /// Through this connection.
+    #[schema(pattern = "^conn_[A-Za-z0-9]{15}$")]
     connection_id: Option<String>,
     /// `ACTIVE`, `SUSPENDED` (paused), `COMPLETED`, `ARCHIVED` or `FAILED`, in any letter case. No sync is ever in the last
     /// one: what went wrong is told by `last_error` and `consecutive_failures`.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::SyncStatus>,
     /// Running or not.
     is_active: Option<bool>,
 }

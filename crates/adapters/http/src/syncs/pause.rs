@@ -1,10 +1,10 @@
-use axum::Json;
 use axum::extract::State;
 
 use super::view::{SyncView, view};
 use crate::ApiState;
 use crate::error::ApiError;
 use crate::path::Segments;
+use crate::revision::Revised;
 use crate::scope::{Authorized, InNamespace};
 
 /// Pause a sync
@@ -27,8 +27,9 @@ pub(super) async fn pause(
     Authorized(caller): Authorized,
     InNamespace(namespace): InNamespace,
     Segments((bucket, sync)): Segments<(String, String)>,
-) -> Result<Json<SyncView>, ApiError> {
+) -> Result<Revised<SyncView>, ApiError> {
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
     let sync = state.engine().pause_sync(&caller, &bucket, &sync).await?;
-    Ok(Json(view(&state, &caller, sync).await?))
+    let revision = sync.revision;
+    Ok(Revised(revision, view(&state, &caller, sync).await?))
 }

@@ -1,9 +1,9 @@
-use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use wharf_domain::input::{Length, Reader};
 use wharf_domain::sync::SyncStatus;
+use wharf_domain::sync_edit::SyncEdit;
 use wharf_engine::{RunWish, UpdateSync};
 
 use super::settings::{self, ReconcileRequest};
@@ -12,6 +12,7 @@ use crate::ApiState;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::path::Segments;
+use crate::revision::{IfMatch, Revised};
 use crate::scope::{Authorized, InNamespace};
 
 /// A change of a sync. What is left out stays as it is; `null` clears what can be nothing and leaves the rest as it is.
@@ -26,7 +27,8 @@ pub(crate) struct UpdateSyncRequest {
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
     /// `ACTIVE` resumes the sync, `SUSPENDED` or `paused` pauses it, in any letter case.
-    status: Option<String>,
+    #[schema(inline)]
+    status: Option<crate::words::SyncWish>,
     /// `true` resumes the sync, `false` pauses it. Must agree with `status` if both are given.
     is_active: Option<bool>,
     /// Seconds from the end of a pass to the next; the operator sets the smallest number.
@@ -79,6 +81,7 @@ impl UpdateSyncRequest {
             }
         }
         UpdateSync {
+            if_revision: None,
             wish: wish(reader),
             edits: settings::read(reader, min_polling),
         }
@@ -114,6 +117,11 @@ fn wish(reader: &mut Reader) -> Option<RunWish> {
     }
 }
 
+/// Whether the engine tests what a change leaves to be listed.
+fn narrows(edit: &SyncEdit) -> bool {
+    matches!(edit, SyncEdit::ProviderFilters(_))
+}
+
 /// Change a sync
 ///
 /// Changes take effect with the next run. When the filters, `reconcile.on_delete` or `reconcile.on_filter_drift` change, a run
@@ -127,7 +135,7 @@ fn wish(reader: &mut Reader) -> Option<RunWish> {
         ("bucket_id" = String, Path, description = "The bucket's identifier or name."),
         ("sync_config_id" = String, Path, description = "Identifier."),
     ),
-    request_body = UpdateSyncRequest,
+    request_body = Option<UpdateSyncRequest>,
     responses((status = 200, description = "The changed sync.", body = SyncView)),
 )]
 pub(super) async fn update(
@@ -135,14 +143,24 @@ pub(super) async fn update(
     Authorized(caller): Authorized,
     InNamespace(namespace): InNamespace,
     Segments((bucket, sync)): Segments<(String, String)>,
+    IfMatch(if_revision): IfMatch,
     body: Body,
-) -> Result<Json<SyncView>, ApiError> {
-    let update =
+) -> Result<Revised<SyncView>, ApiError> {
+    let mut update =
         body.read(|reader| UpdateSyncRequest::parse(reader, state.min_polling_seconds()))?;
+    update.if_revision = if_revision;
     let bucket = state.engine().bucket(&caller, &namespace, &bucket).await?;
+    if update.edits.iter().any(narrows) {
+        let stored = state.engine().sync(&caller, &bucket, &sync).await?;
+        let connection = state.engine().connection_of(&caller, &stored).await?;
+        if connection.is_active() {
+            state.count_test(&caller, Some(&connection))?;
+        }
+    }
     let sync = state
         .engine()
         .update_sync(&caller, &bucket, &sync, update)
         .await?;
-    Ok(Json(view(&state, &caller, sync).await?))
+    let revision = sync.revision;
+    Ok(Revised(revision, view(&state, &caller, sync).await?))
 }

@@ -263,11 +263,7 @@ pub(super) async fn views(
         let source_type = if let Some(known) = providers.get(&sync.connection) {
             *known
         } else {
-            let found = match state
-                .engine()
-                .connection(caller, sync.connection.as_str())
-                .await
-            {
+            let found = match state.engine().connection_of(caller, &sync).await {
                 Ok(connection) => Some(connection.provider().as_str()),
                 Err(EngineError::NotFound { .. }) => None,
                 Err(error) => return Err(error),

@@ -1,8 +1,9 @@
 use axum::body::Body;
 use serde_json::{Value, json};
 use wharf_domain::access::Permission;
-use wharf_domain::audit::Actor;
-use wharf_domain::page::PageRequest;
+use wharf_domain::audit::{Actor, AuditFilter};
+
+use wharf_engine::Operator;
 
 use crate::world::{ADMIN, World, new_connection, request, text};
 
@@ -23,7 +24,10 @@ fn operations() -> Vec<(String, String, Option<Permission>)> {
                 .replace("{bucket_id}", "bkt_0123456789abcdef")
                 .replace("{object_identifier}", "obj_0123456789abcdef")
                 .replace("{sync_config_id}", "sync_0123456789abcdef")
-                .replace("{sync_job_id}", "job_0123456789abcdef");
+                .replace("{sync_job_id}", "job_0123456789abcdef")
+                .replace("{user_email}", "nobody@example.com")
+                .replace("{key_name}", "nothing")
+                .replace("{audit_id}", "aud_0123456789abcdef");
             operations.push((method.to_uppercase(), filled, permission));
         }
     }
@@ -88,6 +92,16 @@ fn permissions_are_what_the_product_promises() {
         ("POST", "/organizations/connections", Permission::Admin),
         ("PATCH", "/conn_abcdefghijklmno", Permission::Admin),
         ("DELETE", "/conn_abcdefghijklmno", Permission::Admin),
+        ("GET", "/v1/organizations", Permission::Read),
+        ("PATCH", "/v1/organizations", Permission::Admin),
+        ("GET", "/organizations/users", Permission::Admin),
+        ("GET", "/api-keys", Permission::Admin),
+        ("POST", "/rotate", Permission::Admin),
+        ("GET", "/audit/logs", Permission::Admin),
+        ("GET", "/audit/settings", Permission::Admin),
+        ("PATCH", "/ns_0123456789abcdef", Permission::Write),
+        ("DELETE", "/ns_0123456789abcdef", Permission::Delete),
+        ("PUT", "/bkt_0123456789abcdef", Permission::Write),
         ("POST", "/test", Permission::Write),
         ("GET", "/conn_abcdefghijklmno", Permission::Read),
         ("POST", "/connections/list", Permission::Read),
@@ -140,7 +154,11 @@ async fn keys_that_are_malformed_unknown_or_revoked_are_refused_alike() {
     let key = world.engine.authenticate(&revoked).await.unwrap().key;
     world
         .engine
-        .revoke_api_key(&world.organization, &key)
+        .revoke_api_key(
+            &Operator::of(&world.organization),
+            "admin@wharf.local",
+            key.as_str(),
+        )
         .await
         .unwrap();
     let mut bodies = std::collections::BTreeSet::new();
@@ -282,10 +300,10 @@ async fn the_audit_trail_tells_who_why_and_from_where() {
     let trail = world
         .repositories
         .audit
-        .list(&world.organization, &PageRequest::first(1))
+        .list(&world.organization, &AuditFilter::default(), 0, 1)
         .await
         .unwrap();
-    let origin = &trail.items[0].row.origin;
+    let origin = &trail.rows[0].row.origin;
     assert!(
         matches!(&origin.actor, Actor::User { user_id, key_id } if user_id.starts_with("usr_") && key_id.starts_with("key_"))
     );

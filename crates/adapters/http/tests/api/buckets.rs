@@ -129,3 +129,70 @@ async fn buckets_are_searched_by_name() {
         "no character is special"
     );
 }
+
+#[tokio::test]
+async fn buckets_are_changed_in_part_and_as_a_whole() {
+    let world = World::new().await;
+    let schema = json!({"properties": {"title": {"type": "string"}}});
+    let body = json!({
+        "bucket_name": "files", "description": "For files.", "bucket_schema": schema, "metadata": {"a": 1},
+    });
+    let created = world.call("POST", "/v1/buckets", body).await.ok();
+    let path = format!("/v1/buckets/{}", text(&created["bucket_id"]));
+    let other = json!({"properties": {"size": {"type": "number"}}});
+    let change = json!({
+        "bucket_name": "papers", "bucket_schema": other, "unique_key": null, "destination": {},
+    });
+    let changed = world
+        .call("PATCH", &format!("{path}?force_schema_break=true"), change)
+        .await
+        .ok();
+    assert_eq!(changed["bucket_name"], "papers");
+    assert_eq!(changed["bucket_schema"], other);
+    assert_eq!(
+        (&changed["description"], &changed["metadata"]),
+        (&json!("For files."), &json!({"a": 1}))
+    );
+    let replaced = world
+        .call(
+            "PUT",
+            "/v1/buckets/papers",
+            json!({"storage_class": "standard"}),
+        )
+        .await
+        .ok();
+    assert_eq!(replaced["bucket_name"], "papers");
+    assert_eq!(replaced["bucket_schema"], other);
+    assert_eq!(
+        (&replaced["description"], &replaced["metadata"]),
+        (&Value::Null, &json!({}))
+    );
+    world.bucket("others").await;
+    let clash = json!({"bucket_name": "others"});
+    let error = world.call("PATCH", &path, clash).await.error(409);
+    assert_eq!(error["code"], "bucket_name_taken");
+    for (field, value) in [
+        ("unique_key", json!({"fields": ["a"]})),
+        ("destination", json!({"prefix": "x"})),
+        ("ingest_filter", json!({"retriever_id": "x"})),
+    ] {
+        for method in ["PATCH", "PUT"] {
+            let mistakes = world
+                .call(method, &path, json!({field: value}))
+                .await
+                .mistakes();
+            assert_eq!(
+                mistakes,
+                [(format!("body.{field}"), "not_supported".to_owned())]
+            );
+        }
+    }
+    let cold = json!({"storage_class": "archive"});
+    assert_eq!(world.call("PUT", &path, cold).await.mistakes().len(), 1);
+    let broken = json!({"bucket_schema": {"properties": {"x": {"type": "odd"}}}});
+    assert_eq!(world.call("PATCH", &path, broken).await.mistakes().len(), 1);
+    world
+        .call("PATCH", "/v1/buckets/nothing", json!({}))
+        .await
+        .error(404);
+}

@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use axum::body::Body;
 use serde_json::{Value, json};
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::OrganizationId;
+use wharf_domain::ids::{NamespaceId, OrganizationId};
 use wharf_domain::namespace::{Namespace, NamespaceIdentifier, NewNamespace};
 use wharf_domain::page::{Page, PageRequest};
-use wharf_ports::{InsertError, NamespaceRepository, RepositoryError};
+use wharf_ports::{
+    ChangeError, InsertError, NamespaceChange, NamespaceRepository, RemoveOutcome, RepositoryError,
+};
 
 use crate::world::{ADMIN, CANARY, World, request, text};
 
@@ -53,6 +55,26 @@ impl NamespaceRepository for Broken {
         _: &OrganizationId,
         _: &PageRequest,
     ) -> Result<Page<Namespace>, RepositoryError> {
+        self.fail()
+    }
+
+    async fn update(
+        &self,
+        _: &OrganizationId,
+        _: &NamespaceId,
+        _: NamespaceChange,
+        _: NewAuditRow,
+    ) -> Result<Namespace, ChangeError> {
+        Ok(self.fail()?)
+    }
+
+    async fn remove(
+        &self,
+        _: &OrganizationId,
+        _: &NamespaceId,
+        _: bool,
+        _: NewAuditRow,
+    ) -> Result<RemoveOutcome, RepositoryError> {
         self.fail()
     }
 }

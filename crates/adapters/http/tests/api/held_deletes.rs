@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use axum::body::Body;
 use serde_json::{Value, json};
 
 use crate::syncs::path;
-use crate::world::{World, text};
+use crate::world::{ADMIN, World, request, text};
 
 const FILES: u64 = 60;
 
@@ -61,6 +62,19 @@ async fn many_deletes_at_once_are_held_and_a_person_approves_them() {
     );
     let again = world.call("POST", &approve, Value::Null).await.ok();
     assert_eq!(again["approved"], 0);
+}
+
+#[tokio::test]
+async fn what_works_in_several_steps_is_never_taken_for_done_after_the_first() {
+    let (world, sync) = robbed().await;
+    for told in [FILES, 0] {
+        let approve = request("POST", &format!("{}/deletes/approve", path(&sync)))
+            .header("authorization", format!("Bearer {ADMIN}"))
+            .header("idempotency-key", "k");
+        let answer = world.send(approve.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.ok()["approved"], told);
+        assert_eq!(answer.header("idempotency-replayed"), "");
+    }
 }
 
 #[tokio::test]

@@ -137,7 +137,7 @@ async fn a_revoked_key_ends_its_stream() {
     let began = Instant::now();
     assert_eq!(events.next().await, None);
     assert!(
-        began.elapsed() <= Duration::from_secs(31),
+        began.elapsed() <= Duration::from_secs(2),
         "{:?}",
         began.elapsed()
     );
@@ -201,5 +201,5 @@ async fn a_stream_does_not_hold_up_a_shutdown() {
     }
     stop.send(()).unwrap();
     let end = timeout(Duration::from_secs(5), server).await;
-    end.expect("the stream ends").unwrap().unwrap();
+    end.expect("the stream ends").unwrap();
 }

@@ -128,3 +128,88 @@ async fn the_header_names_a_namespace_by_id_or_name() {
         Value::from("nobody")
     );
 }
+
+#[tokio::test]
+async fn namespaces_are_changed_and_deleted() {
+    let world = World::new().await;
+    let body = json!({"namespace_name": "team-a", "description": "For A."});
+    let created = world.call("POST", "/v1/namespaces", body).await.ok();
+    let path = format!("/v1/namespaces/{}", text(&created["namespace_id"]));
+    let change = json!({
+        "namespace_name": "team-b", "description": "", "pinned": false, "repair_vectors": false,
+        "auto_create_indexes": false, "feature_extractors": [], "ttl_seconds": null,
+    });
+    let changed = world.call("PATCH", &path, change).await.ok();
+    assert_eq!(changed["namespace_name"], "team-b");
+    assert_eq!(changed["description"], Value::Null);
+    let body = json!({"namespace_name": "team-c", "payload_indexes": []});
+    let replaced = world.call("PUT", "/v1/namespaces/team-b", body).await.ok();
+    assert_eq!(replaced["namespace_id"], created["namespace_id"]);
+    assert_eq!(replaced["namespace_name"], "team-c");
+    let clash = json!({"namespace_name": "default"});
+    let error = world.call("PATCH", &path, clash).await.error(409);
+    assert_eq!(error["code"], "namespace_name_taken");
+
+    let bucket = json!({"bucket_name": "x", "bucket_schema": {"properties": {}}});
+    let request = request("POST", "/v1/buckets")
+        .header("authorization", format!("Bearer {ADMIN}"))
+        .header("x-namespace", "team-c");
+    world
+        .send(request.body(bucket.to_string().into()).unwrap())
+        .await
+        .ok();
+    let error = world.call("DELETE", &path, Value::Null).await.error(409);
+    assert_eq!(error["code"], "namespace_not_empty");
+    let gone = world
+        .call("DELETE", &format!("{path}?force=true"), Value::Null)
+        .await
+        .ok();
+    assert_eq!(gone["namespace_id"], created["namespace_id"]);
+    world.get(&path).await.error(404);
+    world.call("DELETE", &path, Value::Null).await.error(404);
+}
+
+#[tokio::test]
+async fn the_default_namespace_stays_what_it_is() {
+    let world = World::new().await;
+    let path = "/v1/namespaces/default";
+    for answer in [
+        world
+            .call("DELETE", &format!("{path}?force=true"), Value::Null)
+            .await,
+        world
+            .call("PATCH", path, json!({"namespace_name": "other"}))
+            .await,
+        world
+            .call("PUT", path, json!({"namespace_name": "other"}))
+            .await,
+    ] {
+        assert_eq!(answer.error(409)["code"], "namespace_is_default");
+    }
+    let described = world
+        .call("PATCH", path, json!({"description": "The first."}))
+        .await
+        .ok();
+    assert_eq!(described["description"], "The first.");
+    for (field, value) in [
+        ("feature_extractors", json!([{}])),
+        ("payload_indexes", json!([{}])),
+        ("auto_create_indexes", json!(true)),
+        ("repair_vectors", json!(true)),
+        ("pinned", json!(true)),
+        ("expires_at", json!("2999-01-01")),
+        ("ttl_seconds", json!(60)),
+        ("tiering", json!({"enabled": true})),
+    ] {
+        let mistakes = world
+            .call("PATCH", path, json!({field: value}))
+            .await
+            .mistakes();
+        assert_eq!(
+            mistakes,
+            [(format!("body.{field}"), "not_supported".to_owned())]
+        );
+    }
+    let indexes = json!({"payload_indexes": [{}]});
+    assert_eq!(world.call("PUT", path, indexes).await.mistakes().len(), 1);
+}

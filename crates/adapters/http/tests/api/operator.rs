@@ -68,17 +68,19 @@ async fn a_served_api_answers_over_tcp_and_finishes_what_is_at_hand_when_stopped
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains(r#""namespace_name":"abc""#));
-    server.await.unwrap().unwrap();
+    server.await.unwrap();
     let trail = world
         .repositories
         .audit
         .list(
             &world.organization,
-            &wharf_domain::page::PageRequest::first(1),
+            &wharf_domain::audit::AuditFilter::default(),
+            0,
+            1,
         )
         .await;
     assert_eq!(
-        trail.unwrap().items[0].row.origin.ip_address.as_deref(),
+        trail.unwrap().rows[0].row.origin.ip_address.as_deref(),
         Some("127.0.0.1")
     );
 }

@@ -1,6 +1,5 @@
 use serde_json::{Value, json};
-use wharf_domain::audit::Action;
-use wharf_domain::page::PageRequest;
+use wharf_domain::audit::{Action, AuditFilter};
 
 use crate::syncs::path;
 use crate::world::{World, text};
@@ -17,10 +16,10 @@ async fn changes(world: &World) -> Vec<Value> {
     let trail = world
         .repositories
         .audit
-        .list(&world.organization, &PageRequest::first(100))
+        .list(&world.organization, &AuditFilter::default(), 0, 100)
         .await
         .unwrap();
-    let rows = trail.items.into_iter().map(|stored| stored.row);
+    let rows = trail.rows.into_iter().map(|stored| stored.row);
     rows.filter(|row| row.action == Action::SyncUpdated)
         .map(|row| row.changes)
         .collect()

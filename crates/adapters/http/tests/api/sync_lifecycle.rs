@@ -9,11 +9,11 @@ use crate::world::{ADMIN, World, request, text};
 
 /// A worker leases the sync that is due, and is never heard of again.
 async fn leased_by_nobody(world: &World) {
-    let job = SeededIds::new(99).id();
+    let (job, audit) = (SeededIds::new(99).id(), SeededIds::new(99).id());
     let due = world
         .repositories
         .across
-        .lease_due_sync("a lost worker", Duration::from_secs(30), &job)
+        .lease_due_sync("a lost worker", Duration::from_secs(30), &job, &audit)
         .await
         .unwrap();
     assert!(due.is_some(), "nothing was due");

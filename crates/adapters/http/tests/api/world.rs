@@ -12,15 +12,15 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use wharf_domain::access::{Email, Permission};
+use wharf_domain::access::{Email, Grant, Permission};
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::secret::{SecretKey, SecretString};
-use wharf_engine::{ApiKeyGrant, Engine, Parts, Settings, Worker};
+use wharf_engine::{CreateApiKey, Engine, Operator, Parts, Settings, Worker};
 use wharf_http::ApiState;
 use wharf_memory::{MemoryBlobs, MemoryStore};
 use wharf_ports::{KeyContext, KeyRing, KeyRingError, Repositories, WrappedKey};
 use wharf_testkit::provider::{FakeProviderFactory, FakeSource};
-use wharf_testkit::{FakeClock, SeededIds};
+use wharf_testkit::{FakeClock, SeededIds, TestSeal};
 
 /// The admin's key in every world.
 pub(crate) const ADMIN: &str = "sk_admin0000000000000000000000000000000000000000";
@@ -80,6 +80,10 @@ impl KeyRing for OpenRing {
             hash[i % 32] = hash[i % 32].wrapping_mul(31).wrapping_add(*byte);
         }
         Ok(hash)
+    }
+
+    async fn hash_request(&self, parts: &[&[u8]]) -> Result<[u8; 32], KeyRingError> {
+        self.hash_api_key(&parts.join(&0)).await
     }
 
     async fn check(&self) -> Result<(), KeyRingError> {
@@ -174,13 +178,14 @@ impl World {
     /// A world whose repositories were changed after its organization was made.
     pub(crate) async fn with(change: impl FnOnce(Repositories) -> Repositories) -> Self {
         let clock = Arc::new(FakeClock::new());
-        let repositories = MemoryStore::new(clock.clone()).repositories();
+        let repositories = MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories();
         let source = FakeSource::new();
         let factory = Arc::new(FakeProviderFactory::new(source.clone()));
         let ring = Arc::new(OpenRing::default());
         let mut parts = Parts {
             repositories: repositories.clone(),
             key_ring: ring.clone(),
+            audit_seal: Arc::new(TestSeal),
             providers: factory.clone(),
             blobs: Arc::new(MemoryBlobs::new(clock.clone())),
             ids: Arc::new(SeededIds::new(7)),
@@ -220,17 +225,19 @@ impl World {
         email: &str,
         permission: Permission,
     ) -> String {
-        let grant = ApiKeyGrant {
-            name: format!("{permission} key"),
-            permission,
-            expires_at: None,
-        };
-        let issued = self
-            .engine
-            .create_api_key(organization, &Email::parse(email).unwrap(), grant)
-            .await
-            .unwrap();
-        issued.secret.expose().to_owned()
+        let new = CreateApiKey::named(format!("{permission} key"), Grant::of(permission));
+        let operator = Operator::of(organization);
+        let issued = self.engine.create_api_key(&operator, email, new).await;
+        issued.unwrap().secret.expose().to_owned()
+    }
+
+    /// A key of the organization's admin with this grant.
+    pub(crate) async fn key_with(&self, name: &str, grant: Grant) -> String {
+        let new = CreateApiKey::named(name, grant);
+        let operator = Operator::of(&self.organization);
+        let email = "admin@wharf.local";
+        let issued = self.engine.create_api_key(&operator, email, new).await;
+        issued.unwrap().secret.expose().to_owned()
     }
 
     /// The admin key of another organization.
@@ -247,6 +254,29 @@ impl World {
     /// Sends a request as it is. Every answer is looked at for what must hold for all of them.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let head = request.method() == "HEAD";
+        let answer = self.send_freely(request).await;
+        if answer.status.as_u16() >= 400 && !head {
+            let envelope = answer.json();
+            assert_eq!(envelope["success"], false);
+            assert_eq!(envelope["status"], answer.status.as_u16());
+            assert!(
+                envelope["error"]["message"]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{envelope}"
+            );
+            assert!(
+                envelope["error"]["type"]
+                    .as_str()
+                    .is_some_and(|text| text.ends_with("Error")),
+                "{envelope}"
+            );
+        }
+        answer
+    }
+
+    /// The same for a request whose errors need not stand in the envelope.
+    pub(crate) async fn send_freely(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -266,23 +296,6 @@ impl World {
         assert!(!answer.header("x-request-id").is_empty());
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert!(!answer.header("cache-control").is_empty());
-        if answer.status.as_u16() >= 400 && !head {
-            let envelope = answer.json();
-            assert_eq!(envelope["success"], false);
-            assert_eq!(envelope["status"], answer.status.as_u16());
-            assert!(
-                envelope["error"]["message"]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty()),
-                "{envelope}"
-            );
-            assert!(
-                envelope["error"]["type"]
-                    .as_str()
-                    .is_some_and(|text| text.ends_with("Error")),
-                "{envelope}"
-            );
-        }
         answer
     }
 
@@ -326,6 +339,11 @@ impl World {
     /// A connection, a bucket and a sync of `media/` between them.
     pub(crate) async fn sync(&self) -> Value {
         let connection = self.connection("store").await;
+        self.sync_of(&connection).await
+    }
+
+    /// A bucket and a sync of `media/` into it.
+    pub(crate) async fn sync_of(&self, connection: &Value) -> Value {
         let bucket = self.bucket("files").await;
         let path = format!("/v1/buckets/{}/syncs", text(&bucket["bucket_id"]));
         let body = json!({"connection_id": connection["connection_id"], "source_path": "media/"});

@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::OrganizationId;
+use wharf_domain::event::{ObjectChange, ObjectFate};
+use wharf_domain::ids::{ObjectId, OrganizationId};
 use wharf_domain::job::Counters;
 use wharf_domain::object::{BlobKey, DeletedBy, SourceId};
 use wharf_domain::run::commit::{Commit, LeftOut, Put, Standing, Vanished};
@@ -16,7 +17,7 @@ use wharf_domain::sync::{Lease, Sync};
 use super::{Outcome, Progress, Run, advance, hold_standing};
 use crate::error::Fault;
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::{audit, buckets, dead_letters, objects};
 
 /// Source identities as three bound arrays.
@@ -47,8 +48,27 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// The state of an object that a copy is planned on: its blob, and whether it is a tombstone.
-type State = (BlobKey, Option<DeletedBy>);
+/// The state of an object that a copy is planned on.
+struct State {
+    id: ObjectId,
+    blob: BlobKey,
+    deleted: Option<DeletedBy>,
+}
+
+/// What is told of an object that was published where `current` was. For whoever is told, a tombstone that comes back to life
+/// by a run arrives anew.
+fn change(put: &Put, current: Option<&State>) -> ObjectChange {
+    let fate = match current {
+        Some(State { deleted: None, .. }) => ObjectFate::Updated,
+        _ => ObjectFate::Created,
+    };
+    ObjectChange {
+        object_id: current.map_or(&put.new_id, |current| &current.id).clone(),
+        fate,
+        source_path: put.facts.path.clone(),
+        size_bytes: put.content.size_bytes,
+    }
+}
 
 fn read_state(row: &PgRow) -> Result<(SourceId, State), Fault> {
     let columns = Columns::of("objects", row);
@@ -57,10 +77,11 @@ fn read_state(row: &PgRow) -> Result<(SourceId, State), Fault> {
         authority: columns.get("authority")?,
         object: columns.get("source_object")?,
     };
-    let state = (
-        columns.read("blob", BlobKey::parse)?,
-        columns.read_optional("deleted_by", DeletedBy::parse)?,
-    );
+    let state = State {
+        id: columns.parse("id")?,
+        blob: columns.read("blob", BlobKey::parse)?,
+        deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
+    };
     Ok((source, state))
 }
 
@@ -73,7 +94,7 @@ async fn lock_objects(
     sources: Sources<'_>,
 ) -> Result<HashMap<SourceId, State>, Fault> {
     sqlx::query(
-        "SELECT o.provider, o.authority, o.source_object, o.blob, o.deleted_by \
+        "SELECT o.id, o.provider, o.authority, o.source_object, o.blob, o.deleted_by \
          FROM UNNEST($3::text[], $4::text[], $5::text[]) AS source (provider, authority, object) \
          JOIN objects o ON o.organization = $1 AND o.bucket = $2 AND o.provider = source.provider \
          AND o.authority = source.authority AND o.source_object = source.object FOR NO KEY UPDATE OF o",
@@ -217,7 +238,7 @@ const DRIFTED: &str = marking!("missing_pass = $5");
 /// What became of the puts of a step.
 #[derive(Default)]
 struct Published {
-    arrived: u64,
+    changes: Vec<ObjectChange>,
     passed_over: u64,
     counters: Counters,
 }
@@ -240,7 +261,10 @@ async fn publish(
     } else {
         lock_objects(tx, organization, sync, Sources::of(puts.keys().copied())).await?
     };
-    let state_of = |put: &Put| current.get(&put.source).map(|(blob, by)| (blob, *by));
+    let state_of = |put: &Put| {
+        let state = current.get(&put.source);
+        state.map(|state| (&state.blob, state.deleted))
+    };
     let (published, passed_over): (Vec<&Put>, Vec<&Put>) = puts
         .into_values()
         .partition(|put| put.is_as_planned(state_of(put)));
@@ -292,7 +316,10 @@ async fn publish(
             .await?;
     }
     Ok(Published {
-        arrived: published.len() as u64,
+        changes: published
+            .iter()
+            .map(|put| change(put, current.get(&put.source)))
+            .collect(),
         passed_over: passed_over.len() as u64,
         counters: commit.counters_without(&passed_over),
     })
@@ -301,7 +328,7 @@ async fn publish(
 impl Store {
     pub(super) async fn commit_step(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -309,9 +336,10 @@ impl Store {
         audit: Option<&NewAuditRow>,
     ) -> Outcome<()> {
         let run = hold_standing(tx, organization, lease, standing).await?;
+        let bucket = run.sync.bucket.clone();
         let idle = only_counts(commit);
         if !idle {
-            buckets::hold(tx, organization, &run.sync.bucket).await?;
+            buckets::hold(tx, organization, &bucket).await?;
         }
         let now = self.now(tx).await?;
         let published = if idle {
@@ -330,12 +358,12 @@ impl Store {
             phase: Some(commit.phase),
         };
         advance(tx, organization, lease, run.sync, progress, now).await?;
-        if let Some(row) = audit.filter(|_| published.arrived > 0) {
+        if let Some(row) = audit.filter(|_| !published.changes.is_empty()) {
             let row = match published.passed_over {
                 0 => row.clone(),
                 some => row.clone().with("passed_over", some),
             };
-            audit::store(tx, organization, &row, now).await?;
+            audit::store_with_objects(tx, organization, &row, now, &bucket, published.changes);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use wharf_domain::sync::{HeldDeletes, Lease, Sync};
 use super::{Outcome, Progress, advance, hold_standing, leased};
 use crate::error::Fault;
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::{audit, buckets, objects, syncs};
 
 /// Whether the object of row `c` of the catalogue lies under none of the source paths `$denied`.
@@ -147,7 +147,7 @@ impl Store {
         pass: u64,
         denied: &[String],
     ) -> Outcome<Survey> {
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         leased(&mut connection, organization, lease).await?;
         let row = sqlx::query(concat!(
             "SELECT COUNT(*) AS held, COUNT(*) FILTER (WHERE c.missing_pass = $3) AS missing, \
@@ -171,7 +171,7 @@ impl Store {
 
     pub(super) async fn hold_missing(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -192,7 +192,7 @@ impl Store {
         .bind(number(step.pass))
         .bind(&step.denied)
         .bind(i64::from(step.limit))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?
         .rows_affected();
         let told = if held < u64::from(step.limit) {
@@ -212,14 +212,14 @@ impl Store {
         advance(tx, organization, lease, run.sync, progress, now).await?;
         if let Some(count) = told {
             let row = audit.clone().with("held", count);
-            audit::store(tx, organization, &row, now).await?;
+            audit::store(tx, organization, &row, now);
         }
         Ok(held)
     }
 
     pub(super) async fn let_missing_go(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -242,10 +242,11 @@ impl Store {
         .bind(step.only_agreed)
         .bind(&step.denied)
         .bind(i64::from(step.limit))
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut **tx)
         .await?;
         let objects: Vec<&str> = went.iter().flatten().map(String::as_str).collect();
-        let deleted = objects::bury_unheld(tx, organization, &objects, now).await?;
+        let buried = objects::bury_unheld(tx, organization, &objects, now).await?;
+        let (deleted, bucket) = (buried.len() as u64, run.sync.bucket.clone());
         syncs::clear_held_deletes(tx, organization, &run.sync).await?;
         let progress = Progress {
             counters: &Counters {
@@ -259,7 +260,7 @@ impl Store {
         advance(tx, organization, lease, run.sync, progress, now).await?;
         if deleted > 0 {
             let row = audit.clone().with("deleted", deleted);
-            audit::store(tx, organization, &row, now).await?;
+            audit::store_with_objects(tx, organization, &row, now, &bucket, buried);
         }
         Ok(went.len() as u64)
     }

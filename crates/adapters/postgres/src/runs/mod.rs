@@ -15,7 +15,7 @@ use wharf_ports::{RunError, RunRepository};
 use crate::clock::span;
 use crate::error::{Failure, Fault};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 use crate::syncs::columns;
 use crate::{audit, jobs, syncs};
 
@@ -144,7 +144,7 @@ async fn advance(
 
 impl Store {
     async fn load_leased(&self, organization: &OrganizationId, lease: &Lease) -> Outcome<Sync> {
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         leased(&mut connection, organization, lease).await
     }
 
@@ -168,7 +168,7 @@ impl Store {
 
     async fn finish_job(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         end: &JobEnd,
@@ -217,9 +217,9 @@ impl Store {
         .bind(now)
         .bind(&end.error)
         .bind(json(&stats))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(())
     }
 }
@@ -238,7 +238,7 @@ impl RunRepository for Store {
         lease: &Lease,
         ttl: Duration,
     ) -> Result<(), RunError> {
-        in_transaction!(self, tx => self.extend_lease(&mut tx, organization, lease, ttl))
+        in_transaction!(self, organization, tx => self.extend_lease(&mut tx, organization, lease, ttl))
             .map_err(Failure::into_port)
     }
 
@@ -250,7 +250,7 @@ impl RunRepository for Store {
         commit: &Commit,
         audit: Option<NewAuditRow>,
     ) -> Result<(), RunError> {
-        in_transaction!(self, tx => self.commit_step(&mut tx, organization, lease, standing, commit, audit.as_ref())).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.commit_step(&mut tx, organization, lease, standing, commit, audit.as_ref())).map_err(Failure::into_port)
     }
 
     async fn mark_missing(
@@ -260,7 +260,7 @@ impl RunRepository for Store {
         standing: Standing,
         step: &MarkMissing,
     ) -> Result<Option<RowKey>, RunError> {
-        in_transaction!(self, tx => self.mark_unseen(&mut tx, organization, lease, standing, step))
+        in_transaction!(self, organization, tx => self.mark_unseen(&mut tx, organization, lease, standing, step))
             .map_err(Failure::into_port)
     }
 
@@ -284,7 +284,7 @@ impl RunRepository for Store {
         step: &Hold,
         audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        in_transaction!(self, tx => self.hold_missing(&mut tx, organization, lease, standing, step, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.hold_missing(&mut tx, organization, lease, standing, step, &audit)).map_err(Failure::into_port)
     }
 
     async fn let_go(
@@ -295,7 +295,7 @@ impl RunRepository for Store {
         step: &LetGo,
         audit: NewAuditRow,
     ) -> Result<u64, RunError> {
-        in_transaction!(self, tx => self.let_missing_go(&mut tx, organization, lease, standing, step, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.let_missing_go(&mut tx, organization, lease, standing, step, &audit)).map_err(Failure::into_port)
     }
 
     async fn finish(
@@ -306,6 +306,6 @@ impl RunRepository for Store {
         delay: Duration,
         audit: NewAuditRow,
     ) -> Result<(), RunError> {
-        in_transaction!(self, tx => self.finish_job(&mut tx, organization, lease, &end, delay, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.finish_job(&mut tx, organization, lease, &end, delay, &audit)).map_err(Failure::into_port)
     }
 }

@@ -7,7 +7,7 @@ use wharf_domain::sync::Sync;
 
 use super::find_locked;
 use crate::error::Fault;
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::{audit, buckets, objects};
 
 /// What a person says about deletes that wait.
@@ -48,7 +48,7 @@ impl Store {
     )]
     pub(super) async fn settle_deletes(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -69,22 +69,22 @@ impl Store {
         .bind(organization.as_str())
         .bind(sync.as_str())
         .bind(i64::from(limit))
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut **tx)
         .await?;
         clear_held_deletes(tx, organization, &found).await?;
         let went_count = went.len() as u64;
         if went.is_empty() {
             return Ok(Some(0));
         }
-        let row = match settlement {
+        let (row, buried) = match settlement {
             Settlement::Approve => {
                 let objects: Vec<&str> = went.iter().flatten().map(String::as_str).collect();
-                let deleted = objects::bury_unheld(tx, organization, &objects, now).await?;
-                audit.clone().with("deleted", deleted)
+                let buried = objects::bury_unheld(tx, organization, &objects, now).await?;
+                (audit.clone().with("deleted", buried.len()), buried)
             }
-            Settlement::Discard => audit.clone().with("discarded", went_count),
+            Settlement::Discard => (audit.clone().with("discarded", went_count), Vec::new()),
         };
-        audit::store(tx, organization, &row, now).await?;
+        audit::store_with_objects(tx, organization, &row, now, bucket, buried);
         Ok(Some(went_count))
     }
 }

@@ -13,11 +13,11 @@ use crate::audit;
 use crate::error::{Failure, Fault};
 use crate::jobs::{self, QueuedJob};
 use crate::row::{Columns, json};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 /// Stops the syncs of a connection that has just been archived, and voids the leases of their runs.
 pub(crate) async fn stop_archived(
-    tx: &mut PgConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     connection: &ConnectionId,
     now: Timestamp,
@@ -27,7 +27,7 @@ pub(crate) async fn stop_archived(
     )
     .bind(organization.as_str())
     .bind(connection.as_str())
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     sqlx::query(
         "UPDATE syncs SET state = 'connection_archived', next_run_at = NULL, queued_job = NULL, resume_of = NULL, \
@@ -37,7 +37,7 @@ pub(crate) async fn stop_archived(
     .bind(organization.as_str())
     .bind(connection.as_str())
     .bind(now)
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     let ended = sqlx::query(
         "UPDATE jobs SET status = CASE WHEN phase = 'queued' THEN 'skipped' ELSE 'interrupted' END, phase = 'idle', \
@@ -49,7 +49,7 @@ pub(crate) async fn stop_archived(
     .bind(organization.as_str())
     .bind(connection.as_str())
     .bind(now)
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut **tx)
     .await?;
     for row in &ended {
         let columns = Columns::of("jobs", row);
@@ -60,7 +60,7 @@ pub(crate) async fn stop_archived(
         };
         let row =
             NewAuditRow::job_ended_alone(&columns.parse("id")?, &columns.parse("sync")?, &how);
-        audit::store(tx, organization, &row, now).await?;
+        audit::store(tx, organization, &row, now);
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ async fn due_at_once(
 /// Takes the lease away from whoever holds it, expired or not. The sync is due at once, to go on from the job that ends so.
 /// Whether there was one.
 async fn take_lease_away(
-    tx: &mut PgConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
     reason: &str,
@@ -164,7 +164,7 @@ async fn take_lease_away(
     .bind(organization.as_str())
     .bind(sync.as_str())
     .bind(now)
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut **tx)
     .await?;
     let Some(freed) = freed else { return Ok(false) };
     let job = Columns::of("syncs", &freed).parse("resume_of")?;
@@ -211,7 +211,7 @@ impl Store {
     )]
     pub(super) async fn update_sync(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -232,7 +232,7 @@ impl Store {
         .bind(sync.as_str())
         .bind(json(&change.settings))
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         if change.rules_changed {
             forget_rules(tx, organization, sync).await?;
@@ -241,7 +241,7 @@ impl Store {
             }
             take_lease_away(tx, organization, sync, "rules_changed", now).await?;
         }
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(reread(tx, organization, sync).await?)
     }
 
@@ -251,7 +251,7 @@ impl Store {
     )]
     pub(super) async fn pause_sync(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -275,19 +275,19 @@ impl Store {
         .bind(now)
         .bind(by.as_str())
         .bind(reason)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         if let Some(queued) = &found.queued_job {
             let end = JobEnd::skipped("sync_paused");
             jobs::end_alone(tx, organization, sync, queued, &end, now).await?;
         }
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(reread(tx, organization, sync).await?))
     }
 
     pub(super) async fn resume_sync(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -307,16 +307,16 @@ impl Store {
         .bind(organization.as_str())
         .bind(sync.as_str())
         .bind(now)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         due_at_once(tx, organization, sync, now).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(reread(tx, organization, sync).await?))
     }
 
     pub(super) async fn unlock_sync(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -329,13 +329,13 @@ impl Store {
         if !take_lease_away(tx, organization, sync, "unlocked", now).await? {
             return Ok(Some(false));
         }
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(true))
     }
 
     pub(super) async fn trigger_sync(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -357,7 +357,7 @@ impl Store {
         if let Some(busy) = at_work.or(found.queued_job.as_ref()) {
             if wish.full && !found.pending_full {
                 wish_full(tx, organization, sync, now).await?;
-                audit::store(tx, organization, audit, now).await?;
+                audit::store(tx, organization, audit, now);
             }
             return Ok(Some(if wish.full {
                 TriggerOutcome::PendingFull(busy.clone())
@@ -374,7 +374,7 @@ impl Store {
         .bind(wish.job.as_str())
         .bind(now)
         .bind(wish.full)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         due_at_once(tx, organization, sync, now).await?;
         let queued = QueuedJob {
@@ -383,7 +383,7 @@ impl Store {
             trigger: JobTrigger::Manual,
         };
         jobs::queue(tx, organization, &queued, now).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(TriggerOutcome::Queued(wish.job.clone())))
     }
 }

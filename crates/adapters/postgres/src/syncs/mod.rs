@@ -3,7 +3,9 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::{BucketId, ConnectionId, JobId, OrganizationId, SyncId, UserId};
+use wharf_domain::ids::{
+    BucketId, ConnectionId, JobId, NamespaceId, OrganizationId, SyncId, UserId,
+};
 use wharf_domain::job::JobTrigger;
 use wharf_domain::page::{Page, PageCursor, PageRequest};
 use wharf_domain::sync::{
@@ -18,7 +20,7 @@ use crate::error::{Failure, Fault, inserting};
 use crate::jobs::{self, QueuedJob};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 mod deletes;
 mod lifecycle;
@@ -169,6 +171,23 @@ pub(crate) async fn lock_of_bucket(
     Ok(())
 }
 
+/// Locks the syncs of a namespace that is about to be removed.
+pub(crate) async fn lock_of_namespace(
+    tx: &mut PgConnection,
+    organization: &OrganizationId,
+    namespace: &NamespaceId,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "SELECT 1 FROM syncs WHERE organization = $1 \
+         AND bucket IN (SELECT id FROM buckets WHERE organization = $1 AND namespace = $2) ORDER BY id FOR UPDATE",
+    )
+    .bind(organization.as_str())
+    .bind(namespace.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Whether the organization has such a connection and it is not archived, which then stays so until the transaction
 /// ends.
 async fn connection_usable(
@@ -248,7 +267,7 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
 impl Store {
     async fn insert_sync(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewSync,
         mode: SyncMode,
@@ -269,7 +288,7 @@ impl Store {
             trigger: JobTrigger::Scheduled,
         };
         jobs::queue(tx, organization, &job, now).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(sync)
     }
 
@@ -287,7 +306,7 @@ impl Store {
         .bind(organization.as_str())
         .bind(bucket.as_str())
         .bind(sync.as_str())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.read(organization).await?)
         .await?
         .as_ref()
         .map(read)
@@ -304,7 +323,7 @@ impl Store {
         let through = filter.connection.as_ref().map(ConnectionId::as_str);
         let status = filter.status.map(SyncStatus::as_str);
         let bounds = Bounds::of(request);
-        let mut connection = self.read().await?;
+        let mut connection = self.read(organization).await?;
         let total = sqlx::query_scalar(concat!("SELECT COUNT(*)", matching!()))
             .bind(organization.as_str())
             .bind(bucket.as_str())
@@ -339,7 +358,7 @@ impl Store {
 
     async fn remove_sync(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -351,13 +370,13 @@ impl Store {
                 .bind(organization.as_str())
                 .bind(bucket.as_str())
                 .bind(sync.as_str())
-                .execute(&mut *tx)
+                .execute(&mut **tx)
                 .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
         let now = self.now(tx).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(true)
     }
 }
@@ -371,7 +390,7 @@ impl SyncRepository for Store {
         mode: SyncMode,
         audit: NewAuditRow,
     ) -> Result<Sync, InsertError> {
-        in_transaction!(self, tx => self.insert_sync(&mut tx, organization, sync.clone(), mode, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.insert_sync(&mut tx, organization, sync.clone(), mode, &audit)).map_err(Failure::into_port)
     }
 
     async fn find(
@@ -401,7 +420,7 @@ impl SyncRepository for Store {
         audit: NewAuditRow,
     ) -> Result<bool, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.remove_sync(&mut tx, organization, bucket, sync, &audit))?,
+            in_transaction!(self, organization, tx => self.remove_sync(&mut tx, organization, bucket, sync, &audit))?,
         )
     }
 
@@ -414,7 +433,7 @@ impl SyncRepository for Store {
         change: &SyncChange,
         audit: NewAuditRow,
     ) -> Result<Sync, UpdateSyncError> {
-        in_transaction!(self, tx => self.update_sync(&mut tx, organization, bucket, sync, revision, change, &audit)).map_err(Failure::into_port)
+        in_transaction!(self, organization, tx => self.update_sync(&mut tx, organization, bucket, sync, revision, change, &audit)).map_err(Failure::into_port)
     }
 
     async fn pause(
@@ -427,7 +446,7 @@ impl SyncRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<Sync>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.pause_sync(&mut tx, organization, bucket, sync, by, reason, &audit))?,
+            in_transaction!(self, organization, tx => self.pause_sync(&mut tx, organization, bucket, sync, by, reason, &audit))?,
         )
     }
 
@@ -439,7 +458,7 @@ impl SyncRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<Sync>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.resume_sync(&mut tx, organization, bucket, sync, &audit))?,
+            in_transaction!(self, organization, tx => self.resume_sync(&mut tx, organization, bucket, sync, &audit))?,
         )
     }
 
@@ -451,7 +470,7 @@ impl SyncRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<bool>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.unlock_sync(&mut tx, organization, bucket, sync, &audit))?,
+            in_transaction!(self, organization, tx => self.unlock_sync(&mut tx, organization, bucket, sync, &audit))?,
         )
     }
 
@@ -464,7 +483,7 @@ impl SyncRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<u64>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.settle_deletes(&mut tx, organization, bucket, sync, Settlement::Approve, limit, &audit))?,
+            in_transaction!(self, organization, tx => self.settle_deletes(&mut tx, organization, bucket, sync, Settlement::Approve, limit, &audit))?,
         )
     }
 
@@ -477,7 +496,7 @@ impl SyncRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<u64>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.settle_deletes(&mut tx, organization, bucket, sync, Settlement::Discard, limit, &audit))?,
+            in_transaction!(self, organization, tx => self.settle_deletes(&mut tx, organization, bucket, sync, Settlement::Discard, limit, &audit))?,
         )
     }
 
@@ -491,7 +510,7 @@ impl SyncRepository for Store {
         audit: NewAuditRow,
     ) -> Result<Option<TriggerOutcome>, RepositoryError> {
         Ok(
-            in_transaction!(self, tx => self.trigger_sync(&mut tx, organization, bucket, sync, Wish { job, full }, &audit))?,
+            in_transaction!(self, organization, tx => self.trigger_sync(&mut tx, organization, bucket, sync, Wish { job, full }, &audit))?,
         )
     }
 }

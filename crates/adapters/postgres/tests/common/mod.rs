@@ -1,10 +1,13 @@
 //! A database of its own for every test, on the server that `WHARF_TEST_POSTGRES_URL` names.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use wharf_ports::Repositories;
 use wharf_postgres::PostgresDatabase;
+use wharf_testkit::TestSeal;
 
 const SERVER: &str = "WHARF_TEST_POSTGRES_URL";
 const ALLOW_MISSING: &str = "WHARF_TEST_ALLOW_MISSING";
@@ -41,10 +44,16 @@ fn url_of(database: &str) -> String {
     )
 }
 
-/// A database as somebody with Postgres alone sees it.
+/// A database as somebody with Postgres alone sees it who looks at the rows of all organizations.
 pub(crate) async fn bare(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().expect("a URL of a Postgres server");
+    let options = options.options([("wharf.across", "on")]);
     options.connect().await.expect("the server answers")
+}
+
+/// Its repositories, whose chains tests can follow.
+pub(crate) fn repositories(database: &PostgresDatabase) -> Repositories {
+    database.repositories(Arc::new(TestSeal))
 }
 
 async fn execute(url: &str, statement: String) {

@@ -10,7 +10,7 @@ use wharf_egress::Policy;
 use wharf_lab::{Action, FaultRule, KeyPair, Lab, LabConfig, Match};
 use wharf_ports::{FetchWish, ProviderError, ProviderFactory, Retry};
 
-use crate::account::{config, factory, lab, open, open_with, policy, s3_at};
+use crate::account::{WHOLE, config, factory, lab, open, open_with, policy, s3_at};
 
 async fn error_of(action: Action) -> ProviderError {
     let lab = lab().await;
@@ -252,6 +252,23 @@ async fn a_session_token_is_sent_and_a_wrong_one_told() {
         listed("token-2").await.unwrap_err(),
         ErrorCode::AuthInvalidCredentials
     );
+}
+
+#[tokio::test]
+async fn a_check_tells_when_a_signed_session_token_runs_out() {
+    // Claims: {"exp":1767225600}.
+    let token = "eyJhbGciOiJIUzUxMiJ9.eyJleHAiOjE3NjcyMjU2MDB9.c2lnbmF0dXJl";
+    let key = KeyPair::new("TEMPORARY", "secret").session_token(token);
+    let lab = Lab::start(LabConfig::default().keys([key])).await.unwrap();
+    let credentials = json!({
+        "type": "access_key", "access_key_id": "TEMPORARY", "secret_access_key": "secret", "session_token": token
+    });
+    let settings = json!({"endpoint_url": lab.endpoint(), "region": "auto"});
+    let parts = config(Provider::S3, settings, credentials);
+    let report = open_with(policy(), parts).check(WHOLE).await;
+    assert!(report.success(), "{report:?}");
+    let end = report.expires_at().map(|end| end.timestamp());
+    assert_eq!(end, Some(1_767_225_600));
 }
 
 #[tokio::test]

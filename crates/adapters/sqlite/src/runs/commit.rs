@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 use wharf_domain::audit::NewAuditRow;
-use wharf_domain::ids::OrganizationId;
+use wharf_domain::event::{ObjectChange, ObjectFate};
+use wharf_domain::ids::{ObjectId, OrganizationId};
 use wharf_domain::object::{BlobKey, DeletedBy, SourceId};
 use wharf_domain::run::commit::{Commit, LeftOut, Put, Standing, Vanished};
 use wharf_domain::sync::Lease;
@@ -15,7 +15,7 @@ use crate::clock::{micros, micros_of};
 use crate::dead_letters::{self, FailedIn};
 use crate::error::Fault;
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::{audit, buckets};
 
 /// The objects `o` of the bucket `$2` that come from the sources `[[provider, authority, object], …]`.
@@ -49,7 +49,7 @@ macro_rules! stretch {
 
 /// The bucket's objects of these sources as they are now.
 pub(crate) const CURRENT: &str = concat!(
-    "SELECT o.provider, o.authority, o.source_object, o.blob, o.deleted_by",
+    "SELECT o.id, o.provider, o.authority, o.source_object, o.blob, o.deleted_by",
     sourced!("$3")
 );
 
@@ -192,11 +192,30 @@ impl<'a> From<&'a LeftOut> for LeftOutRow<'a> {
 }
 
 /// What an object is published against: its blob changes with every publication.
-type State = (BlobKey, Option<DeletedBy>);
+struct State {
+    id: ObjectId,
+    blob: BlobKey,
+    deleted: Option<DeletedBy>,
+}
+
+/// What is told of an object that was published where `current` was. For whoever is told, a tombstone that comes back to
+/// life by a run arrives anew.
+fn change(put: &Put, current: Option<&State>) -> ObjectChange {
+    let fate = match current {
+        Some(State { deleted: None, .. }) => ObjectFate::Updated,
+        _ => ObjectFate::Created,
+    };
+    ObjectChange {
+        object_id: current.map_or(&put.new_id, |current| &current.id).clone(),
+        fate,
+        source_path: put.facts.path.clone(),
+        size_bytes: put.content.size_bytes,
+    }
+}
 
 /// A step as it is stored within its transaction.
 struct Step<'t, 'a> {
-    tx: &'t mut SqliteConnection,
+    tx: &'t mut Tx,
     organization: &'a OrganizationId,
     lease: &'a Lease,
     ground: &'a Ground,
@@ -209,7 +228,7 @@ impl<'a> Step<'_, 'a> {
             .bind(self.organization.as_str())
             .bind(self.ground.bucket.as_str())
             .bind(sources)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut **self.tx)
             .await?;
         let read = |row| {
             let columns = Columns::of("objects", row);
@@ -218,28 +237,34 @@ impl<'a> Step<'_, 'a> {
                 authority: columns.get("authority")?,
                 object: columns.get("source_object")?,
             };
-            let blob = columns.read("blob", BlobKey::parse)?;
-            let deleted = columns.read_optional("deleted_by", DeletedBy::parse)?;
-            Ok((source, (blob, deleted)))
+            let state = State {
+                id: columns.parse("id")?,
+                blob: columns.read("blob", BlobKey::parse)?,
+                deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
+            };
+            Ok((source, state))
         };
         rows.iter().map(read).collect()
     }
 
-    /// Publishes what still is as it was planned. Returns how many were published, and those that were passed over.
-    async fn publish(&mut self) -> Result<(usize, Vec<&'a Put>), Fault> {
+    /// Publishes what still is as it was planned. Returns what became of which object, and those that were passed over.
+    async fn publish(&mut self) -> Result<(Vec<ObjectChange>, Vec<&'a Put>), Fault> {
         // A source that is put twice in one step is published once, as the last put has it.
         let puts = self.commit.puts.iter().map(|put| (&put.source, put));
         let puts: BTreeMap<&SourceId, &'a Put> = puts.collect();
         if puts.is_empty() {
-            return Ok((0, Vec::new()));
+            return Ok((Vec::new(), Vec::new()));
         }
         let current = self.current(source_list(puts.keys().copied())).await?;
-        let state_of = |put: &Put| current.get(&put.source).map(|(blob, by)| (blob, *by));
+        let state_of = |put: &Put| {
+            let state = current.get(&put.source);
+            state.map(|state| (&state.blob, state.deleted))
+        };
         let (published, passed_over): (Vec<&Put>, Vec<&Put>) = puts
             .into_values()
             .partition(|put| put.is_as_planned(state_of(put)));
         if published.is_empty() {
-            return Ok((0, passed_over));
+            return Ok((Vec::new(), passed_over));
         }
         let rows = published.iter().map(|put| PutRow::from(*put));
         sqlx::query(PUBLISH)
@@ -250,11 +275,14 @@ impl<'a> Step<'_, 'a> {
             .bind(self.lease.job.as_str())
             .bind(micros(self.ground.now))
             .bind(json(&rows.collect::<Vec<_>>()))
-            .execute(&mut *self.tx)
+            .execute(&mut **self.tx)
             .await?;
         let (bucket, now) = (&self.ground.bucket, self.ground.now);
         buckets::note_upload(self.tx, self.organization, bucket, now).await?;
-        Ok((published.len(), passed_over))
+        let changes = published
+            .iter()
+            .map(|put| change(put, current.get(&put.source)));
+        Ok((changes.collect(), passed_over))
     }
 
     /// Holds on to what was put, by whomever, and what was adopted. Returns those of them that the bucket has.
@@ -280,7 +308,7 @@ impl<'a> Step<'_, 'a> {
             .bind(self.lease.sync.as_str())
             .bind(number(self.commit.pass))
             .bind(source_list(sources.into_iter()))
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut **self.tx)
             .await?;
         Ok(held)
     }
@@ -296,7 +324,7 @@ impl<'a> Step<'_, 'a> {
             .bind(&self.commit.authority)
             .bind(number(self.commit.pass))
             .bind(json(&left_out.collect::<Vec<_>>()))
-            .execute(&mut *self.tx)
+            .execute(&mut **self.tx)
             .await?;
         Ok(())
     }
@@ -327,7 +355,7 @@ impl<'a> Step<'_, 'a> {
             .bind(&self.commit.authority)
             .bind(json(&objects))
             .bind(number(self.commit.pass))
-            .execute(&mut *self.tx)
+            .execute(&mut **self.tx)
             .await?;
         Ok(())
     }
@@ -344,7 +372,7 @@ impl<'a> Step<'_, 'a> {
                 .bind(&after)
                 .bind(&vanished.span.through)
                 .bind(MOST_ROWS - 1)
-                .fetch_optional(&mut *self.tx)
+                .fetch_optional(&mut **self.tx)
                 .await?;
             sqlx::query(PASS_OVER)
                 .bind(self.organization.as_str())
@@ -354,7 +382,7 @@ impl<'a> Step<'_, 'a> {
                 .bind(cut.as_ref().or(vanished.span.through.as_ref()))
                 .bind(number(self.commit.pass))
                 .bind(&listed)
-                .execute(&mut *self.tx)
+                .execute(&mut **self.tx)
                 .await?;
             match cut {
                 Some(cut) => after = cut,
@@ -367,7 +395,7 @@ impl<'a> Step<'_, 'a> {
 impl Store {
     pub(super) async fn commit_step(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -392,12 +420,13 @@ impl Store {
         if let Some(vanished) = &commit.vanished {
             step.pass_over(vanished).await?;
         }
-        if let Some(row) = audit.filter(|_| published > 0) {
+        if let Some(row) = audit.filter(|_| !published.is_empty()) {
             let row = match passed_over.len() {
                 0 => row,
                 several => row.with("passed_over", several as u64),
             };
-            audit::store(tx, organization, &row, ground.now).await?;
+            let (bucket, now) = (&ground.bucket, ground.now);
+            audit::store_with_objects(tx, organization, &row, now, bucket, published);
         }
         let progress = Progress {
             counters: commit.counters_without(&passed_over),

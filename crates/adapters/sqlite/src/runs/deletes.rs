@@ -1,6 +1,5 @@
 //! What a complete listing lets go of: marked, counted, held back and let go, a bounded step at a time.
 
-use sqlx::SqliteConnection;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::Counters;
@@ -11,7 +10,7 @@ use wharf_domain::sync::{HeldDeletes, Lease};
 use super::{Ground, Outcome, Progress, advance, leased};
 use crate::error::Fault;
 use crate::row::{Columns, json, number};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::{audit, objects, syncs};
 
 /// Whether the object of the row `c` lies under one of the denied source paths. Without any, no object is looked at.
@@ -124,7 +123,7 @@ impl<'a> Stretches<'a> {
 impl Store {
     pub(super) async fn mark_missing_rows(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -145,8 +144,8 @@ impl Store {
                 .bind(stretches.beyond.1)
                 .bind(step.limit)
         };
-        let end = bound(STEP_END).fetch_all(&mut *tx).await?;
-        bound(MARK).execute(&mut *tx).await?;
+        let end = bound(STEP_END).fetch_all(&mut **tx).await?;
+        bound(MARK).execute(&mut **tx).await?;
         let next = match end.as_slice() {
             [last, _] => {
                 let columns = Columns::of("catalogue", last);
@@ -189,7 +188,7 @@ impl Store {
 
     pub(super) async fn hold_rows(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -203,7 +202,7 @@ impl Store {
             .bind(number(step.pass))
             .bind(json(&step.denied))
             .bind(step.limit)
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?
             .rows_affected();
         if held < u64::from(step.limit) {
@@ -222,7 +221,7 @@ impl Store {
 
     pub(super) async fn let_go_of_rows(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -237,17 +236,19 @@ impl Store {
             .bind(json(&step.denied))
             .bind(step.limit)
             .bind(step.only_agreed)
-            .fetch_all(&mut *tx)
+            .fetch_all(&mut **tx)
             .await?;
         let went = gone.len() as u64;
         let let_go: Vec<String> = gone.into_iter().flatten().collect();
-        let deleted = objects::bury_unheld(tx, organization, &let_go, ground.now).await?;
+        let buried = objects::bury_unheld(tx, organization, &let_go, ground.now).await?;
+        let deleted = buried.len() as u64;
         if ground.held_deletes.is_some() {
             syncs::tell_released(tx, organization, &lease.sync, ground.now).await?;
         }
         if deleted > 0 {
             let row = audit.with("deleted", deleted);
-            audit::store(tx, organization, &row, ground.now).await?;
+            let (bucket, now) = (&ground.bucket, ground.now);
+            audit::store_with_objects(tx, organization, &row, now, bucket, buried);
         }
         let progress = Progress {
             counters: Counters {
@@ -263,7 +264,7 @@ impl Store {
 
 /// Tells people of all deletes that wait, if that is news.
 async fn tell_held(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     lease: &Lease,
     step: &Hold,
@@ -285,8 +286,9 @@ async fn tell_held(
         .bind(organization.as_str())
         .bind(lease.sync.as_str())
         .bind(held.as_ref().map(json))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     let row = audit.with("held", count);
-    audit::store(tx, organization, &row, ground.now).await
+    audit::store(tx, organization, &row, ground.now);
+    Ok(())
 }

@@ -20,7 +20,7 @@ use wharf_ports::{RunError, RunRepository};
 use crate::clock::{micros, reading, span};
 use crate::error::{Failure, Fault};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 use crate::syncs::columns;
 use crate::{audit, jobs, syncs};
 
@@ -73,7 +73,7 @@ impl Store {
     /// Refuses unless the lease is still the run's, and the connection is active and what it was when the run started.
     async fn ground(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         standing: Standing,
@@ -92,7 +92,7 @@ impl Store {
         .bind(number(lease.fence))
         .bind(number(standing.epoch))
         .bind(number(standing.credential_version))
-        .fetch_optional(tx)
+        .fetch_optional(&mut **tx)
         .await?;
         let row = row.ok_or(Failure::Refused(RunError::LeaseLost))?;
         let columns = Columns::of("syncs", &row);
@@ -118,7 +118,7 @@ impl Store {
 
     async fn extend_lease(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         ttl: Duration,
@@ -129,14 +129,14 @@ impl Store {
             .bind(organization.as_str())
             .bind(lease.sync.as_str())
             .bind(micros(now) + span(ttl))
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
         Ok(())
     }
 
     async fn finish_job(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         lease: &Lease,
         end: &JobEnd,
@@ -190,16 +190,16 @@ impl Store {
         .bind(micros(now))
         .bind(&end.error)
         .bind(json(&stats))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(())
     }
 }
 
 /// Leaves the run's progress on sync and job, and extends the lease by the time it was leased for.
 async fn advance(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     lease: &Lease,
     pass: u64,
@@ -219,7 +219,7 @@ async fn advance(
     .bind(number(pass))
     .bind(progress.checkpoint)
     .bind(micros(ground.now))
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     jobs::note(
         tx,

@@ -1,6 +1,5 @@
 //! Held deletes: rows that a complete pass has found missing, until a person or a second pass decides.
 
-use sqlx::SqliteConnection;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{BucketId, OrganizationId, SyncId};
@@ -8,7 +7,7 @@ use wharf_domain::ids::{BucketId, OrganizationId, SyncId};
 use super::of_bucket;
 use crate::clock::micros;
 use crate::error::Fault;
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::{audit, objects};
 
 /// The rows that wait.
@@ -36,21 +35,21 @@ pub(crate) const TELL_RELEASED: &str = concat!(
 
 /// How many deletes of the sync wait.
 pub(crate) async fn count_waiting(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
 ) -> Result<u64, Fault> {
     let count: i64 = sqlx::query_scalar(COUNT_WAITING)
         .bind(organization.as_str())
         .bind(sync.as_str())
-        .fetch_one(tx)
+        .fetch_one(&mut **tx)
         .await?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// Tells people that no delete waits any more, if that is so.
 pub(crate) async fn tell_released(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
     now: Timestamp,
@@ -59,14 +58,14 @@ pub(crate) async fn tell_released(
         .bind(organization.as_str())
         .bind(sync.as_str())
         .bind(micros(now))
-        .execute(tx)
+        .execute(&mut **tx)
         .await?;
     Ok(())
 }
 
 /// Takes at most `limit` rows that wait out of the catalogue. Returns what they held on to.
 async fn drop_waiting(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
     limit: u32,
@@ -76,7 +75,7 @@ async fn drop_waiting(
         .bind(organization.as_str())
         .bind(sync.as_str())
         .bind(limit)
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut **tx)
         .await?;
     tell_released(tx, organization, sync, now).await?;
     Ok(objects)
@@ -85,7 +84,7 @@ async fn drop_waiting(
 impl Store {
     pub(super) async fn approve_step(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -99,16 +98,16 @@ impl Store {
         }
         let objects = drop_waiting(tx, organization, sync, limit, now).await?;
         if !objects.is_empty() {
-            let deleted = objects::bury_unheld(tx, organization, &objects, now).await?;
-            let row = audit.with("deleted", deleted);
-            audit::store(tx, organization, &row, now).await?;
+            let buried = objects::bury_unheld(tx, organization, &objects, now).await?;
+            let row = audit.with("deleted", buried.len());
+            audit::store_with_objects(tx, organization, &row, now, bucket, buried);
         }
         Ok(Some(objects.len() as u64))
     }
 
     pub(super) async fn discard_step(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -125,7 +124,7 @@ impl Store {
             .len() as u64;
         if went > 0 {
             let row = audit.with("discarded", went);
-            audit::store(tx, organization, &row, now).await?;
+            audit::store(tx, organization, &row, now);
         }
         Ok(Some(went))
     }

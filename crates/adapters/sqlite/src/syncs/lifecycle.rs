@@ -1,6 +1,5 @@
 //! What people do with a sync's settings and runs.
 
-use sqlx::SqliteConnection;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{BucketId, JobId, OrganizationId, SyncId, UserId};
@@ -14,7 +13,7 @@ use crate::clock::micros;
 use crate::error::{Failure, Fault};
 use crate::jobs::{self, QueuedJob};
 use crate::row::{Columns, json};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 /// Rows that point at nothing are known for what was left out alone.
 pub(crate) const FORGET_LEFT_OUT: &str =
@@ -29,7 +28,7 @@ pub(crate) const FORGET_FOUND_MISSING: &str = "UPDATE catalogue SET missing_sinc
 
 /// Forgets what was decided by other rules.
 async fn forget_rules(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
 ) -> Result<(), Fault> {
@@ -37,7 +36,7 @@ async fn forget_rules(
         sqlx::query(statement)
             .bind(organization.as_str())
             .bind(sync.as_str())
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
     }
     Ok(())
@@ -55,7 +54,7 @@ impl Store {
     )]
     pub(super) async fn update_sync(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -95,15 +94,15 @@ impl Store {
         .bind(change.rules_changed)
         .bind(updated.next_run_at.map(micros))
         .bind(micros(now))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(updated)
     }
 
     pub(super) async fn pause_sync(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -132,19 +131,19 @@ impl Store {
         .bind(micros(now))
         .bind(by.as_str())
         .bind(reason)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         if let Some(queued) = paused.queued_job.take() {
             let end = JobEnd::skipped("sync_paused");
             jobs::end_alone(tx, organization, sync, &queued, &end, now).await?;
         }
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(paused))
     }
 
     pub(super) async fn resume_sync(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -168,15 +167,15 @@ impl Store {
         .bind(sync.as_str())
         .bind(resumed.next_run_at.map(micros))
         .bind(micros(now))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(resumed))
     }
 
     pub(super) async fn unlock_sync(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -192,13 +191,13 @@ impl Store {
         if !take_lease_away(tx, organization, sync, "unlocked", now).await? {
             return Ok(Some(false));
         }
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(true))
     }
 
     pub(super) async fn trigger_sync(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -218,7 +217,7 @@ impl Store {
         if let Some(busy) = at_work.or(found.queued_job.as_ref()) {
             if full && !found.pending_full {
                 wish_full(tx, organization, sync, now).await?;
-                audit::store(tx, organization, audit, now).await?;
+                audit::store(tx, organization, audit, now);
             }
             return Ok(Some(if full {
                 TriggerOutcome::PendingFull(busy.clone())
@@ -236,7 +235,7 @@ impl Store {
         .bind(micros(at_once(&found, now)))
         .bind(full)
         .bind(micros(now))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         let queued = QueuedJob {
             id: job,
@@ -244,7 +243,7 @@ impl Store {
             trigger: JobTrigger::Manual,
         };
         jobs::queue(tx, organization, &queued, now).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(Some(TriggerOutcome::Queued(job.clone())))
     }
 }
@@ -252,7 +251,7 @@ impl Store {
 /// Takes the lease away from whoever holds it, expired or not. The sync is due at once, to go on from the job that ends so.
 /// Whether there was one.
 async fn take_lease_away(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
     reason: &str,
@@ -266,7 +265,7 @@ async fn take_lease_away(
     .bind(organization.as_str())
     .bind(sync.as_str())
     .bind(micros(now))
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut **tx)
     .await?;
     let Some(freed) = freed else { return Ok(false) };
     let job = Columns::of("syncs", &freed).parse("resume_of")?;
@@ -284,7 +283,7 @@ async fn take_lease_away(
 
 /// Keeps the wish for a run over the whole source until the next lease.
 async fn wish_full(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &SyncId,
     now: Timestamp,
@@ -295,7 +294,7 @@ async fn wish_full(
     .bind(organization.as_str())
     .bind(sync.as_str())
     .bind(micros(now))
-    .execute(tx)
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }

@@ -24,7 +24,7 @@ use crate::error::{Failure, Fault, inserting};
 use crate::jobs::{self, QueuedJob};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
-use crate::store::{Store, in_transaction};
+use crate::store::{Store, Tx, in_transaction};
 
 /// What [`read`] reads.
 macro_rules! columns {
@@ -107,7 +107,7 @@ fn read_lease(columns: &Columns<'_>) -> Result<Option<LeaseHolder>, Fault> {
 
 /// What was found missing through other credentials of the connection agrees with nothing that is found through these.
 pub(crate) async fn forget_found_missing(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     connection: &ConnectionId,
 ) -> Result<(), Fault> {
@@ -120,7 +120,7 @@ pub(crate) async fn forget_found_missing(
         sqlx::query(statement)
             .bind(organization.as_str())
             .bind(connection.as_str())
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await?;
     }
     Ok(())
@@ -128,7 +128,7 @@ pub(crate) async fn forget_found_missing(
 
 /// Stops the syncs of a connection that has just been archived, and voids the leases of their runs.
 pub(crate) async fn stop_archived(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     connection: &ConnectionId,
     now: Timestamp,
@@ -141,7 +141,7 @@ pub(crate) async fn stop_archived(
     .bind(organization.as_str())
     .bind(connection.as_str())
     .bind(micros(now))
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     let ended = sqlx::query(
         "UPDATE jobs SET status = CASE WHEN phase = 'queued' THEN 'skipped' ELSE 'interrupted' END, phase = 'idle', \
@@ -153,7 +153,7 @@ pub(crate) async fn stop_archived(
     .bind(organization.as_str())
     .bind(connection.as_str())
     .bind(micros(now))
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut **tx)
     .await?;
     for row in &ended {
         let columns = Columns::of("jobs", row);
@@ -164,14 +164,14 @@ pub(crate) async fn stop_archived(
         };
         let row =
             NewAuditRow::job_ended_alone(&columns.parse("id")?, &columns.parse("sync")?, &how);
-        audit::store(tx, organization, &row, now).await?;
+        audit::store(tx, organization, &row, now);
     }
     Ok(())
 }
 
 /// Whether the organization has such a connection and it is not archived.
 async fn connection_usable(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     connection: &ConnectionId,
 ) -> Result<bool, Fault> {
@@ -180,13 +180,13 @@ async fn connection_usable(
     )
     .bind(organization.as_str())
     .bind(connection.as_str())
-    .fetch_optional(tx)
+    .fetch_optional(&mut **tx)
     .await?;
     Ok(found.is_some())
 }
 
 async fn insert(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     organization: &OrganizationId,
     sync: &Sync,
 ) -> Result<(), sqlx::Error> {
@@ -210,7 +210,7 @@ async fn insert(
     .bind(json(&sync.totals.counters))
     .bind(number(sync.revision))
     .bind(sync.created_by.as_str())
-    .execute(tx)
+    .execute(&mut **tx)
     .await?;
     Ok(())
 }
@@ -270,7 +270,7 @@ async fn of_bucket(
 impl Store {
     async fn insert_sync(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         new: NewSync,
         mode: SyncMode,
@@ -291,7 +291,7 @@ impl Store {
             trigger: JobTrigger::Scheduled,
         };
         jobs::queue(tx, organization, &job, now).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(sync)
     }
 
@@ -352,7 +352,7 @@ impl Store {
 
     async fn remove_sync(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Tx,
         organization: &OrganizationId,
         bucket: &BucketId,
         sync: &SyncId,
@@ -364,13 +364,13 @@ impl Store {
                 .bind(organization.as_str())
                 .bind(bucket.as_str())
                 .bind(sync.as_str())
-                .execute(&mut *tx)
+                .execute(&mut **tx)
                 .await?;
         if removed.rows_affected() == 0 {
             return Ok(false);
         }
         let now = self.now(tx).await?;
-        audit::store(tx, organization, audit, now).await?;
+        audit::store(tx, organization, audit, now);
         Ok(true)
     }
 }

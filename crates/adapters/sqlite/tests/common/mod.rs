@@ -1,11 +1,14 @@
 //! A database file of its own for every test.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
+use wharf_ports::Repositories;
 use wharf_sqlite::SqliteDatabase;
+use wharf_testkit::TestSeal;
 
 /// The file within the folder.
 pub(crate) fn file(folder: &TempDir) -> PathBuf {
@@ -22,6 +25,11 @@ pub(crate) async fn open(folder: &TempDir) -> SqliteDatabase {
 /// The file as `database_url` names it.
 pub(crate) fn url(folder: &TempDir) -> String {
     format!("sqlite://{}", file(folder).display())
+}
+
+/// Its repositories, whose chains tests can follow.
+pub(crate) fn repositories(database: &SqliteDatabase) -> Repositories {
+    database.repositories(Arc::new(TestSeal))
 }
 
 /// A new database; it goes with the folder.

@@ -1,5 +1,6 @@
 //! What [`RunRepository`](wharf_ports::RunRepository) promises.
 
+mod announcements;
 mod endings;
 mod failures;
 mod holding;
@@ -9,6 +10,7 @@ mod overtaken;
 mod rows;
 mod steps;
 
+pub use announcements::*;
 pub use endings::*;
 pub use failures::*;
 pub use holding::*;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use wharf_domain::audit::Action;
+use wharf_domain::event::EventType;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::run::commit::Commit;
 use wharf_domain::sync::Sync;
@@ -54,7 +55,12 @@ pub async fn approved_deletes_are_carried_out_in_portions(h: Harness) {
     let run = acme.run().await;
     hold_three(&run).await;
     let portion = async || approve(&h, &acme.organization, &run.sync, 2).await;
+    let before = acme.head().await.position;
     assert_eq!(portion().await, Some(2));
+    let told = acme.told_after(before).await;
+    let types: Vec<_> = told.into_iter().map(|(event_type, _)| event_type).collect();
+    let gone = EventType::ObjectDeleted;
+    assert_eq!(types, [gone, gone, EventType::DeletesApproved]);
     assert_eq!(run.tombstones().await.len(), 2);
     let row = acme.trail().await.remove(0);
     assert_eq!(
@@ -144,4 +150,51 @@ pub async fn another_organization_or_bucket_decides_on_no_deletes(h: Harness) {
     let after = (run.stored().await, run.objects().await, acme.trail().await);
     assert_eq!(after, before);
     assert_eq!(run.rows(9).await, 5);
+}
+
+pub async fn held_deletes_and_what_becomes_of_them_are_announced(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let before = acme.head().await.position;
+    hold_three(&run).await;
+    let told = acme.told_after(before).await;
+    let types: Vec<_> = told.into_iter().map(|(event_type, _)| event_type).collect();
+    assert_eq!(types, [EventType::DeletesHeld]);
+    let before = acme.head().await.position;
+    let second = acme.second_run(&run).await;
+    second
+        .commit(Commit {
+            adopted: vec!["media/c".to_owned()],
+            ..build::commit(1)
+        })
+        .await;
+    let organization = &acme.organization;
+    assert_eq!(approve(&h, organization, &run.sync, 1).await, Some(1));
+    assert_eq!(approve(&h, organization, &run.sync, 10).await, Some(2));
+    assert_eq!(approve(&h, organization, &run.sync, 10).await, Some(0));
+    let objects = run.objects().await;
+    let told = acme.told_after(before).await;
+    let deleted: Vec<_> = told
+        .into_iter()
+        .filter(|(event_type, _)| *event_type == EventType::ObjectDeleted)
+        .map(|(_, object)| object)
+        .collect();
+    assert_eq!(deleted.len(), 2, "what another sync holds on to stays");
+    for gone in [&objects[0], &objects[1]] {
+        assert!(deleted.contains(&gone.id.to_string()), "{deleted:?}");
+    }
+}
+
+pub async fn discarded_deletes_are_announced_and_delete_nothing(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    hold_three(&run).await;
+    let before = acme.head().await.position;
+    assert_eq!(
+        discard(&h, &acme.organization, &run.sync, 10).await,
+        Some(3)
+    );
+    let told = acme.told_after(before).await;
+    let types: Vec<_> = told.into_iter().map(|(event_type, _)| event_type).collect();
+    assert_eq!(types, [EventType::DeletesDiscarded]);
 }
