@@ -308,7 +308,7 @@ async fn events(said: &mut Said, secrets: &Secrets) -> Result<()> {
     let event = json!({"data": {"secret": secret.repeat(1000)}});
     said.note_failed(template.render(&event))?;
     let settings = NatsSettings {
-        url: SecretString::new(format!("nats//{secret}:{secret}@here")),
+        url: SecretString::new(format!("nats://{secret}:{secret}@here:port")),
         credentials_file: None,
         subject_prefix: "wharf".to_owned(),
         stream: "WHARF".to_owned(),

@@ -232,7 +232,12 @@ async fn hot_statements_use_their_index_and_neither_scan_nor_sort() {
                 "{name} is not used by\n{statement}\n{plan:#?}"
             );
         }
-        let slow: Vec<_> = plan.iter().filter(|step| is_slow(step)).collect();
+        // What is due is few, and comes in the order of who has least: that order is in no index.
+        let sorts = *statement == dispatch::DUE_WEBHOOK;
+        let slow = plan.iter().filter(|step| is_slow(step));
+        let slow: Vec<_> = slow
+            .filter(|step| !(sorts && step.contains("TEMP B-TREE FOR ORDER BY")))
+            .collect();
         assert!(slow.is_empty(), "{slow:?} in\n{statement}\n{plan:#?}");
     }
 }

@@ -64,7 +64,10 @@ pub(crate) async fn run(
 async fn accept(listener: &TcpListener) -> (TcpStream, std::net::SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok(accepted) => return accepted,
+            Ok(accepted) => {
+                tracing::trace!(peer = %accepted.1, "a connection was taken in");
+                return accepted;
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "no connection can be taken in at the moment");
