@@ -1,12 +1,12 @@
 //! Webhooks: where an organization wants to be told of events, and how deliveries go.
 
 mod channel;
+mod draft;
 mod settle;
 mod template;
 
-pub use channel::{
-    Channel, Channels, DraftChannels, HttpChannel, IncompleteChannels, SlackChannel, audience,
-};
+pub use channel::{Channel, Channels, HttpChannel, SlackChannel, audience};
+pub use draft::{DraftChannels, IncompleteChannels};
 pub use settle::Outcome;
 pub use template::{PayloadTemplate, PayloadTooLarge};
 
