@@ -239,6 +239,13 @@ pub struct UserProfile {
     pub metadata: Metadata,
 }
 
+impl UserProfile {
+    /// Whether the user may act as an admin; an organization always has one who may.
+    pub fn is_active_admin(&self) -> bool {
+        self.role == Role::Admin && self.status == UserStatus::Active
+    }
+}
+
 /// The stored form of an API key: a keyed hash, never the key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ApiKeyHash(pub [u8; 32]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use wharf_domain::Timestamp;
 use wharf_domain::access::{
-    ApiKey, Email, Grant, Organization, OrganizationProfile, Role, User, UserProfile, UserStatus,
+    ApiKey, Email, Grant, Organization, OrganizationProfile, User, UserProfile,
 };
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::{ApiKeyId, OrganizationId, UserId};
@@ -20,10 +20,6 @@ use crate::store::stored_time;
 
 /// How exactly the last use of a key is noted.
 const A_MINUTE: Duration = Duration::from_mins(1);
-
-fn is_active_admin(profile: &UserProfile) -> bool {
-    profile.role == Role::Admin && profile.status == UserStatus::Active
-}
 
 /// The grant as it is stored.
 fn stored_grant(grant: Grant) -> Grant {
@@ -43,7 +39,7 @@ impl State {
     /// Whether the organization has an active admin beside this user.
     fn has_admin_beside(&self, organization: &OrganizationId, id: &UserId) -> bool {
         all_owned(&self.users, organization)
-            .any(|user| user.id != *id && is_active_admin(&user.profile))
+            .any(|user| user.id != *id && user.profile.is_active_admin())
     }
 
     /// A key that is not revoked.
@@ -206,7 +202,7 @@ impl AccessRepository for MemoryStore {
         if stored.profile != *read {
             return Err(AccessError::Conflict);
         }
-        let steps_down = is_active_admin(&stored.profile) && !is_active_admin(&profile);
+        let steps_down = stored.profile.is_active_admin() && !profile.is_active_admin();
         if steps_down && !state.has_admin_beside(organization, user) {
             return Err(AccessError::LastAdmin);
         }
@@ -227,7 +223,7 @@ impl AccessRepository for MemoryStore {
     ) -> Result<(), AccessError> {
         let (mut state, now) = self.open_for(organization, [&audit])?;
         let stored = owned(&state.users, organization, user).ok_or(AccessError::NotFound)?;
-        if is_active_admin(&stored.profile) && !state.has_admin_beside(organization, user) {
+        if stored.profile.is_active_admin() && !state.has_admin_beside(organization, user) {
             return Err(AccessError::LastAdmin);
         }
         state.users.remove(user);

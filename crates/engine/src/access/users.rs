@@ -166,7 +166,7 @@ impl Engine {
         if profile == before {
             return Ok(User { profile, ..user });
         }
-        if !is_active_admin(&profile) {
+        if !profile.is_active_admin() {
             self.keep_an_admin(by, &user.id, &before).await?;
         }
         let audit = audit_row(
@@ -212,13 +212,13 @@ impl Engine {
         user: &UserId,
         profile: &UserProfile,
     ) -> Result<(), EngineError> {
-        if by.bounds().is_none() || !is_active_admin(profile) {
+        if by.bounds().is_none() || !profile.is_active_admin() {
             return Ok(());
         }
         let now = self.repositories().across.now().await?;
         let access = &self.repositories().access;
         for other in access.list_users(by.organization()).await? {
-            if other.id == *user || !is_active_admin(&other.profile) {
+            if other.id == *user || !other.profile.is_active_admin() {
                 continue;
             }
             let keys = access.list_api_keys(by.organization(), &other.id).await?;
@@ -233,10 +233,6 @@ impl Engine {
         }
         Err(last_admin())
     }
-}
-
-fn is_active_admin(profile: &UserProfile) -> bool {
-    profile.role == Role::Admin && profile.status == UserStatus::Active
 }
 
 fn profile_changes(before: &UserProfile, after: &UserProfile) -> Value {

@@ -82,10 +82,6 @@ pub(super) async fn find_present(
     Ok(read_user(&found)?)
 }
 
-pub(super) fn is_active_admin(profile: &UserProfile) -> bool {
-    profile.role == Role::Admin && profile.status == UserStatus::Active
-}
-
 /// Refuses if the organization has no active admin but this user.
 pub(super) async fn keep_an_admin(
     tx: &mut PgConnection,
@@ -181,7 +177,7 @@ impl Store {
         if found.profile != *read {
             return Err(Failure::Refused(AccessError::Conflict));
         }
-        if is_active_admin(&found.profile) && !is_active_admin(&profile) {
+        if found.profile.is_active_admin() && !profile.is_active_admin() {
             keep_an_admin(tx, organization, user).await?;
         }
         let now = self.now(tx).await?;
@@ -216,7 +212,7 @@ impl Store {
     ) -> Result<(), Failure<AccessError>> {
         find_locked(tx, organization).await?;
         let found = find_present(tx, organization, user).await?;
-        if is_active_admin(&found.profile) {
+        if found.profile.is_active_admin() {
             keep_an_admin(tx, organization, user).await?;
         }
         let now = self.now(tx).await?;

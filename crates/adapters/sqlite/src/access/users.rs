@@ -88,7 +88,7 @@ pub(super) async fn spare_last_admin(
     organization: &OrganizationId,
     user: &User,
 ) -> Result<(), Failure<AccessError>> {
-    if !is_active_admin(&user.profile) {
+    if !user.profile.is_active_admin() {
         return Ok(());
     }
     let other = sqlx::query(
@@ -105,10 +105,6 @@ pub(super) async fn spare_last_admin(
         Some(_) => Ok(()),
         None => Err(Failure::Refused(AccessError::LastAdmin)),
     }
-}
-
-pub(super) fn is_active_admin(profile: &UserProfile) -> bool {
-    profile.role == Role::Admin && profile.status == UserStatus::Active
 }
 
 impl Store {
@@ -183,7 +179,7 @@ impl Store {
         if stored.profile != *read {
             return Err(Failure::Refused(AccessError::Conflict));
         }
-        if !is_active_admin(&profile) {
+        if !profile.is_active_admin() {
             spare_last_admin(tx, organization, &stored).await?;
         }
         let now = self.now(tx).await?;
