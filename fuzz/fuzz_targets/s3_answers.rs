@@ -21,12 +21,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use wharf_domain::Timestamp;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{Provider, parse_new};
+use wharf_domain::secret::SecretString;
 use wharf_egress::{Dialer, Guard, Policy, SystemResolver};
 use wharf_ports::{
     CheckRequest, FetchWish, ListingPage, OpenProvider, ProviderError, ProviderFactory,
+    RefreshRight, SessionError, Sessions, Taken, TokenWish,
 };
 use wharf_s3::S3;
 
@@ -48,6 +51,34 @@ impl Dialer for ToListener {
         let stream = TcpStream::connect(self.0).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+}
+
+/// An access key needs no session.
+struct NoSession;
+
+#[async_trait]
+impl Sessions for NoSession {
+    async fn take(&self, _: TokenWish) -> Result<Taken, SessionError> {
+        Err(SessionError::Superseded)
+    }
+
+    async fn keep(
+        &self,
+        _: RefreshRight,
+        _: SecretString,
+        _: Timestamp,
+        _: Option<SecretString>,
+    ) -> Result<(), SessionError> {
+        Err(SessionError::Superseded)
+    }
+
+    async fn let_go(&self, _: RefreshRight) -> Result<(), SessionError> {
+        Err(SessionError::Superseded)
+    }
+
+    async fn rotated(&self) -> Result<Option<SecretString>, SessionError> {
+        Err(SessionError::Superseded)
     }
 }
 
@@ -90,7 +121,12 @@ impl Bench {
         let parts = parse_new(Provider::S3, object(config), "provider_config").unwrap();
         let connection: ConnectionId = "conn_testtesttesttes".parse().unwrap();
         let provider = S3::new(Arc::new(guard))
-            .open(&connection, &parts.config, parts.credentials)
+            .open(
+                &connection,
+                &parts.config,
+                parts.credentials,
+                Arc::new(NoSession),
+            )
             .unwrap_or_else(|error| panic!("{error}"));
         Self {
             runtime,
@@ -190,6 +226,7 @@ async fn fetch(provider: &OpenProvider) {
         size_bytes: Some(5),
         modified_at: None,
         unreadable: None,
+        lineage: String::new(),
     };
     match provider.fetch(&entry, FetchWish { tags: true }).await {
         Ok(fetched) => {

@@ -70,13 +70,7 @@ def namespaces():
 def connection_requests():
     """A connection of every provider; those of the lab are tested before they are saved."""
     lab = {"credentials": LAB_CREDENTIALS, "endpoint_url": os.environ["LAB_URL"]}
-    drive = {
-        "credentials": {
-            "type": "service_account", "project_id": "harbour-1", "private_key_id": "a1b2c3",
-            "private_key": PRIVATE_KEY, "client_email": "sync@harbour-1.iam.gserviceaccount.com", "client_id": "1234567",
-        },
-        "shared_drive_id": "0AHarbourDrive",
-    }
+    drive = json.loads(os.environ["LAB_DRIVE"])
     sharepoint = {
         "credentials": {
             "type": "client_credentials", "tenant_id": "01234567-89ab-cdef-0123-456789abcdef",
@@ -91,7 +85,7 @@ def connection_requests():
     configs = [
         (StorageProvider.S3, lab | {"region": "us-east-1", "use_ssl": False}, True),
         (StorageProvider.TIGRIS, lab, True),
-        (StorageProvider.GOOGLE_DRIVE, drive, False),
+        (StorageProvider.GOOGLE_DRIVE, drive, True),
         (StorageProvider.SHAREPOINT, sharepoint, False),
         (StorageProvider.SNOWFLAKE, snowflake, False),
     ]
@@ -183,9 +177,20 @@ def connections():
     assert untestable.success is False and untestable.details["error_code"] == "adapter.missing", untestable
     ok("test_storage_connection_organizations without an adapter")
 
+    drive = created["google_drive"].connection_id
+    folders = api.list_google_drive_folders_organizations_connections(drive, path="/")
+    assert [folder.name for folder in folders.results] == ["folder-000", "folder-001"], folders
+    assert folders.parent_path == "/" and folders.results[0].path == "/folder-000", folders
+    assert {folder.mime_type for folder in folders.results} == {"application/vnd.google-apps.folder"}, folders
+    for nowhere in ["/folder-000", "/nowhere"]:
+        assert api.list_google_drive_folders_organizations_connections(drive, path=nowhere).results == []
     refused(exceptions.BadRequestException, 400, api.list_google_drive_folders_organizations_connections,
             s3.connection_id, path="/")
     ok("list_google_drive_folders_organizations_connections")
+    for path in ["/folder-000", folders.results[0].id]:
+        files = api.list_google_drive_files_organizations_connections(drive, path=path, max_results=10)
+        assert [file["name"] for file in files["results"]] == ["file-00000.bin", "file-00002.bin"], files
+    assert len(api.list_google_drive_files_organizations_connections(drive, path=path, max_results=1)["results"]) == 1
     refused(exceptions.BadRequestException, 400, api.list_google_drive_files_organizations_connections,
             s3.connection_id, path="/", max_results=10)
     ok("list_google_drive_files_organizations_connections")

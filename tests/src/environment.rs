@@ -1,7 +1,7 @@
 //! What the run of the tests tells the suites.
 
 use std::env;
-
+use std::net::TcpListener;
 use std::str::FromStr;
 
 use anyhow::{Result, anyhow, bail};
@@ -16,6 +16,11 @@ pub fn variable(name: &str) -> Result<Option<String>> {
         }
         _ => bail!("{name} is not set: run `cargo xtask test`"),
     }
+}
+
+/// A port of loopback that nothing listens on now.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// What a longer run asks for by an environment variable, or else what every run does.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::api::client;
+use crate::google::Google;
 use crate::program::Program;
 use crate::signed::{Keys, Signer, element};
 use crate::variable;
@@ -19,6 +20,7 @@ pub struct Lab {
     _folder: TempDir,
     http: reqwest::Client,
     url: String,
+    google: Google,
     access_key_id: String,
     secret_access_key: String,
     session_token: Option<String>,
@@ -56,11 +58,13 @@ impl Lab {
         }
         let mut program = Program::start("lab", &mut command, folder.path())?;
         let url = program.announced("lab listening on ").await?;
+        let google = program.announced("google listening on ").await?;
         Ok(Some(Self {
             _program: program,
             _folder: folder,
             http: client()?,
             url,
+            google: Google::at(google)?,
             access_key_id: id.to_owned(),
             secret_access_key: secret.to_owned(),
             session_token: session_token.map(str::to_owned),
@@ -70,6 +74,11 @@ impl Lab {
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its Google.
+    pub fn google(&self) -> &Google {
+        &self.google
     }
 
     /// The key pair that it accepts.
@@ -245,25 +254,28 @@ impl Lab {
             .iter()
             .map(|(name, value)| format!("{name}={}", escaped(value)))
             .collect();
-        let mut request = self.http.request(
-            method,
-            format!("{}/__admin/{path}?{}", self.url, pairs.join("&")),
-        );
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.context("the lab does not answer")?;
-        let status = response.status();
-        let text = response.text().await?;
-        ensure!(
-            status.is_success(),
-            "the lab refused {path}, {status}: {text}"
-        );
-        Ok(serde_json::from_str(&text).unwrap_or_default())
+        let address = format!("{}/__admin/{path}?{}", self.url, pairs.join("&"));
+        order(self.http.request(method, address), body).await
     }
 }
 
-fn list(value: Value) -> Result<Vec<Value>> {
+/// Has the lab do something; its answer.
+pub(crate) async fn order(request: reqwest::RequestBuilder, body: Option<&Value>) -> Result<Value> {
+    let request = match body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    let response = request.send().await.context("the lab does not answer")?;
+    let (status, path) = (response.status(), response.url().path().to_owned());
+    let text = response.text().await?;
+    ensure!(
+        status.is_success(),
+        "the lab refused {path}, {status}: {text}"
+    );
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+pub(crate) fn list(value: Value) -> Result<Vec<Value>> {
     match value {
         Value::Array(items) => Ok(items),
         other => anyhow::bail!("the lab answered no list: {other}"),

@@ -32,6 +32,9 @@ pub(crate) struct Options {
 const ACCESS_KEY_ID: &str = "demo-access-key";
 const SECRET_ACCESS_KEY: &str = "demo-secret-access-key";
 
+/// Who reads the lab's shared drive.
+const GOOGLE_ACCOUNT: &str = "wharf-demo@demo-project.iam.gserviceaccount.com";
+
 const USUAL_ADDRESS: &str = "127.0.0.1:8080";
 const ANY_FREE_ADDRESS: &str = "127.0.0.1:0";
 const STARTUP: Duration = Duration::from_mins(1);
@@ -55,7 +58,8 @@ fn show(workspace: &Workspace, options: &Options, folder: &Path) -> Result<()> {
     let begin = Instant::now();
     let mut lab = lab(workspace, folder)?;
     let lab_url = lab.announced("lab listening on ", STARTUP)?;
-    let mut server = server(workspace, options, folder)?;
+    let google_url = lab.announced("google listening on ", STARTUP)?;
+    let mut server = server(workspace, options, folder, &google_url)?;
     let url = server.announced("listening on ", STARTUP)?;
 
     let key_file = folder.join("data/admin.key");
@@ -70,7 +74,7 @@ fn show(workspace: &Workspace, options: &Options, folder: &Path) -> Result<()> {
         "bytes",
         "verified",
     ]);
-    for provider in providers(&lab_url) {
+    for provider in providers(&lab_url, api::google_drive(&google_url, GOOGLE_ACCOUNT)?) {
         let row = provider
             .travel(&api)
             .with_context(|| format!("the demo of {} failed", provider.kind))?;
@@ -116,7 +120,12 @@ fn lab(workspace: &Workspace, folder: &Path) -> Result<Background> {
     Background::start("wharf-lab", &mut command, Signal::TERM, GRACE)
 }
 
-fn server(workspace: &Workspace, options: &Options, folder: &Path) -> Result<Background> {
+fn server(
+    workspace: &Workspace,
+    options: &Options,
+    folder: &Path,
+    google_url: &str,
+) -> Result<Background> {
     let usual = !options.once && TcpListener::bind(USUAL_ADDRESS).is_ok();
     let mut command = bare(workspace, "wharf");
     command
@@ -131,6 +140,11 @@ fn server(workspace: &Workspace, options: &Options, folder: &Path) -> Result<Bac
         )
         .env("WHARF_DATA_DIR", folder.join("data"))
         .env("WHARF_EGRESS__ALLOW_LOOPBACK", "true")
+        .env("WHARF_PROVIDERS__GOOGLE__API_URL", google_url)
+        .env(
+            "WHARF_PROVIDERS__GOOGLE__TOKEN_URL",
+            format!("{google_url}/token"),
+        )
         .stdout(Stdio::piped())
         .stderr(File::create(folder.join("server"))?);
     Background::start("wharf serve", &mut command, Signal::TERM, GRACE)
@@ -154,7 +168,7 @@ struct Provider {
     config: Value,
 }
 
-fn providers(lab_url: &str) -> [Provider; 2] {
+fn providers(lab_url: &str, google_drive: Value) -> [Provider; 3] {
     let credentials = json!({
         "type": "access_key",
         "access_key_id": ACCESS_KEY_ID,
@@ -172,6 +186,11 @@ fn providers(lab_url: &str) -> [Provider; 2] {
             kind: "tigris",
             source_path: "demo-tigris",
             config: json!({ "credentials": credentials, "endpoint_url": lab_url }),
+        },
+        Provider {
+            kind: "google_drive",
+            source_path: "/",
+            config: google_drive,
         },
     ]
 }

@@ -92,6 +92,8 @@ fn finished(command: &mut Command, input: &str) -> Result<String> {
 pub(crate) struct Background {
     name: &'static str,
     child: Child,
+    /// What it says, as far as nobody has waited for it yet.
+    lines: Option<mpsc::Receiver<String>>,
     ended_by: Signal,
     grace: Duration,
 }
@@ -109,6 +111,7 @@ impl Background {
         Ok(Self {
             name,
             child,
+            lines: None,
             ended_by,
             grace,
         })
@@ -122,20 +125,21 @@ impl Background {
         }
     }
 
-    /// Waits for a line on its (piped) standard output and gives what follows `prefix`.
+    /// Waits for a line on its (piped) standard output, past those that were waited for before, and gives what follows `prefix`.
     pub(crate) fn announced(&mut self, prefix: &str, patience: Duration) -> Result<String> {
-        let stdout = self
-            .child
-            .stdout
+        let lines = self
+            .lines
             .take()
+            .or_else(|| self.child.stdout.take().map(lines_of))
             .context("standard output is not piped")?;
-        let lines = lines_of(stdout);
         let deadline = Instant::now() + patience;
         loop {
             match lines.recv_timeout(PAUSE) {
                 Ok(line) => {
                     if let Some(rest) = line.strip_prefix(prefix) {
-                        return Ok(rest.trim().to_owned());
+                        let rest = rest.trim().to_owned();
+                        self.lines = Some(lines);
+                        return Ok(rest);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}

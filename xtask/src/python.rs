@@ -1,5 +1,5 @@
-//! Python environments, made once per requirement: the published SDK in one, schemathesis in one, each server of
-//! [`crate::servers`] in another.
+//! Python environments, made once per requirement: the published SDK in one, schemathesis in one, Google's own client in one,
+//! each server of [`crate::servers`] in another.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use crate::workspace::Workspace;
 const SDK: &str = "mixpeek==1.3.783";
 /// What tests the API by its document, by name and exact version.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+/// Google's own client, which also brings the document that describes Drive, by name and exact version.
+const GOOGLE_CLIENT: &str = "google-api-python-client==2.202.0";
 const SUITABLE: &str = "import sys, venv, ensurepip; assert sys.version_info >= (3, 9)";
 const MISSING: &str = "Python 3.9 or newer with its venv module is missing. Install it (Debian: \
     `apt-get install python3 python3-venv`; macOS: `brew install python`)";
@@ -27,6 +29,15 @@ pub(crate) fn with_sdk(workspace: &Workspace) -> Result<PathBuf> {
 /// The program that tests an API by its document.
 pub(crate) fn with_schemathesis(workspace: &Workspace) -> Result<PathBuf> {
     program_of(workspace, &[SCHEMATHESIS], "schemathesis", &["--version"])
+}
+
+/// The interpreter of an environment that has Google's own client.
+pub(crate) fn with_google_client(workspace: &Workspace) -> Result<PathBuf> {
+    let proof = [
+        "-c",
+        "import google.oauth2.service_account, googleapiclient.discovery",
+    ];
+    program_of(workspace, &[GOOGLE_CLIENT], "python", &proof)
 }
 
 /// A program of the environment that is made for these requirements and named after the first. It is made anew unless the

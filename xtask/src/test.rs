@@ -72,6 +72,10 @@ pub(crate) fn run_with(
         "the suite of the document",
         python::with_schemathesis(workspace),
     )?;
+    let google_client = parts.take(
+        "the suite of Google's own client",
+        python::with_google_client(workspace),
+    )?;
     let nats = parts.take("the suite on NATS", servers::nats(workspace))?;
     let mut servers = Vec::new();
     for start in [Server::seaweedfs, Server::rclone, Server::moto] {
@@ -95,6 +99,9 @@ pub(crate) fn run_with(
     }
     if let Some(schemathesis) = &schemathesis {
         nextest.env("WHARF_TEST_SCHEMATHESIS", schemathesis);
+    }
+    if let Some(google_client) = &google_client {
+        nextest.env("WHARF_TEST_GOOGLE_CLIENT", google_client);
     }
     if let Some(nats) = &nats {
         nextest.env("WHARF_TEST_NATS_SERVER", nats);

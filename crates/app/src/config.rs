@@ -3,7 +3,9 @@
 mod aws;
 mod blob_store;
 mod events;
+mod google;
 mod limits;
+mod public_url;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,14 +17,17 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::LevelFilter;
 use wharf_domain::health::LONGEST_BACKOFF;
+use wharf_domain::provider::EndpointUrl;
 use wharf_domain::secret::SecretString;
 use wharf_egress::{AllowEntry, Policy};
+use wharf_google_drive::Addresses;
 use wharf_s3::Aws;
 
 use self::aws::AwsSettings;
 use self::blob_store::BlobStoreS3;
 pub(crate) use self::blob_store::BlobsAt;
 use self::events::Events;
+use self::google::GoogleSettings;
 use self::limits::LimitSettings;
 
 /// Environment variables with the prefix that are not settings: they are read by the command line itself.
@@ -60,6 +65,7 @@ impl std::error::Error for ConfigError {}
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
+    public_url: Option<String>,
     #[serde(deserialize_with = "secret")]
     database_url: Option<SecretString>,
     blob_store: Option<String>,
@@ -97,6 +103,7 @@ pub(crate) struct Egress {
 #[serde(deny_unknown_fields, default)]
 struct Providers {
     aws: AwsSettings,
+    google: GoogleSettings,
 }
 
 /// Checks of connections.
@@ -123,6 +130,8 @@ pub(crate) struct Sync {
     pub(crate) delete_threshold_percent: u32,
     pub(crate) delete_threshold_count: u64,
     #[serde(deserialize_with = "duration")]
+    pub(crate) full_pass_interval: Duration,
+    #[serde(deserialize_with = "duration")]
     pub(crate) undo_window: Duration,
 }
 
@@ -147,6 +156,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data_dir: PathBuf::from("./wharf-data"),
+            public_url: None,
             database_url: None,
             blob_store: None,
             blob_store_s3: BlobStoreS3::default(),
@@ -181,6 +191,7 @@ impl Default for Sync {
             min_polling_interval: Duration::from_secs(30),
             delete_threshold_percent: 20,
             delete_threshold_count: 50,
+            full_pass_interval: Duration::from_hours(24),
             undo_window: Duration::from_hours(7 * 24),
         }
     }
@@ -236,11 +247,13 @@ impl Config {
             let messages: Vec<String> = error.into_iter().map(|error| describe(&error)).collect();
             ConfigError(messages.join("; "))
         })?;
+        config.public_url()?;
         config.database()?;
         config.blobs()?;
         config.key_ring_place()?;
         config.egress_policy()?;
         config.aws()?;
+        config.google()?;
         config.events.check()?;
         config.check_bounds()?;
         Ok(config)
@@ -281,6 +294,13 @@ impl Config {
                 "sync.delete_threshold_percent must be from 0 to 100".to_owned(),
             ));
         }
+        if !(Duration::from_secs(1)..=Duration::from_hours(30 * 24))
+            .contains(&self.sync.full_pass_interval)
+        {
+            return Err(ConfigError(
+                "sync.full_pass_interval must be from 1s to 30d".to_owned(),
+            ));
+        }
         if !(Duration::from_hours(1)..=Duration::from_hours(365 * 24))
             .contains(&self.sync.undo_window)
         {
@@ -314,6 +334,11 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Where browsers and providers reach this server.
+    pub(crate) fn public_url(&self) -> Result<Option<EndpointUrl>, ConfigError> {
+        self.public_url.as_deref().map(public_url::read).transpose()
     }
 
     /// The database that `database_url` names.
@@ -370,6 +395,11 @@ impl Config {
     /// What is decided about AWS.
     pub(crate) fn aws(&self) -> Result<Aws, ConfigError> {
         self.providers.aws.read()
+    }
+
+    /// Where Google answers.
+    pub(crate) fn google(&self) -> Result<Addresses, ConfigError> {
+        self.providers.google.read()
     }
 
     /// What the egress guard may open.
@@ -576,8 +606,14 @@ mod tests {
                 "providers.aws.require_external_id",
                 "providers.aws.s3_url",
                 "providers.aws.sts_url",
+                "providers.google.api_url",
+                "providers.google.consent_url",
+                "providers.google.quota_units_per_minute",
+                "providers.google.token_url",
+                "public_url",
                 "sync.delete_threshold_count",
                 "sync.delete_threshold_percent",
+                "sync.full_pass_interval",
                 "sync.lease_ttl",
                 "sync.min_polling_interval",
                 "sync.undo_window",

@@ -3,6 +3,7 @@
 mod admin_key;
 mod commands;
 mod config;
+mod providers;
 mod stored;
 mod system;
 mod telemetry;

@@ -9,6 +9,7 @@ use wharf_domain::health::Rhythm;
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_egress::Guard;
 use wharf_engine::{Engine, Parts, Settings};
+use wharf_google_drive::GoogleDrive;
 use wharf_keys::FileKeyRing;
 use wharf_ports::{
     AuditSeal, BlobError, BlobStore, Clock, IdSource, Repositories, RepositoryError,
@@ -18,6 +19,7 @@ use wharf_s3::S3;
 use wharf_sqlite::SqliteDatabase;
 
 use crate::config::{BlobsAt, Config, ConfigError, Database};
+use crate::providers::Providers;
 use crate::system::{SystemClock, SystemIds};
 
 /// Whether opening the database may change its schema.
@@ -101,19 +103,14 @@ pub(crate) async fn open_engine(
     }
     .context("the audit rows of earlier versions could not be linked")?;
     let blobs = open_blobs(config).await?;
-    let guard = Arc::new(Guard::new(config.egress_policy()?));
-    let s3 = S3::with_aws(
-        guard,
-        config.aws()?,
-        Arc::new(SystemClock),
-        Arc::clone(&ids),
-    );
+    let providers = open_providers(config, &ids)?;
     let engine = Engine::new(Parts {
         repositories: database.repositories(key_ring.clone()),
         audit_seal: key_ring.clone(),
         key_ring,
-        providers: Arc::new(s3),
+        providers: Arc::new(providers),
         blobs,
+        clock: Arc::new(SystemClock),
         ids,
         settings: Settings {
             check_timeout: config.health.timeout,
@@ -126,11 +123,26 @@ pub(crate) async fn open_engine(
                 percent: config.sync.delete_threshold_percent,
                 count: config.sync.delete_threshold_count,
             },
+            full_pass_interval: config.sync.full_pass_interval,
+            public_url: config.public_url()?,
             undo_window: config.sync.undo_window,
             event_retention: config.events.retention,
         },
     });
     Ok((engine, database))
+}
+
+/// The adapters, all behind one guard.
+fn open_providers(config: &Config, ids: &Arc<dyn IdSource>) -> anyhow::Result<Providers> {
+    let guard = Arc::new(Guard::new(config.egress_policy()?));
+    let google_drive = GoogleDrive::new(
+        &guard,
+        config.google()?,
+        Arc::new(SystemClock),
+        Arc::clone(ids),
+    );
+    let s3 = S3::with_aws(guard, config.aws()?, Arc::new(SystemClock), Arc::clone(ids));
+    Ok(Providers { google_drive, s3 })
 }
 
 /// Opens the blob store. A bucket that cannot be used is a mistake and refused; one that cannot be reached may be back

@@ -70,6 +70,10 @@ codes! {
     PermDenied => "perm.denied", Definite, "Grant the named action to the credential.";
     /// An organization's or bucket's policy blocks this.
     PermPolicyBlocked => "perm.policy_blocked", Definite, "Ask who manages the bucket's or organization's policy to allow the named action.";
+    /// The token lacks a scope that this needs, or the administrator has not delegated it.
+    PermScopeInsufficient => "perm.scope_insufficient", Definite, "Grant the named scope to the application or the service account.";
+    /// The provider's interface is not enabled for the project that the credentials belong to.
+    PermApiNotEnabled => "perm.api_not_enabled", Definite, "Enable the named API for the project that the credentials belong to; it takes a few minutes.";
     /// The path does not exist, or is not shared with this identity.
     ResourceNotFound => "resource.not_found", Uncounted, "Check the path's spelling and that it is shared with the credential.";
     /// The object is in an archive class.
@@ -80,6 +84,16 @@ codes! {
     ObjectCustomerKey => "object.customer_key", Uncounted, "Store the object without a customer-provided key (SSE-C) to have it copied.";
     /// Reading the object would be at our expense.
     ObjectRequesterPays => "object.requester_pays", Uncounted, "Turn off requester pays for the bucket to have its objects copied.";
+    /// The native document has no form in which it can be copied.
+    ObjectNotExportable => "object.not_exportable", Uncounted, "Nothing to do: the provider offers no file for a document of this kind.";
+    /// The native document is larger than the provider exports.
+    ObjectTooLargeToExport => "object.too_large_to_export", Uncounted, "Split the document, choose another export format, or store it as an ordinary file.";
+    /// The provider holds the file to be harmful.
+    ObjectFlaggedMalware => "object.flagged_malware", Uncounted, "Check the file at the provider, and remove it if it is harmful.";
+    /// The file's owner or an administrator does not let it be downloaded.
+    ObjectDownloadBlocked => "object.download_blocked", Uncounted, "Ask the file's owner to let viewers download it.";
+    /// The place in the feed of changes is no longer valid.
+    CursorExpired => "cursor.expired", Uncounted, "Nothing to do: the whole source is listed again.";
     /// The provider throttles us.
     QuotaRateLimited => "quota.rate_limited", Uncounted, "Nothing to do: Wharf slows down and goes on.";
     /// A quota is used up.

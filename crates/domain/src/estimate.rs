@@ -199,6 +199,7 @@ impl Planner {
             entries,
             span,
             checkpoint,
+            ..
         } = Listed::new(page, self.checkpoint.clone(), merges);
         self.checkpoint = checkpoint;
         self.pages += 1;
@@ -306,6 +307,7 @@ impl Planner {
             held: self.held + missing,
             missing,
             agreed: self.premises.held_before.min(missing),
+            hidden: 0,
         };
         let verdict = survey.verdict(self.premises.provider, self.premises.threshold);
         self.plan.would_delete = Some(match verdict {

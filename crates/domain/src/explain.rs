@@ -127,7 +127,8 @@ pub enum Look<'a> {
 pub struct Facts<'a> {
     /// What the person typed.
     pub source: &'a str,
-    /// The provider's identity of the file, and whether it lies under the source path; `None` where no such file can be.
+    /// The provider's identity of the file, and whether it lies under the source path; `None` where no such file can be, or
+    /// none was found at its path.
     pub located: Option<(&'a str, bool)>,
     /// The sync.
     pub sync: &'a Sync,
@@ -194,7 +195,10 @@ pub fn decide(facts: &Facts<'_>) -> Explanation {
 
 fn explanation(facts: &Facts<'_>) -> Explanation {
     let Some((identity, in_scope)) = facts.located else {
-        return out_of_scope(facts);
+        return match facts.look {
+            Look::Absent => not_visible(facts),
+            _ => out_of_scope(facts),
+        };
     };
     if let Some(letter) = facts.dead_letter {
         return dead_letter(facts, letter);

@@ -22,7 +22,7 @@ pub use self::extension::{Extension, InvalidExtension};
 pub use self::glob::{Glob, InvalidGlob};
 pub use self::metadata::{MetadataFilter, Operator, Scalar};
 pub(crate) use self::metadata::{OWN, look_up};
-pub use self::provider::ProviderFilters;
+pub use self::provider::{ExportFormats, ProviderFilters};
 pub use self::rules::{Facts, Listed, Rule, Rules, Verdict};
 use crate::input::{InvalidInput, Length, Reader};
 use crate::{Timestamp, time_text};

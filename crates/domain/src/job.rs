@@ -1,11 +1,16 @@
 //! Jobs: one run of a sync each, and what it counted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::ids::{BucketId, JobId, NamespaceId, SyncId};
+use crate::run::ending::SCOPE_DENIED;
+
+/// How long a sync that a channel rang for rests after a run that went well: a busy source rings all the time.
+pub const RING_REST: Duration = Duration::from_secs(2);
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal),* $(,)? }) => {
@@ -213,6 +218,25 @@ impl JobEnd {
             status: JobStatus::Completed,
             incomplete_reason: None,
             error: None,
+        }
+    }
+
+    /// Whether all of the source was seen that this identity may see.
+    pub fn saw_what_it_may(&self) -> bool {
+        self.status == JobStatus::Completed
+            && self
+                .incomplete_reason
+                .as_deref()
+                .is_none_or(|reason| reason == SCOPE_DENIED)
+    }
+
+    /// How long no channel hurries the sync that is to pause so long: all of the pause behind a failure, or a provider's wish to be
+    /// left alone.
+    pub fn ring_rest(&self, pause: Duration) -> Duration {
+        if self.status == JobStatus::Completed && self.error.is_none() {
+            RING_REST
+        } else {
+            pause
         }
     }
 

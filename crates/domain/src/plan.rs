@@ -17,4 +17,7 @@ pub struct Entry {
     pub modified_at: Option<Timestamp>,
     /// Why it cannot be copied, such as `resource.archived`, if the listing tells.
     pub unreadable: Option<&'static str>,
+    /// The identities of the folders that it lies in, from the source's root on, each between slashes: `/root/folder/`. Empty
+    /// where folders have no identity of their own, as on S3.
+    pub lineage: String,
 }

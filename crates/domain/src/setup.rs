@@ -1,5 +1,7 @@
 //! Setup kits: what the other side must grant so that a connection works, ready to be applied there.
 
+use std::collections::BTreeMap;
+
 use crate::ids::ExternalId;
 use crate::provider::{CredentialType, ProviderConfig};
 
@@ -10,6 +12,9 @@ pub struct SetupRequest {
     pub external_id: Option<ExternalId>,
     /// The settings and the kind of credentials of the connection at hand.
     pub connection: Option<(ProviderConfig, CredentialType)>,
+    /// What the connection's credentials say of whose they are, by the names of their fields, such as `client_email`; nothing
+    /// where they cannot be read.
+    pub identity: BTreeMap<&'static str, String>,
     /// What a sync would read, vetted.
     pub source_path: Option<String>,
 }

@@ -131,11 +131,13 @@ impl SyncSettings {
         self.provider_filters.as_ref()?.prefix.as_deref()
     }
 
-    /// That prefix where the provider is asked to keep to it. A file outside of it is not listed at all, and it cannot be told
+    /// What the provider is asked to keep to: the prefix only where that makes no difference. A file outside of it is not listed at all, and it cannot be told
     /// whether it vanished or is merely filtered: so that is done only where the same becomes of both.
-    pub fn pushed_down(&self) -> Option<&str> {
+    pub fn pushed_down(&self) -> ProviderFilters {
         let same = self.reconcile.on_delete == self.reconcile.on_filter_drift;
-        self.prefix().filter(|_| same)
+        let mut filters = self.provider_filters.clone().unwrap_or_default();
+        filters.prefix = filters.prefix.filter(|_| same);
+        filters
     }
 }
 
@@ -245,6 +247,59 @@ impl Sync {
 #[serde(transparent)]
 pub struct Cursor(pub String);
 
+/// Where a provider's feed of changes stands for a sync: all before it has been dealt with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feed {
+    /// The provider's place.
+    pub cursor: Cursor,
+    /// What was listed. A feed never goes on over another scope.
+    pub scope: String,
+    /// The connection's credential version: a feed belongs to one account.
+    pub credential_version: u64,
+    /// When the whole source was last listed to its end, by the database's clock.
+    pub listed_at: Timestamp,
+}
+
+/// A channel through which a provider tells that something changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushChannel {
+    /// Our name of it, in the address that the provider calls.
+    pub channel: String,
+    /// The provider's name of what it watches; needed to end it.
+    pub resource: String,
+    /// The scope of the source that it watches.
+    #[serde(default)]
+    pub scope: String,
+    /// Of which version of the connection's credentials it was opened.
+    #[serde(default)]
+    pub credential_version: u64,
+    /// SHA-256 of the word that authenticates the provider, in lower-case hex.
+    pub token_sha256: String,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+}
+
+impl PushChannel {
+    /// Whether less than a quarter of its term is left: another is to take its place before it ends.
+    pub fn is_ending(&self, now: Timestamp) -> bool {
+        let term = self.expires_at - self.began_at;
+        self.expires_at - now <= term / 4
+    }
+}
+
+/// What a pass goes over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassKind {
+    /// The whole source.
+    #[default]
+    Listing,
+    /// What has changed since an earlier pass.
+    Changes,
+}
+
 /// How a pass compares its listing with the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -288,6 +343,13 @@ pub struct Checkpoint {
     /// The connection's credential version under which the pass began. A pass never goes on under another one: its
     /// cursor, and what it has seen, belong to one account.
     pub credential_version: u64,
+    /// What the pass goes over.
+    #[serde(default)]
+    pub kind: PassKind,
+    /// Where the feed of changes stands when the pass is through: of a listing, the place that was asked for before it began; of
+    /// changes, the last one, once it has come there. `None` where there is no feed.
+    #[serde(default)]
+    pub feed: Option<Cursor>,
 }
 
 /// Most denied paths that a pass remembers; with more, nothing at all counts as missing.
@@ -312,7 +374,25 @@ impl Checkpoint {
             unsettled: 0,
             extra_passes: 0,
             credential_version,
+            kind: PassKind::Listing,
+            feed: None,
         }
+    }
+}
+
+impl Feed {
+    /// The feed behind a complete pass that ended at `now`, in place of the one before it.
+    pub fn behind(checkpoint: &Checkpoint, before: Option<&Self>, now: Timestamp) -> Option<Self> {
+        let listed_at = match checkpoint.kind {
+            PassKind::Listing => now,
+            PassKind::Changes => before.map_or(now, |before| before.listed_at),
+        };
+        Some(Self {
+            cursor: checkpoint.feed.clone()?,
+            scope: checkpoint.scope.clone(),
+            credential_version: checkpoint.credential_version,
+            listed_at,
+        })
     }
 }
 
@@ -477,6 +557,11 @@ pub struct Sync {
     pub last_pass: u64,
     /// Progress of a pass that is not complete.
     pub checkpoint: Option<Checkpoint>,
+    /// Where the provider's feed of changes stands, once the whole source was listed. Forgotten when a run over the whole source is
+    /// asked for, and when the sync's rules change.
+    pub feed: Option<Feed>,
+    /// Where the provider pushes news of changes to, if it does.
+    pub push: Option<PushChannel>,
     /// Sums over all runs.
     pub totals: SyncTotals,
     /// When a run last completed.

@@ -192,6 +192,7 @@ mod tests {
         for edit in [
             SyncEdit::ProviderFilters(Some(ProviderFilters {
                 prefix: Some("a".to_owned()),
+                ..ProviderFilters::default()
             })),
             SyncEdit::FileFilters(Some(FileFilters::default())),
             SyncEdit::SyncFrom(Some(DateTime::UNIX_EPOCH)),

@@ -51,6 +51,7 @@ fn entry(name: &str, size: u64) -> Entry {
         size_bytes: Some(size),
         modified_at: None,
         unreadable: None,
+        lineage: String::new(),
     }
 }
 
@@ -58,7 +59,9 @@ fn known(name: &str, version: &str, by: &str, deleted: Option<DeletedBy>) -> Kno
     let blob = "int_abcdefghijklmnopqrstuvwx/bkt_0123456789abcdef/0123456789abcdef0123456789abcdef";
     Known {
         object: name.to_owned(),
+        lineage: String::new(),
         copy: Some(KnownCopy {
+            path: name.to_owned(),
             id: "obj_0123456789abcdef".parse().unwrap(),
             version: version.to_owned(),
             blob: BlobKey::parse(blob).unwrap(),

@@ -136,6 +136,7 @@ fn entry() -> Entry {
         size_bytes: Some(5),
         modified_at: Some(at(0)),
         unreadable: None,
+        lineage: String::new(),
     }
 }
 
@@ -159,6 +160,8 @@ fn sync() -> Sync {
         lease: None,
         last_pass: 1,
         checkpoint: None,
+        feed: None,
+        push: None,
         totals: SyncTotals::default(),
         last_sync_at: None,
         last_error: None,
@@ -219,6 +222,7 @@ fn known(held: bool) -> Known {
         left_out: None,
         dead_letter: None,
         missing: false,
+        lineage: String::new(),
     }
 }
 
@@ -341,6 +345,16 @@ fn every_set_of_facts_has_its_decision_and_says_what_to_do() {
             N::Settled,
             D::OutOfScope,
             "names no file",
+        ),
+        (
+            Case {
+                located: None,
+                look: Asked::Absent,
+                ..case()
+            },
+            N::Settled,
+            D::NotVisible,
+            "shows no such file",
         ),
         (
             Case {

@@ -76,10 +76,11 @@ impl Engine {
                     AccountError::Provider(permanent)
                 }
             })?;
+        let sessions = self.stored_sessions(connection, &credentials);
         let opened = self
             .parts
             .providers
-            .open(&connection.id, &connection.config, credentials)
+            .open(&connection.id, &connection.config, credentials, sessions)
             .map_err(AccountError::Provider)?;
         Ok(self
             .gates

@@ -1,5 +1,6 @@
 //! Why a file of the source is, or is not, in a sync's bucket. The database is asked first, and the provider once at most.
 
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use wharf_domain::bucket::Bucket;
 use wharf_domain::connection::{Connection, StatusReason};
@@ -9,7 +10,9 @@ use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Job, JobStatus};
 use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
+use wharf_domain::provider::Provider;
 use wharf_domain::run::catalogue::{Known, Recall};
+use wharf_domain::run::feed::{Fate, MissingRow};
 use wharf_domain::sync::Sync;
 use wharf_ports::{Located, Looked, OpenProvider};
 
@@ -28,6 +31,8 @@ enum Answer {
     NotAsked,
     Present(Box<Looked>),
     Absent,
+    /// It is there, and not where the sync looks.
+    Elsewhere,
     Refused(ErrorCode, String),
 }
 
@@ -45,11 +50,14 @@ impl Engine {
         let connection = self.connection_row(caller, &sync.connection).await?;
         let provider = connection.provider();
         let path = &sync.settings.source_path;
-        let located = self.parts.providers.locate(provider, path, source);
         let account = match self.use_account(caller, &connection, "explain").await {
             Err(AccountError::Ours(error)) => return Err(error),
             account => account,
         };
+        let opened = account.as_ref().ok();
+        let (located, others) = self
+            .locate(organization, bucket, &connection, opened, path, source)
+            .await?;
         let object = match &located {
             Some(located) => {
                 let account = account.as_ref().ok();
@@ -95,6 +103,14 @@ impl Engine {
         };
         let need = facts.need();
         let answer = match (&located, need) {
+            // The path was asked for, and led to nothing that this connection sees.
+            (None, _) if provider.listings_hide() => {
+                if let Some(inactive) = connection_inactive(&connection) {
+                    return Err(inactive);
+                }
+                account?;
+                Answer::Absent
+            }
             (None, _) | (_, Need::Settled) => Answer::NotAsked,
             (Some(located), _) => {
                 let asked = self.ask(&connection, account, path, located).await;
@@ -104,25 +120,105 @@ impl Engine {
                 }
             }
         };
-        let look = match &answer {
-            Answer::NotAsked => Look::NotAsked,
+        let elsewhere = matches!(answer, Answer::Elsewhere);
+        let look = self.look_of(&answer, provider, path);
+        let located = facts
+            .located
+            .map(|(object, in_scope)| (object, in_scope && !elsewhere));
+        let mut explanation = decide(&Facts {
+            look,
+            located,
+            ..facts
+        });
+        if !others.is_empty() {
+            let key = "other_source_object_ids".to_owned();
+            explanation.evidence.insert(key, others.into());
+        }
+        Ok(explanation)
+    }
+
+    /// What the provider said, as a decision takes it.
+    fn look_of<'a>(&self, answer: &'a Answer, provider: Provider, source_path: &str) -> Look<'a> {
+        match answer {
+            Answer::NotAsked | Answer::Elsewhere => Look::NotAsked,
             Answer::Absent => Look::Absent,
             Answer::Refused(code, message) => Look::Refused {
                 code: *code,
                 message,
             },
-            Answer::Present(looked) => Look::Present(Present {
-                entry: &looked.entry,
-                relative_path: self.parts.providers.relative_path(
-                    provider,
-                    path,
-                    &looked.entry.path,
-                ),
-                content_type: looked.content_type.as_deref(),
-                metadata: &looked.metadata,
-            }),
+            Answer::Present(looked) => {
+                let providers = &self.parts.providers;
+                let entry = &looked.entry;
+                Look::Present(Present {
+                    entry,
+                    relative_path: providers.relative_path(provider, source_path, &entry.path),
+                    content_type: looked.content_type.as_deref(),
+                    metadata: &looked.metadata,
+                })
+            }
+        }
+    }
+
+    /// The file that a person named, and the others of the same path, where names may repeat. What the bucket has at that very path
+    /// comes before what the provider is asked for.
+    async fn locate(
+        &self,
+        organization: &OrganizationId,
+        bucket: &Bucket,
+        connection: &Connection,
+        account: Option<&OpenProvider>,
+        source_path: &str,
+        source: &str,
+    ) -> Result<(Option<Located>, Vec<String>), EngineError> {
+        let provider = connection.provider();
+        if let Some(located) = self.parts.providers.locate(provider, source_path, source) {
+            return Ok((Some(located), Vec::new()));
+        }
+        let path = source.trim_matches('/');
+        let mut named = self
+            .objects_named(organization, bucket, connection, path)
+            .await?;
+        let may_ask = connection_inactive(connection).is_none();
+        if let Some(account) = account.filter(|_| named.is_empty() && may_ask) {
+            let find = account.find(source_path, path);
+            named = match timeout(self.parts.settings.check_timeout, find).await {
+                Ok(found) => found.map_err(AccountError::Provider)?,
+                Err(elapsed) => return Err(too_late(elapsed)),
+            };
+        }
+        let mut named = named.into_iter();
+        let located = named.next().map(|object| Located {
+            object,
+            in_scope: true,
+        });
+        Ok((located, named.collect()))
+    }
+
+    /// The identities of what the bucket has at that very path.
+    async fn objects_named(
+        &self,
+        organization: &OrganizationId,
+        bucket: &Bucket,
+        connection: &Connection,
+        path: &str,
+    ) -> Result<Vec<String>, EngineError> {
+        let filter = ObjectFilter {
+            search: Some(path.to_owned()),
+            include_deleted: true,
         };
-        Ok(decide(&Facts { look, ..facts }))
+        let page = PageRequest::first(CANDIDATES);
+        let objects = &self.repositories().objects;
+        let found = objects
+            .list(organization, &bucket.id, &filter, &page)
+            .await?;
+        let provider = connection.provider();
+        let (live, deleted): (Vec<Object>, Vec<Object>) = found
+            .items
+            .into_iter()
+            .filter(|object| object.source.provider == provider && object.facts.path == path)
+            .partition(|object| object.deleted.is_none());
+        let named = live.into_iter().chain(deleted);
+        Ok(named.map(|object| object.source.object).collect())
     }
 
     /// The bucket's object of a file. The authority is part of its identity; where the account cannot be opened to tell it,
@@ -211,16 +307,44 @@ impl Engine {
         let looked = timeout(self.parts.settings.check_timeout, look).await;
         match looked {
             Ok(Ok(Some(looked))) => Ok(Answer::Present(Box::new(looked))),
+            Ok(Ok(None)) if connection.provider().listings_hide() => {
+                self.trace(&account, path, located).await
+            }
             Ok(Ok(None)) => Ok(Answer::Absent),
             Ok(Err(error)) if speaks_about_the_file(error.code) => {
                 Ok(Answer::Refused(error.code, error.message))
             }
             Ok(Err(error)) => Err(AccountError::Provider(error).into()),
-            Err(elapsed) => Err(EngineError::Unavailable {
-                what: "the provider",
-                source: Some(elapsed.into()),
-            }),
+            Err(elapsed) => Err(too_late(elapsed)),
         }
+    }
+
+    /// Whether a file that the source does not show lies elsewhere.
+    async fn trace(
+        &self,
+        account: &OpenProvider,
+        path: &str,
+        located: &Located,
+    ) -> Result<Answer, EngineError> {
+        let row = MissingRow {
+            object: located.object.clone(),
+            lineage: String::new(),
+        };
+        let rows = [row];
+        let trace = account.trace(path, &rows);
+        match timeout(self.parts.settings.check_timeout, trace).await {
+            Ok(Ok(fates)) if fates == [Fate::Gone] => Ok(Answer::Elsewhere),
+            Ok(Ok(_)) => Ok(Answer::Absent),
+            Ok(Err(error)) => Err(AccountError::Provider(error).into()),
+            Err(elapsed) => Err(too_late(elapsed)),
+        }
+    }
+}
+
+fn too_late(elapsed: Elapsed) -> EngineError {
+    EngineError::Unavailable {
+        what: "the provider",
+        source: Some(elapsed.into()),
     }
 }
 

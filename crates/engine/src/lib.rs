@@ -6,9 +6,11 @@
 mod access;
 mod account;
 mod audit;
+mod browse;
 mod buckets;
 mod caller;
 mod connections;
+mod consent;
 mod error;
 mod events;
 mod explain;
@@ -18,7 +20,10 @@ mod idempotency;
 mod namespaces;
 mod objects;
 mod plan;
+mod push;
+mod ring;
 mod run;
+mod sessions;
 mod setup;
 mod sweep;
 mod syncs;
@@ -30,13 +35,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use wharf_domain::connection::Connection;
 use wharf_domain::health::Rhythm;
+use wharf_domain::provider::{Credentials, EndpointUrl};
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_envelope::Envelope;
-use wharf_ports::{AuditSeal, BlobStore, IdSource, KeyRing, ProviderFactory, Repositories};
+use wharf_ports::{
+    AuditSeal, BlobStore, Clock, IdSource, KeyRing, LoneSession, ProviderFactory, Repositories,
+};
 
 use access::KeyUses;
 use gate::Gates;
+use sessions::StoredSessions;
 
 pub use access::{
     BOOTSTRAP_KEY_NAME, CreateApiKey, CreateUser, IssuedApiKey, UpdateApiKey, UpdateOrganization,
@@ -46,6 +56,9 @@ pub use audit::{Actors, AuditVerdict, ChainFault, ChainFaultKind};
 pub use caller::{Caller, Mandate, Operator};
 pub use connections::{
     CheckHistory, ConfigFields, CreateConnection, TestedConnection, UpdateConnection, Watcher,
+};
+pub use consent::{
+    BeginConsent, BegunConsent, ConsentAnswered, ConsentClientFields, ConsentGoal, Visitor,
 };
 pub use error::EngineError;
 pub use events::{Dispatcher, EventFilter, EventOrder, EventPage, Publisher};
@@ -69,6 +82,10 @@ pub struct Settings {
     pub lease_ttl: Duration,
     /// Above which share and which number of a sync's objects deletes wait for a second look.
     pub delete_threshold: DeleteThreshold,
+    /// How often at least the whole source is listed, where a feed of changes tells of the rest.
+    pub full_pass_interval: Duration,
+    /// Where people and providers reach this server, if they do.
+    pub public_url: Option<EndpointUrl>,
     /// For how long a tombstone keeps its bytes, so that it can be restored.
     pub undo_window: Duration,
     /// For how long events and the log of deliveries are kept.
@@ -85,6 +102,8 @@ impl Default for Settings {
             },
             lease_ttl: Duration::from_secs(30),
             delete_threshold: DeleteThreshold::default(),
+            full_pass_interval: Duration::from_hours(24),
+            public_url: None,
             undo_window: Duration::from_hours(7 * 24),
             event_retention: Duration::from_hours(7 * 24),
         }
@@ -104,6 +123,8 @@ pub struct Parts {
     pub providers: Arc<dyn ProviderFactory>,
     /// Where bytes go.
     pub blobs: Arc<dyn BlobStore>,
+    /// The time, for what no database stamps.
+    pub clock: Arc<dyn Clock>,
     /// Identifiers and randomness.
     pub ids: Arc<dyn IdSource>,
     /// The operator's settings.
@@ -156,6 +177,18 @@ impl Engine {
             key_uses: Arc::new(KeyUses::default()),
             gates: Arc::new(gates),
         }
+    }
+
+    fn stored_sessions(
+        &self,
+        connection: &Connection,
+        credentials: &Credentials,
+    ) -> Arc<StoredSessions> {
+        Arc::new(StoredSessions::new(self.clone(), connection, credentials))
+    }
+
+    fn lone_session(&self) -> Arc<LoneSession> {
+        Arc::new(LoneSession::new(self.parts.clock.clone()))
     }
 
     fn repositories(&self) -> &Repositories {

@@ -125,7 +125,7 @@ impl Planning<'_> {
         let providers = &self.engine.parts.providers;
         let path = &self.settings.source_path;
         let provider = self.connection.provider();
-        let scope = providers.scope(provider, path, self.settings.pushed_down())?;
+        let scope = providers.scope(provider, path, &self.settings.pushed_down())?;
         let engine = self.engine;
         let account = engine
             .use_account(self.caller, &self.connection, "plan")
@@ -241,6 +241,7 @@ fn known(object: Object) -> Known {
         copy: Some(KnownCopy {
             id: object.id,
             version: object.facts.version,
+            path: object.facts.path,
             blob: object.content.blob,
             deleted: object.deleted.map(|(_, by)| by),
             copied_by: object.copied_by.map(|(sync, _)| sync),
@@ -254,6 +255,7 @@ fn known(object: Object) -> Known {
         left_out: None,
         dead_letter: None,
         missing: false,
+        lineage: String::new(),
     }
 }
 

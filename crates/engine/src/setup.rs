@@ -1,7 +1,10 @@
 //! Setting up the other side: the external id that Wharf issues, and the kit of what must be granted.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use wharf_domain::audit::{Action, ResourceType};
+use wharf_domain::connection::Connection;
 use wharf_domain::ids::{ExternalId, OrganizationId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::{Credentials, Provider};
@@ -44,11 +47,11 @@ impl Engine {
         if let Some(source_path) = &wish.source_path {
             providers.vet_source_path(provider, source_path)?;
         }
-        let connection = match &wish.connection {
+        let (connection, identity) = match &wish.connection {
             None => {
                 let all = Place::all(ResourceType::Connection);
                 caller.may(("connection", "*"), &[all])?;
-                None
+                (None, BTreeMap::new())
             }
             Some(identifier) => {
                 let connection = self.connection(caller, identifier).await?;
@@ -59,7 +62,9 @@ impl Engine {
                     );
                     return Err(InvalidInput::one("connection", "mismatch", message).into());
                 }
-                Some((connection.config, connection.credential_type))
+                let identity = self.identity_of(&connection).await;
+                let settings = (connection.config, connection.credential_type);
+                (Some(settings), identity)
             }
         };
         let external_id = if has_roles(provider) {
@@ -70,6 +75,7 @@ impl Engine {
         let request = SetupRequest {
             external_id: external_id.clone(),
             connection,
+            identity,
             source_path: wish.source_path,
         };
         let kit = providers.setup(provider, &request).await.map_err(|error| {
@@ -79,6 +85,18 @@ impl Engine {
             }
         })?;
         Ok(Setup { external_id, kit })
+    }
+
+    /// Whose a connection's credentials are, where a person on the other side must know it to grant something.
+    async fn identity_of(&self, connection: &Connection) -> BTreeMap<&'static str, String> {
+        if connection.provider() != Provider::GoogleDrive {
+            return BTreeMap::new();
+        }
+        match self.open_credentials(connection).await {
+            Ok(credentials) => credentials.identity(),
+            // Most of a kit is of use without it.
+            Err(_) => BTreeMap::new(),
+        }
     }
 
     /// The organization's external id; the first call issues it.

@@ -65,7 +65,7 @@ impl Envelope {
         Ok(SealedChannels(sealed.await?))
     }
 
-    async fn seal_under(
+    pub(crate) async fn seal_under(
         &self,
         organization: &OrganizationId,
         body_data: &AssociatedData,
@@ -131,7 +131,7 @@ impl Envelope {
             .await
     }
 
-    async fn open_under(
+    pub(crate) async fn open_under(
         &self,
         organization: &OrganizationId,
         body_data: &AssociatedData,

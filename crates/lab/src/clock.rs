@@ -19,6 +19,10 @@ impl ServerClock {
         self.offset.store(seconds, Ordering::Relaxed);
     }
 
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.offset.fetch_add(seconds, Ordering::Relaxed);
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         let offset = self.offset.load(Ordering::Relaxed);
         Duration::try_seconds(offset)
@@ -30,6 +34,12 @@ impl ServerClock {
     pub(crate) fn refuses(&self, time: DateTime<Utc>) -> bool {
         (self.now() - time).abs() > MOST_SKEW
     }
+}
+
+/// So much later; the last moment there is where that is beyond it.
+pub(crate) fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    time.checked_add_signed(by)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// A time as signatures write it.

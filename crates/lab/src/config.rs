@@ -9,6 +9,8 @@ use crate::identity::key::KeyPair;
 pub struct LabConfig {
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where the lab's Google listens; port 0 picks a free one.
+    pub google_listen: SocketAddr,
     /// The accepted key pairs; the first is the one [`crate::Lab::access_key_id`] returns.
     pub keys: Vec<KeyPair>,
     /// Domains below which the first label of the host names a bucket (virtual-host addressing).
@@ -19,6 +21,7 @@ impl Default for LabConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            google_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             keys: vec![KeyPair::default()],
             bucket_domains: vec!["localhost".to_owned()],
         }
@@ -30,6 +33,13 @@ impl LabConfig {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// Lets the lab's Google listen on this address instead of a free loopback port.
+    #[must_use]
+    pub fn google_listen(mut self, address: SocketAddr) -> Self {
+        self.google_listen = address;
         self
     }
 

@@ -122,6 +122,7 @@ impl Front {
             method: head.method.as_str(),
             operation,
             bucket: target.and_then(|target| target.bucket.as_deref()),
+            user: None,
             headers: &head.headers,
             path: &path,
             query: head.uri.query().unwrap_or_default(),
@@ -142,6 +143,9 @@ impl Front {
             external_id: field("ExternalId"),
             session_name: field("RoleSessionName"),
             duration_seconds: field("DurationSeconds"),
+            grant_type: None,
+            bearer: false,
+            user: None,
             status: None,
             fault,
         });

@@ -38,6 +38,12 @@ pub struct JournalEntry {
     pub session_name: Option<String>,
     /// The duration asked for, as sent.
     pub duration_seconds: Option<String>,
+    /// The grant type a token was asked for with.
+    pub grant_type: Option<String>,
+    /// Whether it bore an access token.
+    pub bearer: bool,
+    /// The account that access token stands for; none when the lab never gave it out.
+    pub user: Option<String>,
     /// The status answered; none while the answer is due, and none for ever when the connection was
     /// closed instead.
     pub status: Option<u16>,

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+
 use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -14,7 +18,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::LabConfig;
 use crate::fault::FaultRule;
-use crate::front::Front;
+use crate::front::{Closed, Front};
+use crate::google::{self, GoogleLab};
 use crate::identity::key::KeyPair;
 use crate::identity::role::Role;
 use crate::journal::JournalEntry;
@@ -31,6 +36,8 @@ pub struct Lab {
     key: KeyPair,
     world: Arc<World>,
     server: JoinHandle<()>,
+    google: GoogleLab,
+    google_server: JoinHandle<()>,
 }
 
 impl Lab {
@@ -45,12 +52,27 @@ impl Lab {
             )
         })?;
         let world = Arc::new(World::new(config.keys, config.bucket_domains));
-        let server = tokio::spawn(serve(listener, Front::new(Arc::clone(&world))));
+        let front = Front::new(Arc::clone(&world));
+        let google_listener = TcpListener::bind(config.google_listen).await?;
+        let (google, google_front, push) = google::open(google_listener.local_addr()?);
+        let server = tokio::spawn(serve(listener, move |request| {
+            front.clone().answer(request)
+        }));
+        let google_server = tokio::spawn(async move {
+            tokio::join!(
+                serve(google_listener, move |request| google_front
+                    .clone()
+                    .answer(request)),
+                push
+            );
+        });
         Ok(Self {
             address,
             key,
             world,
             server,
+            google,
+            google_server,
         })
     }
 
@@ -72,6 +94,11 @@ impl Lab {
     /// The secret access key of the first configured key pair.
     pub fn secret_access_key(&self) -> &str {
         &self.key.secret_access_key
+    }
+
+    /// Its Google.
+    pub fn google(&self) -> &GoogleLab {
+        &self.google
     }
 
     /// Makes an empty bucket, unless it exists.
@@ -120,9 +147,11 @@ impl Lab {
         self.world.store.seed(seed)
     }
 
-    /// Puts the small sample buckets `demo-media` and `demo-tigris`.
+    /// Puts the small sample buckets `demo-media` and `demo-tigris`, and into its Google the shared drive
+    /// `demo-drive` and a person with files of their own.
     pub fn seed_samples(&self) {
         sample::put_into(&self.world.store);
+        self.google.seed_samples();
     }
 
     /// Accepts another key pair, in place of one with the same id.
@@ -140,9 +169,10 @@ impl Lab {
         self.world.identities.end_sessions();
     }
 
-    /// Back to an empty lab: no buckets, roles, fault rules or journal, and the right time.
+    /// Back to an empty lab: no buckets, roles, fault rules or journal, an empty Google, and the right time.
     pub fn reset(&self) {
         self.world.reset();
+        self.google.reset();
     }
 
     /// Puts these rules in force in place of the earlier ones.
@@ -170,28 +200,35 @@ impl Lab {
         self.world.journal().clear();
     }
 
-    /// Stops, and returns when the port is free.
+    /// Stops, and returns when the ports are free.
     pub async fn shutdown(mut self) {
         self.server.abort();
-        // It ends as cancelled, which is what was asked.
+        self.google_server.abort();
+        // They end as cancelled, which is what was asked.
         let _ = (&mut self.server).await;
+        let _ = (&mut self.google_server).await;
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
         self.server.abort();
+        self.google_server.abort();
     }
 }
 
 /// Owns the connections, so that ending this task ends them.
-async fn serve(listener: TcpListener, front: Front) {
+async fn serve<A, F>(listener: TcpListener, answer: A)
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Closed>> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, front.clone()));
+                    connections.spawn(converse(stream, answer.clone()));
                 }
                 // Out of descriptors, most likely: give them time to come back.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -201,12 +238,15 @@ async fn serve(listener: TcpListener, front: Front) {
     }
 }
 
-async fn converse(stream: TcpStream, front: Front) {
+async fn converse<A, F>(stream: TcpStream, answer: A)
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Result<Response<Body>, Closed>>,
+{
     // Answers are written in parts; waiting to fill packets would cost 40 ms a request.
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(move |request| front.clone().answer(request));
     // A connection ends in error when its client leaves or a rule breaks it: both are the client's story.
     let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), answer)
+        .serve_connection(TokioIo::new(stream), service_fn(answer))
         .await;
 }

@@ -1,7 +1,8 @@
 //! The provider lab: simulators of storage providers, usable by anyone's tests.
 //!
-//! A [`Lab`] is one HTTP server on a loopback port. It speaks the S3 protocol (Tigris speaks the same)
-//! over objects kept in memory and STS for the roles it knows, verifies signatures like a real store, writes down every request it
+//! A [`Lab`] is an HTTP server on a loopback port, with its Google ([`google`]) on another. It speaks the S3
+//! protocol (Tigris speaks the same) over objects kept in memory and STS for the roles it knows, verifies
+//! signatures like a real store, writes down every request it
 //! sees, and misbehaves exactly as its fault rules say. Tests drive it through this library or, from
 //! another process, through `/__admin/`.
 //!
@@ -29,6 +30,7 @@ mod clock;
 mod config;
 mod fault;
 mod front;
+pub mod google;
 mod identity;
 mod journal;
 mod lab;

@@ -14,6 +14,9 @@ struct Arguments {
     /// Where to listen; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Where its Google listens; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    google_listen: SocketAddr,
     /// The access key id to accept
     #[arg(long, requires = "secret_access_key")]
     access_key_id: Option<String>,
@@ -23,7 +26,7 @@ struct Arguments {
     /// The session token requests must carry
     #[arg(long)]
     session_token: Option<String>,
-    /// Start with the sample buckets `demo-media` and `demo-tigris`
+    /// Start with the sample buckets `demo-media` and `demo-tigris` and the shared drive `demo-drive`
     #[arg(long)]
     sample: bool,
 }
@@ -37,14 +40,17 @@ impl Arguments {
         if let Some(token) = self.session_token {
             key = key.session_token(token);
         }
-        LabConfig::default().listen(self.listen).keys([key])
+        LabConfig::default()
+            .listen(self.listen)
+            .google_listen(self.google_listen)
+            .keys([key])
     }
 }
 
 #[tokio::main]
 #[expect(
     clippy::print_stdout,
-    reason = "the line tells the parent process where the lab listens"
+    reason = "the lines tell the parent process where the lab listens"
 )]
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
@@ -56,6 +62,7 @@ async fn main() -> io::Result<()> {
         lab.seed_samples();
     }
     println!("lab listening on {}", lab.endpoint());
+    println!("google listening on {}", lab.google().url());
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

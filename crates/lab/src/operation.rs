@@ -48,6 +48,40 @@ pub enum Operation {
     AssumeRole,
     /// STS `GetCallerIdentity`.
     GetCallerIdentity,
+    /// Google's token endpoint.
+    GoogleToken,
+    /// Google's endpoint that revokes a grant.
+    GoogleRevoke,
+    /// Google's page where a person consents.
+    GoogleConsent,
+    /// Drive `about.get`.
+    DriveAbout,
+    /// Drive `files.list`.
+    DriveFilesList,
+    /// Drive `files.get`, of what is known about a file.
+    DriveFilesGet,
+    /// Drive `files.get` with `alt=media`.
+    DriveFilesMedia,
+    /// Drive `files.export`.
+    DriveFilesExport,
+    /// Drive `files.download`.
+    DriveFilesDownload,
+    /// Drive `operations.get`.
+    DriveOperationsGet,
+    /// The bytes an operation of `files.download` led to.
+    DriveDownloadedBytes,
+    /// Drive `drives.list`.
+    DriveDrivesList,
+    /// Drive `drives.get`.
+    DriveDrivesGet,
+    /// Drive `changes.getStartPageToken`.
+    DriveStartPageToken,
+    /// Drive `changes.list`.
+    DriveChangesList,
+    /// Drive `changes.watch`.
+    DriveChangesWatch,
+    /// Drive `channels.stop`.
+    DriveChannelsStop,
     /// Anything else.
     Other,
 }
@@ -71,7 +105,7 @@ impl Operation {
             Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
             Self::ListMultipartUploads => "s3:ListBucketMultipartUploads",
             Self::ListParts => "s3:ListMultipartUploadParts",
-            Self::AssumeRole | Self::GetCallerIdentity | Self::Other => return None,
+            _ => return None,
         })
     }
 }

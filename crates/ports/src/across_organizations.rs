@@ -11,7 +11,10 @@ use wharf_domain::object::BlobKey;
 use wharf_domain::sync::Lease;
 use wharf_domain::webhook::Webhook;
 
-use crate::{CheckLease, InsertError, NewApiKey, NewOrganization, RepositoryError, WebhookLease};
+use crate::{
+    CheckLease, InsertError, NewApiKey, NewOrganization, RepositoryError, StoredConsent,
+    WebhookLease,
+};
 
 /// What an API key stands for, and whether it may be used now by the database's clock.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +114,7 @@ pub trait AcrossOrganizations: Send + Sync {
     /// the organization with the fewest leases that have not expired comes first, and among equals the one that has been due
     /// longest, so that nobody's many syncs keep another's few waiting.
     ///
-    /// A full run that was asked for meanwhile begins: the checkpoint of an incomplete pass is dropped, `pending_full` ends, and
+    /// A full run that was asked for meanwhile begins: the checkpoint of an incomplete pass and the feed's place are dropped, `pending_full` ends, and
     /// a new job's trigger is `manual`. It is a resume of nothing.
     ///
     /// The run is the sync's queued job if it has one, else a new job `new_job` (trigger `scheduled`). Where the lease of
@@ -169,6 +172,30 @@ pub trait AcrossOrganizations: Send + Sync {
         due: &DueStream,
         cursor: EventCursor,
         pause: Duration,
+    ) -> Result<bool, RepositoryError>;
+
+    /// Takes the consent with this state out, if it has not expired: of several callers at once, one gets it. Expired ones are
+    /// removed, whosever they are.
+    async fn take_consent(
+        &self,
+        state_sha256: &str,
+    ) -> Result<Option<StoredConsent>, RepositoryError>;
+
+    /// A provider calls the channel of a sync: if the word is right, the sync is due at once, but not before [`RING_REST`](wharf_domain::job::RING_REST) after its last
+    /// run; one that a worker holds is due again that long after its run. The pause after a run that failed or was throttled stays
+    /// as long as it is. Paused and stopped ones stay as they are. Whether there is such a channel that has not
+    /// expired, with that word.
+    async fn ring_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError>;
+
+    /// Whether there is such a channel that has not expired, with that word. Changes nothing.
+    async fn knows_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
     ) -> Result<bool, RepositoryError>;
 
     /// Removes outbox entries and deliveries older than `keep`, checks older than [`HISTORY`](wharf_domain::health::HISTORY) and

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::dead_letter::{DeadLetter, DeadLetterFilter};
-use wharf_domain::ids::{OrganizationId, SyncId};
+use wharf_domain::ids::{JobId, OrganizationId, SyncId};
 use wharf_domain::page::{Page, PageRequest};
 
 use crate::RepositoryError;
@@ -27,6 +27,17 @@ pub trait DeadLetterRepository: Send + Sync {
         sync: &SyncId,
         source_object: &str,
     ) -> Result<Option<DeadLetter>, RepositoryError>;
+
+    /// Open ones that a run may try: not exhausted, or an exhausted one whose
+    /// [`HEALING_PAUSE`](wharf_domain::dead_letter::HEALING_PAUSE) is over by the database's clock; none that failed in `job` itself.
+    /// Those first whose last try is longest ago; at most `limit`.
+    async fn due(
+        &self,
+        organization: &OrganizationId,
+        sync: &SyncId,
+        job: &JobId,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, RepositoryError>;
 
     /// How many exhausted ones there are, by error code.
     async fn count_exhausted(

@@ -22,6 +22,7 @@ mod catalogue;
 mod checks;
 mod clock;
 mod connections;
+mod consent;
 mod dead_letters;
 mod error;
 mod events;
@@ -30,11 +31,13 @@ mod idempotency;
 mod ids;
 mod jobs;
 mod keys;
+mod lone_session;
 mod namespaces;
 mod objects;
 mod provider;
 mod repositories;
 mod runs;
+mod sessions;
 mod syncs;
 mod webhook_sender;
 mod webhooks;
@@ -52,6 +55,10 @@ pub use catalogue::CatalogueRepository;
 pub use checks::{CheckLease, CheckRepository, RecordError};
 pub use clock::Clock;
 pub use connections::{ApplyError, ConnectionRepository};
+pub use consent::{
+    ConsentAnswer, ConsentClient, ConsentError, ConsentFlow, ConsentRepository, MOST_CONSENTS,
+    StoredConsent,
+};
 pub use dead_letters::DeadLetterRepository;
 pub use error::{InsertError, RepositoryError, Source};
 pub use events::{EventRepository, EventStream, PublishError};
@@ -62,14 +69,19 @@ pub use jobs::JobRepository;
 pub use keys::{
     KeyContext, KeyRing, KeyRingError, OrganizationKey, OrganizationKeyRepository, WrappedKey,
 };
+pub use lone_session::LoneSession;
 pub use namespaces::{ChangeError, NamespaceChange, NamespaceRepository, RemoveOutcome};
 pub use objects::{ObjectRepository, RestoreOutcome};
 pub use provider::{
-    ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Located, Looked, OpenProvider,
-    ProviderError, ProviderFactory, Retry, StorageProvider,
+    Browse, Browsed, ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Located, Looked,
+    OpenProvider, ProviderError, ProviderFactory, Retry, StorageProvider, WatchRequest, Watching,
 };
 pub use repositories::Repositories;
 pub use runs::{RunError, RunRepository};
+pub use sessions::{
+    AccessToken, RIGHT, RefreshRight, SessionError, SessionRepository, Sessions, StoredSession,
+    StoredToken, Taken, TokenWish,
+};
 pub use syncs::{SyncChange, SyncRepository, TriggerOutcome, UpdateSyncError};
 pub use webhook_sender::{SendError, WebhookRequest, WebhookSender};
 pub use webhooks::{WebhookError, WebhookFilter, WebhookLease, WebhookRepository};

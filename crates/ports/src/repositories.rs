@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use crate::{
     AccessRepository, AcrossOrganizations, AuditRepository, BucketRepository, CatalogueRepository,
-    CheckRepository, ConnectionRepository, DeadLetterRepository, EventRepository,
-    ExternalIdRepository, IdempotencyRepository, JobRepository, NamespaceRepository,
-    ObjectRepository, OrganizationKeyRepository, RunRepository, SyncRepository, WebhookRepository,
+    CheckRepository, ConnectionRepository, ConsentRepository, DeadLetterRepository,
+    EventRepository, ExternalIdRepository, IdempotencyRepository, JobRepository,
+    NamespaceRepository, ObjectRepository, OrganizationKeyRepository, RunRepository,
+    SessionRepository, SyncRepository, WebhookRepository,
 };
 
 /// All repositories of one database, as an adapter opens them.
@@ -39,10 +40,14 @@ pub struct Repositories {
     pub keys: Arc<dyn OrganizationKeyRepository>,
     /// Namespaces.
     pub namespaces: Arc<dyn NamespaceRepository>,
+    /// Consents under way.
+    pub consents: Arc<dyn ConsentRepository>,
     /// Objects.
     pub objects: Arc<dyn ObjectRepository>,
     /// Writes of runs.
     pub runs: Arc<dyn RunRepository>,
+    /// Access tokens of connections.
+    pub sessions: Arc<dyn SessionRepository>,
     /// Syncs.
     pub syncs: Arc<dyn SyncRepository>,
     /// Webhooks.

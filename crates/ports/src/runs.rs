@@ -6,8 +6,9 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::JobEnd;
 use wharf_domain::run::commit::{Commit, Standing};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
-use wharf_domain::sync::{Lease, Sync};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
+use wharf_domain::run::feed::MissingRow;
+use wharf_domain::sync::{Lease, PushChannel, Sync};
 
 use crate::RepositoryError;
 
@@ -67,6 +68,37 @@ pub trait RunRepository: Send + std::marker::Sync {
         step: &MarkMissing,
     ) -> Result<Option<RowKey>, RunError>;
 
+    /// Marks rows that a feed tells are not in the source any more ([`MarkAbsent`]): they are missing from this pass on, and hidden
+    /// where that is not certain (certain where both are told); that this pass saw them earlier is forgotten. Since when a complete
+    /// pass has found them so stays as it is. Returns how many: fewer than the limit means that none is left.
+    async fn mark_absent(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkAbsent,
+    ) -> Result<u64, RunError>;
+
+    /// Rows of the authority that the pass found missing and did not see, that point at an object and are not hidden, in the order
+    /// of their identities' bytes from `after` on; at most `limit`.
+    async fn missing_rows(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        authority: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MissingRow>, RunError>;
+
+    /// Notes the channel that the provider pushes to for the sync, in place of an earlier one; `None`: there is none any more.
+    async fn keep_channel(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        channel: Option<PushChannel>,
+    ) -> Result<(), RunError>;
+
     /// Counts what the pass found missing outside the denied source paths. Only rows that point at an object count, live or
     /// tombstone. A denied path is the beginning of the object's `path`, byte for byte.
     async fn survey(
@@ -107,8 +139,10 @@ pub trait RunRepository: Send + std::marker::Sync {
     ) -> Result<u64, RunError>;
 
     /// Ends the job and releases the lease. A complete pass (`Completed` without `incomplete_reason`) clears the
-    /// checkpoint and, on an `initial_only` sync, makes the sync `completed`, not paused, with nothing planned. Otherwise the sync is
-    /// due again after `delay` (any sync at once if a job is queued or a full run was asked for meanwhile). `Completed` resets the
+    /// checkpoint and, on an `initial_only` sync, makes the sync `completed`, not paused, with nothing planned. A pass that [saw all that it may](JobEnd::saw_what_it_may)
+    /// keeps the feed behind it ([`Feed::behind`](wharf_domain::sync::Feed::behind), `None` included). Otherwise the sync is
+    /// due again after `delay` (any sync at once if a job is queued or a full run was asked for meanwhile); one that its channel rang for meanwhile, after
+    /// [`JobEnd::ring_rest`] if that is sooner. `Completed` resets the
     /// sync's failure count and error, sets `last_sync_at`; `Failed` adds one and keeps the error. An `Interrupted` job's
     /// successor is a `resume` of it and due after `delay`. The run is added to the sync's
     /// [`RunStats`](wharf_domain::sync::RunStats), unless it was `Skipped`. Stores the audit row.

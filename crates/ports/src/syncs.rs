@@ -12,7 +12,7 @@ use crate::{InsertError, RepositoryError};
 pub struct SyncChange {
     /// What it is to be from now on.
     pub settings: SyncSettings,
-    /// Whether what is listed, let through or let go of differs: then progress of an incomplete pass is dropped, what was remembered as
+    /// Whether what is listed, let through or let go of differs: then progress of an incomplete pass and the feed's place are dropped, what was remembered as
     /// left out is forgotten, deletes that were held wait no more (what was found missing under other rules agrees with
     /// nothing), and an active sync is due at once. A run at work loses its lease, as by
     /// [`unlock`](SyncRepository::unlock), and its job ends as interrupted (`rules_changed`): what it decided by the old
@@ -159,7 +159,7 @@ pub trait SyncRepository: Send + std::marker::Sync {
     ) -> Result<Option<u64>, RepositoryError>;
 
     /// Asks for a run now: queues `job` (trigger `manual`) and makes the sync due, unless a job is queued or holds a
-    /// lease that has not expired. With `full`, progress of an incomplete pass is dropped, so that the run starts a pass
+    /// lease that has not expired. With `full`, progress of an incomplete pass and the feed's place are dropped, so that the run starts a pass
     /// of its own; while a job holds a lease, the wish is kept as `pending_full` instead, and the next lease does so (the audit row
     /// is stored with the first such wish). A paused
     /// sync is not triggered. `None` when there is no such sync. A sync in state `connection_archived` must not be triggered; the

@@ -3,9 +3,11 @@
 mod histories;
 pub mod provider;
 mod requests;
+mod sessions;
 
 pub use histories::{with_repeated_events, without_leases_of_checks};
 pub use requests::{without_claims_on_buckets, without_versions_of_webhooks};
+pub use sessions::{with_two_rights, without_credential_versions};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,12 +27,13 @@ use wharf_domain::object::BlobKey;
 use wharf_domain::page::{Page, PageRequest};
 use wharf_domain::run::catalogue::{Recall, Recalled, Span};
 use wharf_domain::run::commit::{Commit, Standing};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
-use wharf_domain::sync::{Lease, Sync};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
+use wharf_domain::run::feed::MissingRow;
+use wharf_domain::sync::{Lease, PushChannel, Sync};
 use wharf_ports::{
     AcrossOrganizations, ApplyError, CatalogueRepository, ConnectionRepository, Credential,
     DueCheck, DueStream, DueSync, DueWebhook, InsertError, NewApiKey, NewOrganization,
-    Repositories, RepositoryError, RunError, RunRepository,
+    Repositories, RepositoryError, RunError, RunRepository, StoredConsent,
 };
 
 /// The same repositories, but a commit is published under the newest lease of its sync, whatever lease it carries: a
@@ -119,6 +122,14 @@ impl AcrossOrganizations for Watched {
         self.across.list_organizations().await
     }
 
+    async fn knows_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError> {
+        self.across.knows_channel(channel, token_sha256).await
+    }
+
     async fn find_api_key(&self, hash: &ApiKeyHash) -> Result<Option<Credential>, RepositoryError> {
         self.across.find_api_key(hash).await
     }
@@ -168,6 +179,21 @@ impl AcrossOrganizations for Watched {
         pause: Duration,
     ) -> Result<bool, RepositoryError> {
         self.across.settle_stream(due, cursor, pause).await
+    }
+
+    async fn take_consent(
+        &self,
+        state_sha256: &str,
+    ) -> Result<Option<StoredConsent>, RepositoryError> {
+        self.across.take_consent(state_sha256).await
+    }
+
+    async fn ring_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError> {
+        self.across.ring_channel(channel, token_sha256).await
     }
 
     async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {
@@ -239,6 +265,41 @@ impl RunRepository for Bent {
         self.runs
             .mark_missing(organization, lease, standing, step)
             .await
+    }
+
+    async fn mark_absent(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkAbsent,
+    ) -> Result<u64, RunError> {
+        self.runs
+            .mark_absent(organization, lease, standing, step)
+            .await
+    }
+
+    async fn missing_rows(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        authority: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MissingRow>, RunError> {
+        self.runs
+            .missing_rows(organization, lease, pass, authority, after, limit)
+            .await
+    }
+
+    async fn keep_channel(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        channel: Option<PushChannel>,
+    ) -> Result<(), RunError> {
+        self.runs.keep_channel(organization, lease, channel).await
     }
 
     async fn survey(

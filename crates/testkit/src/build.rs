@@ -27,7 +27,7 @@ use wharf_domain::provider::{
 use wharf_domain::run::catalogue::Span;
 use wharf_domain::run::commit::{Commit, FailedFile, Put};
 use wharf_domain::run::deletes::LetGo;
-use wharf_domain::sync::{Checkpoint, Cursor, NewSync, Order, Pipeline, SyncSettings};
+use wharf_domain::sync::{Checkpoint, Cursor, NewSync, Order, PassKind, Pipeline, SyncSettings};
 use wharf_domain::webhook::{
     Delivery, DeliveryHealth, SealedChannels, Settlement, WebhookSettings,
 };
@@ -234,6 +234,7 @@ pub fn put(
             sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824".to_owned(),
         },
         mapped: mapped(),
+        lineage: String::new(),
     }
 }
 
@@ -324,6 +325,8 @@ pub fn checkpoint(pass: u64) -> Checkpoint {
         unsettled: 2,
         extra_passes: 1,
         credential_version: 1,
+        kind: PassKind::Changes,
+        feed: Some(Cursor("place 7 ✓".to_owned())),
     }
 }
 

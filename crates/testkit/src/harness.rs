@@ -59,7 +59,8 @@ impl Harness {
     }
 
     /// How all times of what is kept for days are moved into the past, because in real time no promise can wait for that: of dead
-    /// letters, of checks in histories (`at`), of claims of requests (`claimed_at`), and the last uses of API keys.
+    /// letters, of checks in histories (`at`), of claims of requests (`claimed_at`), the last uses of API keys, and when the rights to
+    /// access tokens end.
     #[must_use]
     pub fn ageing(
         mut self,
@@ -69,7 +70,7 @@ impl Harness {
         self
     }
 
-    /// Makes dead letters, checks, claims and uses of keys older, without waiting for that.
+    /// Makes dead letters, checks, claims, uses of keys and rights to tokens older, without waiting for that.
     pub async fn age(&self, duration: Duration) {
         match (&self.time, &self.ageing) {
             (Time::Fake(clock), _) => clock.advance(duration),

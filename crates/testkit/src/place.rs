@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::LocalBoxFuture;
+use wharf_domain::error_code::ErrorCode;
 use wharf_ports::OpenProvider;
 
 use crate::harness::runtime;
@@ -22,6 +23,21 @@ pub trait Place: Send + Sync {
     /// The path that the provider shows for a file of the scope.
     fn path_of(&self, name: &str) -> String {
         format!("{}/{name}", self.scope())
+    }
+
+    /// The source path of a folder of the scope.
+    fn scope_of(&self, folder: &str) -> String {
+        self.path_of(folder)
+    }
+
+    /// The path that the provider shows for a file of a folder when that folder is the source path.
+    fn path_in(&self, folder: &str, name: &str) -> String {
+        self.path_of(&format!("{folder}/{name}"))
+    }
+
+    /// How it is told that the credentials are no longer valid.
+    fn told_of_expiry(&self) -> ErrorCode {
+        ErrorCode::AuthExpired
     }
 
     /// Opens the account anew, as after a restart.

@@ -93,6 +93,13 @@ macro_rules! each_repository_promise {
                 checks_and_claims_are_pruned_when_they_are_old,
                 whoever_was_not_told_of_what_is_pruned_learns_of_it_once,
                 what_is_pruned_is_neither_told_nor_published,
+                a_channel_that_rings_makes_its_sync_due_at_once,
+                a_channel_that_rings_while_a_worker_holds_its_sync_lets_it_run_again,
+                a_channel_shortens_no_pause_after_a_run_that_failed_or_was_throttled,
+                a_run_that_begins_after_a_channel_has_rung_answers_it,
+                a_channel_wakes_nothing_that_is_paused_or_stopped,
+                a_wrong_word_or_name_rings_nothing_and_nothing_does_after_its_end,
+                a_channel_takes_the_place_of_an_earlier_one,
             }
             audit {
                 a_row_is_read_back_unchanged,
@@ -177,6 +184,14 @@ macro_rules! each_repository_promise {
                 archiving_drops_the_credentials,
                 archiving_stops_the_syncs_of_the_connection,
             }
+            consents {
+                a_consent_is_taken_out_once_as_it_was_begun,
+                of_many_callers_at_once_one_takes_a_consent_out,
+                an_expired_consent_is_not_to_be_had,
+                an_organization_has_so_many_consents_under_way_and_no_more,
+                of_many_callers_at_once_no_more_begin_a_consent_than_may,
+                expired_consents_make_room,
+            }
             dead_letters {
                 open_dead_letters_are_listed_by_the_conditions_of_a_filter,
                 dead_letters_are_listed_newest_first_in_pages,
@@ -186,6 +201,9 @@ macro_rules! each_repository_promise {
                 marked_dead_letters_are_left_alone,
                 closed_dead_letters_are_neither_listed_nor_changed,
                 dead_letters_are_seen_and_changed_by_their_own_organization_and_sync,
+                what_a_run_may_try_comes_in_the_order_of_its_last_try,
+                an_exhausted_file_may_be_tried_when_it_was_left_alone_for_long_enough,
+                what_may_be_tried_is_the_own_syncs_and_organizations,
             }
             events {
                 an_announcing_row_leaves_its_entry_at_its_place,
@@ -340,6 +358,36 @@ macro_rules! each_repository_promise {
                 what_is_let_go_of_is_announced_where_it_became_a_tombstone,
                 a_run_that_begins_and_ends_is_audited_and_announced,
                 a_run_that_is_taken_over_is_told_to_have_ended_before_the_next_began,
+                what_lies_elsewhere_is_told_by_its_row_and_object_alone,
+                what_lies_elsewhere_without_a_row_that_points_at_an_object_is_passed_over,
+                a_put_brings_its_place_and_an_adoption_leaves_the_row_where_it_is,
+                files_that_a_feed_tells_are_absent_are_missing,
+                a_folder_that_is_absent_stands_for_all_that_lies_in_it,
+                what_is_certain_outweighs_what_is_not,
+                absent_rows_are_marked_in_portions,
+                a_thousand_absences_are_one_step_in_a_large_catalogue,
+                rows_of_other_authorities_and_syncs_are_not_absent,
+                hidden_rows_wait_through_many_passes_and_go_by_a_persons_word_alone,
+                hidden_rows_that_a_person_discards_leave_their_objects_alone,
+                hidden_rows_without_an_object_just_go,
+                what_was_hidden_and_is_there_again_is_hidden_no_more,
+                only_missing_rows_become_hidden,
+                what_the_provider_is_to_be_asked_about_is_read_in_order,
+                a_complete_pass_keeps_where_the_feed_stands,
+                a_take_over_keeps_where_the_feed_stands,
+            }
+            sessions {
+                of_many_callers_at_once_exactly_one_gets_the_right,
+                a_kept_token_answers_every_wish_until_it_is_to_be_replaced,
+                a_token_that_was_refused_is_not_given_to_whoever_wishes_a_later_one,
+                a_right_that_was_given_back_or_has_ended_is_given_to_another,
+                a_token_comes_with_the_right_to_it_even_when_that_has_ended,
+                what_a_right_brings_that_is_somebody_elses_by_then_is_not_kept_but_what_was_rotated,
+                a_right_serves_once,
+                a_rotated_refresh_token_changes_the_sealed_credentials_alone,
+                what_earlier_credentials_brought_answers_no_wish,
+                an_archived_connection_has_no_token,
+                tokens_are_their_own_connections_and_organizations_alone,
             }
             syncs {
                 a_sync_is_born_due_with_its_first_job_queued,
@@ -380,6 +428,9 @@ macro_rules! each_repository_promise {
                 a_full_run_that_was_asked_for_resumes_nothing,
                 held_deletes_and_what_becomes_of_them_are_announced,
                 discarded_deletes_are_announced_and_delete_nothing,
+                a_full_trigger_forgets_where_the_feed_stands,
+                a_full_run_that_is_asked_for_meanwhile_forgets_where_the_feed_stands,
+                changed_rules_forget_where_the_feed_stands,
             }
             webhooks {
                 a_webhook_is_read_back_unchanged_by_its_own_organization_alone,
@@ -747,6 +798,14 @@ mod tests {
             include_str!("suites/across_organizations/dispatch.rs"),
             &listed,
         );
+        assert_listed(
+            "across_organizations",
+            include_str!("suites/across_organizations/channels.rs"),
+            &listed,
+        );
+        assert_listed("consents", include_str!("suites/consents.rs"), &listed);
+        assert_listed("sessions", include_str!("suites/sessions.rs"), &listed);
+        assert_listed("runs", include_str!("suites/runs/feeds.rs"), &listed);
         assert_listed("audit", include_str!("suites/audit/chain.rs"), &listed);
         assert_listed("audit", include_str!("suites/audit/reading.rs"), &listed);
         assert_listed("checks", include_str!("suites/checks.rs"), &listed);

@@ -6,13 +6,14 @@ use wharf_domain::bucket::{Bucket, BucketIdentifier};
 use wharf_domain::connection::{Connection, ConnectionIdentifier, Event, Transition};
 use wharf_domain::dead_letter::DeadLetter;
 use wharf_domain::ids::{BucketId, JobId, NamespaceId, OrganizationId, SyncId, UserId};
-use wharf_domain::job::Job;
+use wharf_domain::job::{Job, JobEnd};
 use wharf_domain::object::{Object, ObjectFilter, SourceId};
 use wharf_domain::page::PageRequest;
 use wharf_domain::run::catalogue::{Known, KnownCopy, Recall, Recalled, Span};
 use wharf_domain::run::commit::{Commit, Put, Standing, Vanished};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
-use wharf_domain::sync::{Lease, NewSync, Sync, SyncMode};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
+use wharf_domain::run::feed::Absent;
+use wharf_domain::sync::{Checkpoint, Cursor, Lease, NewSync, PassKind, Sync, SyncMode};
 
 use crate::{Harness, build};
 
@@ -338,6 +339,7 @@ impl Run<'_> {
             let copy = KnownCopy {
                 id: object.id,
                 version: object.facts.version,
+                path: object.facts.path,
                 blob: object.content.blob,
                 deleted: object.deleted.map(|(_, by)| by),
                 copied_by: object.copied_by.map(|(sync, _)| sync),
@@ -506,6 +508,45 @@ impl Run<'_> {
         let runs = &self.tenant.harness.repositories.runs;
         let organization = &self.tenant.organization;
         runs.mark_missing(organization, &self.lease, self.standing(), step)
+            .await
+            .expect("the rows are marked")
+    }
+
+    /// Ends the run as a complete listing, after which the feed goes on from that place, and the sync is due a day later.
+    pub async fn list_all(&self, pass: u64, place: &str) {
+        self.commit(Commit {
+            checkpoint: Some(Checkpoint {
+                kind: PassKind::Listing,
+                feed: Some(Cursor(place.to_owned())),
+                ..build::checkpoint(pass)
+            }),
+            ..build::commit(pass)
+        })
+        .await;
+        let audit = self.tenant.harness.audit(Action::JobFinished);
+        let runs = &self.tenant.harness.repositories.runs;
+        let (organization, end) = (&self.tenant.organization, JobEnd::complete());
+        let a_day = Duration::from_hours(24);
+        runs.finish(organization, &self.lease, end, a_day, audit)
+            .await
+            .expect("the run ends");
+    }
+
+    /// Marks what a feed tells is absent, certain or not, in one step of at most `limit` rows; how many.
+    pub async fn mark_absent(&self, pass: u64, absent: &[(&str, bool)], limit: u32) -> u64 {
+        let absent = absent.iter().map(|&(id, certain)| Absent {
+            id: id.to_owned(),
+            certain,
+        });
+        let step = MarkAbsent {
+            pass,
+            authority: build::AUTHORITY.to_owned(),
+            absent: absent.collect(),
+            limit,
+        };
+        let runs = &self.tenant.harness.repositories.runs;
+        let organization = &self.tenant.organization;
+        runs.mark_absent(organization, &self.lease, self.standing(), &step)
             .await
             .expect("the rows are marked")
     }

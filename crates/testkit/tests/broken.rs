@@ -119,3 +119,24 @@ fn a_chain_that_is_linked_under_another_key_is_caught_by_name() {
         assert!(caught.contains(&promise), "{caught:?}");
     }
 }
+
+#[test]
+fn a_right_that_is_given_twice_is_caught_by_name() {
+    let caught = broken_promises(broken::with_two_rights);
+    assert!(
+        caught.contains(&"sessions::of_many_callers_at_once_exactly_one_gets_the_right"),
+        "{caught:?}"
+    );
+    assert!(
+        caught.iter().all(|name| name.starts_with("sessions::")),
+        "{caught:?}"
+    );
+}
+
+#[test]
+fn a_token_that_ignores_the_credentials_it_was_got_with_is_caught_by_name() {
+    assert_eq!(
+        broken_promises(broken::without_credential_versions),
+        ["sessions::what_earlier_credentials_brought_answers_no_wish"]
+    );
+}

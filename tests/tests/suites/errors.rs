@@ -30,9 +30,9 @@ use wharf_events::{NatsSettings, NatsStream};
 use wharf_keys::{FileKeyRing, KeyRingFileError};
 use wharf_memory::MemoryStore;
 use wharf_ports::{
-    AccessError, ApplyError, BlobError, BlobStore, ChangeError, CheckRequest, InsertError,
-    KeyRingError, ProviderFactory, PublishError, RecordError, RepositoryError, RunError, SendError,
-    UpdateSyncError, WebhookError,
+    AccessError, ApplyError, BlobError, BlobStore, ChangeError, CheckRequest, ConsentError,
+    InsertError, KeyRingError, LoneSession, ProviderFactory, PublishError, RecordError,
+    RepositoryError, RunError, SendError, SessionError, UpdateSyncError, WebhookError,
 };
 use wharf_postgres::{MigrateError, PostgresDatabase, SchemaError};
 use wharf_sqlite::SqliteDatabase;
@@ -185,7 +185,12 @@ async fn provider(said: &mut Said, secrets: &Secrets, echo: &Echo) -> Result<()>
     }});
     let parts = parse_new(Provider::S3, object(config), "provider_config")?;
     let connection: ConnectionId = "conn_testtesttesttes".parse()?;
-    let account = adapter().open(&connection, &parts.config, parts.credentials)?;
+    let account = adapter().open(
+        &connection,
+        &parts.config,
+        parts.credentials,
+        Arc::new(LoneSession::new(Arc::new(FakeClock::new()))),
+    )?;
     let error = said.note_failed(account.list("harbour/quay", None, 10).await)?;
     said.note(&BlobError::Source(error));
     let request = CheckRequest {
@@ -322,6 +327,9 @@ async fn events(said: &mut Said, secrets: &Secrets) -> Result<()> {
     said.note(&AccessError::from(corrupt()));
     said.note(&ChangeError::from(corrupt()));
     said.note(&RecordError::from(corrupt()));
+    said.note(&ConsentError::from(corrupt()));
+    let corrupt = RepositoryError::Corrupt("sessions.sealed".to_owned());
+    said.note(&SessionError::Unavailable(corrupt.into()));
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::filter::ProviderFilters;
 use wharf_domain::ids::{Alphabet, ConnectionId};
 use wharf_domain::input::InvalidInput;
 use wharf_domain::plan::Entry;
@@ -31,7 +32,8 @@ use wharf_http::ApiState;
 use wharf_keys::FileKeyRing;
 use wharf_memory::MemoryBlobs;
 use wharf_ports::{
-    CheckRequest, FetchWish, IdSource, Located, OpenProvider, ProviderError, ProviderFactory,
+    CheckRequest, FetchWish, IdSource, Located, LoneSession, OpenProvider, ProviderError,
+    ProviderFactory, Sessions,
 };
 use wharf_s3::S3;
 use wharf_sqlite::SqliteDatabase;
@@ -148,9 +150,9 @@ impl ProviderFactory for Panicking {
         &self,
         provider: Provider,
         source_path: &str,
-        prefix: Option<&str>,
+        filters: &ProviderFilters,
     ) -> Result<String, InvalidInput> {
-        self.s3.scope(provider, source_path, prefix)
+        self.s3.scope(provider, source_path, filters)
     }
 
     fn locate(&self, provider: Provider, source_path: &str, source: &str) -> Option<Located> {
@@ -175,8 +177,9 @@ impl ProviderFactory for Panicking {
         connection: &ConnectionId,
         config: &ProviderConfig,
         credentials: Credentials,
+        sessions: Arc<dyn Sessions>,
     ) -> Result<OpenProvider, ProviderError> {
-        self.s3.open(connection, config, credentials)
+        self.s3.open(connection, config, credentials, sessions)
     }
 
     async fn setup(
@@ -283,7 +286,8 @@ async fn no_secret_is_in_a_span_an_event_or_the_answer_after_a_panic() -> Result
             s3: adapter(),
             message: format!("it went wrong with {}", secrets.panicked.text()),
         }),
-        blobs: Arc::new(MemoryBlobs::new(clock)),
+        blobs: Arc::new(MemoryBlobs::new(clock.clone())),
+        clock,
         ids: ids.clone(),
         settings: Settings::default(),
     };
@@ -522,7 +526,12 @@ async fn no_error_of_the_adapter_says_a_secret_by_display_debug_or_source() -> R
                 "Debug of a configuration",
                 format!("{parts:?} {parts:#?}"),
             ));
-            let account = adapter().open(&connection, &parts.config, parts.credentials)?;
+            let account = adapter().open(
+                &connection,
+                &parts.config,
+                parts.credentials,
+                Arc::new(LoneSession::new(Arc::new(FakeClock::new()))),
+            )?;
             let mut note = |error: &ProviderError| {
                 codes.insert(error.code.as_str().to_owned());
                 places.push(Place::new(
@@ -541,6 +550,7 @@ async fn no_error_of_the_adapter_says_a_secret_by_display_debug_or_source() -> R
                 size_bytes: Some(9),
                 modified_at: None,
                 unreadable: None,
+                lineage: String::new(),
             };
             match account.fetch(&entry, FetchWish { tags: true }).await {
                 Err(error) => note(&error),

@@ -35,6 +35,9 @@ const BLOBS: &str = "the stored objects";
 const TEMPORARY: &str = "temporary files";
 const NAMES: &str = "files' names";
 
+/// Of Google's access tokens, so many are searched for: more than a search for every piece of all of them would bear.
+const MOST_TOKENS: usize = 10;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_an_answer_a_log_or_the_data_on_sqlite() -> Result<()> {
     nothing_leaks(Store::Sqlite).await
@@ -58,6 +61,8 @@ async fn nothing_leaks(store: Store) -> Result<()> {
         return Ok(());
     };
     wharf.set("WHARF_BOOTSTRAP__ADMIN_KEY", secrets.get("the admin key"));
+    lab.google().stand_in(&mut wharf);
+    person_of(&lab, &secrets).await?;
     wharf.set("WHARF_LOG__LEVEL", "trace,sqlx=trace");
     wharf.set("RUST_LOG", "trace");
     wharf.set("RUST_BACKTRACE", "full");
@@ -114,6 +119,14 @@ async fn nothing_leaks(store: Store) -> Result<()> {
     }
     for canary in sessions(&echo.sessions()) {
         secrets.add(canary);
+    }
+    let tokens = lab.google().access_tokens().await?;
+    ensure!(!tokens.is_empty(), "nobody signed in at Google");
+    for (number, token) in tokens.iter().take(MOST_TOKENS).enumerate() {
+        secrets.add(Canary::new(
+            &format!("access token {number}"),
+            token.as_str(),
+        ));
     }
     for canary in keys(&wharf).await? {
         secrets.add(canary);
@@ -229,6 +242,25 @@ fn assert_talkative(places: &[Place]) -> Result<()> {
     for word in ["TRACE", "DEBUG", "sqlx::query"] {
         ensure!(log.contains(word), "there is no {word} in the log");
     }
+    Ok(())
+}
+
+/// A person with files at Google who has consented to the application whose secrets are canaries.
+async fn person_of(lab: &Lab, secrets: &Secrets) -> Result<()> {
+    let (user, part) = ("ada@lab.example", |field: &str| {
+        secrets.get(&format!("google_drive oauth {field}"))
+    });
+    let seed = json!({
+        "users": [{"email": user}],
+        "clients": [{"client_id": part("client_id"), "client_secret": part("client_secret")}],
+        "grants": [{
+            "client_id": part("client_id"), "user": user, "refresh_token": part("refresh_token"),
+            "scopes": ["https://www.googleapis.com/auth/drive.readonly"],
+        }],
+        "drives": [{"name": "vault", "members": {user: "reader"}, "bulk": {"files": 5, "folders": 1, "size": 50}}],
+        "my_drives": [{"user": user, "bulk": {"files": 4, "folders": 1, "size": 100}}],
+    });
+    lab.google().seed(&seed).await?;
     Ok(())
 }
 

@@ -3,9 +3,11 @@
 mod audit_chain;
 mod blob_store;
 mod deletes;
+mod drive;
 mod egress;
 mod errors;
 mod explanations;
+mod google;
 mod in_process;
 mod independent;
 mod kill;

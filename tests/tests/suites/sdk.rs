@@ -126,9 +126,15 @@ async fn every_operation(store: Store) -> Result<()> {
     let Some(python) = variable("WHARF_TEST_PYTHON")? else {
         return Ok(());
     };
-    let (Some(wharf), Some(lab)) = (Installation::on(store).await?, Lab::start().await?) else {
+    let (Some(mut wharf), Some(lab)) = (Installation::on(store).await?, Lab::start().await?) else {
         return Ok(());
     };
+    lab.google().stand_in(&mut wharf);
+    let mut drive = lab.google().quay("reader", 4, 2).await?.config;
+    drive
+        .as_object_mut()
+        .context("an object")?
+        .remove("provider_type");
     let files = json!({
         "pier.txt": "A pier, a lamp and a bench.",
         "2024/日誌 & log <1>.md": "# Fog\n\nNo ships today.",
@@ -169,6 +175,7 @@ async fn every_operation(store: Store) -> Result<()> {
                 "LAB_SECRET_ACCESS_KEY",
                 text(&config["credentials"], "secret_access_key")?,
             ),
+            ("LAB_DRIVE", &drive.to_string()),
             ("LAB_BUCKET", "charts"),
             ("LAB_WRECKS", "wrecks"),
             ("LAB_OBJECTS", &files.to_string()),

@@ -60,6 +60,16 @@ impl Api {
         }
     }
 
+    fn get(&self, path: &str) -> Result<Value> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let response = request.header("Authorization", &self.authorization).call();
+        let mut response = accepted(path, response)?;
+        response
+            .body_mut()
+            .read_json()
+            .with_context(|| format!("{path} answered no JSON"))
+    }
+
     pub(super) fn download(&self, path: &str) -> Result<Content> {
         let request = self.agent.get(format!("{}{path}", self.url));
         let response = request.header("Authorization", &self.authorization).call();
@@ -99,6 +109,21 @@ impl Api {
             .read_json()
             .with_context(|| format!("{path} answered no JSON"))
     }
+}
+
+/// The configuration of a connection to the shared drive that a service account of the lab's Google is a member of.
+pub(super) fn google_drive(url: &str, account: &str) -> Result<Value> {
+    let lab = Api::new(url, "");
+    let mut credentials = lab.get(&format!("/__admin/key-file?email={account}"))?;
+    credentials["type"] = json!("service_account");
+    let scopes = ["https://www.googleapis.com/auth/drive.readonly"];
+    let token = lab.post(
+        "/__admin/access-token",
+        &json!({"email": account, "scopes": scopes}),
+    )?;
+    let token = token["access_token"].as_str().context("no access token")?;
+    let drives = Api::new(url, token).get("/drive/v3/drives")?;
+    Ok(json!({ "credentials": credentials, "shared_drive_id": drives["drives"][0]["id"] }))
 }
 
 fn accepted(path: &str, response: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>> {

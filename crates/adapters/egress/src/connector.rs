@@ -1,5 +1,7 @@
 //! The guard as a connector for the HTTP stack: each new connection of a pool comes through here.
 
+mod limited;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,6 +22,8 @@ use crate::guard::Guard;
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
 use crate::tls::TlsMode;
+
+pub use self::limited::{Connector, Limited};
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, EgressError>> + Send>>;
 
@@ -47,6 +51,20 @@ impl Door {
         Self {
             https,
             certificates,
+            limit,
+        }
+    }
+
+    /// One that does not offer HTTP/2.
+    pub(crate) fn of_http1(guard: Arc<Guard>, tls: TlsMode, limit: Duration) -> Self {
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.config())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(Tcp { guard, tls, limit });
+        Self {
+            https,
+            certificates: CertificateEnd::default(),
             limit,
         }
     }

@@ -27,6 +27,7 @@ pub use allow::{AllowEntry, AllowEntryError};
 pub use body::Body;
 pub use class::{Class, classify};
 pub use client::{Client, Timeouts};
+pub use connector::{Connector, Limited};
 pub use dialer::{Dialer, TcpDialer};
 pub use endpoint::{Endpoint, Origin, OriginError, Scheme};
 pub use error::{ConnectReason, EgressError, TlsReason, Waiting};

@@ -156,6 +156,14 @@ pub(crate) const TABLE: &[(&str, &str, Access, Category)] = &[
         READ,
         METADATA,
     ),
+    ("POST", "/v1/oauth/{provider_type}/start", ADMIN, METADATA),
+    (
+        "GET",
+        "/v1/oauth/{provider_type}/callback",
+        PUBLIC,
+        METADATA,
+    ),
+    ("POST", "/v1/hooks/{channel}", PUBLIC, METADATA),
     ("POST", "/v1/organizations/webhooks", ADMIN, METADATA),
     ("POST", "/v1/organizations/webhooks/list", ADMIN, METADATA),
     (
@@ -427,9 +435,9 @@ pub(crate) fn only_reads(method: &str, path: &str) -> bool {
     matches!(method, "GET" | "HEAD") || method == "POST" && by_post()
 }
 
-/// What a `POST` ends with that comes to the same however often it is sent, and that works in several steps: a claim could hold
-/// only the first of them.
-const REPEATS_BY_ITSELF: [&str; 2] = ["/deletes/approve", "/deletes/discard"];
+/// What a `POST` ends with that comes to the same however often it is sent. Some work in several steps: a claim could hold only the
+/// first of them. A consent that was begun once more expires by itself, and what it was answered with is never kept.
+const REPEATS_BY_ITSELF: [&str; 3] = ["/deletes/approve", "/deletes/discard", "/start"];
 
 /// Whether an `Idempotency-Key` makes an operation take effect once.
 pub(crate) fn repeatable(method: &str, path: &str) -> bool {
@@ -508,10 +516,8 @@ async fn authenticated(
     let key = bearer(headers).ok_or_else(ApiError::unauthorized)?;
     match state.engine().authenticate(key).await {
         Err(EngineError::Unauthenticated) => {
-            match peer.map(|peer| state.rates().guess(peer.ip())) {
-                Some(Err(exhausted)) => Err(ApiError::too_many_requests(&exhausted)),
-                _ => Err(ApiError::unauthorized()),
-            }
+            state.count_guess(peer.map(|peer| peer.ip()))?;
+            Err(ApiError::unauthorized())
         }
         known => Ok(known?),
     }
@@ -554,7 +560,7 @@ fn origin(principal: &Principal, headers: &HeaderMap, peer: Option<SocketAddr>) 
 }
 
 /// A header as text for people: without control characters, cut to a length.
-fn header_text(headers: &HeaderMap, name: &str, longest: usize) -> Option<String> {
+pub(crate) fn header_text(headers: &HeaderMap, name: &str, longest: usize) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
     let text: String = text
         .chars()

@@ -288,6 +288,16 @@ impl ApiError {
             .details(json!({"resource_type": resource.as_str(), "resource_id": id}))
     }
 
+    pub(crate) fn wrong_method(method: &Method, path: &str) -> Self {
+        let message = format!("{path} does not answer this method; see /openapi.json.");
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowedError",
+            message,
+        )
+        .details(json!({"method": method.as_str()}))
+    }
+
     pub(crate) fn internal() -> Self {
         let message = "Something went wrong inside Wharf. Try again; if it goes on, tell the operator the `x-request-id` \
                        of this answer.";
@@ -503,17 +513,7 @@ pub(crate) async fn wrong_method(
     if let Some(answer) = asked {
         return answer;
     }
-    let message = format!(
-        "{} does not answer this method; see /openapi.json.",
-        uri.path()
-    );
-    ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "MethodNotAllowedError",
-        message,
-    )
-    .details(json!({"method": method.as_str()}))
-    .into_response()
+    ApiError::wrong_method(&method, uri.path()).into_response()
 }
 
 /// Answers when a handler panicked. What the panic said stays out of the answer and of this log line: it may hold

@@ -1,6 +1,22 @@
-//! Whom an address belongs to, as far as limits tell callers apart.
+//! Where callers come from, and whom an address belongs to, as far as limits tell callers apart.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+
+/// The address of whoever is at the other end of the connection, where that is known.
+pub(crate) struct Peer(pub(crate) Option<IpAddr>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(peer.map(|ConnectInfo(peer)| peer.ip().to_canonical())))
+    }
+}
 
 /// The address itself; of IPv6 the /64 network, since one host has all of it.
 pub(crate) fn network(address: IpAddr) -> IpAddr {

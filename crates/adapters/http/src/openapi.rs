@@ -7,7 +7,7 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn,
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, Content, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
-    OpenApiBuilder, Ref, RefOr, ResponseBuilder, Type,
+    OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,11 +16,15 @@ use crate::authorization::{Access, access, only_reads, repeatable};
 use crate::error::{ErrorDetail, ErrorResponse};
 use crate::scope::NAMESPACE_HEADER;
 use crate::{
-    ApiState, api_keys, audit, buckets, connections, dead_letters, events, health, jobs,
-    namespaces, objects, operator, organization, setup, syncs, users, webhooks,
+    ApiState, api_keys, audit, buckets, connections, dead_letters, events, health, hooks, jobs,
+    namespaces, oauth, objects, operator, organization, setup, syncs, users, webhooks,
 };
 
 const BEARER: &str = "BearerAuth";
+/// Where a consent is finished, in a browser.
+const CALLBACK: &str = "/v1/oauth/{provider_type}/callback";
+/// Where providers push to.
+const HOOK: &str = "/v1/hooks/{channel}";
 
 /// The `OpenAPI` 3.1 document of this API.
 pub fn openapi() -> OpenApi {
@@ -42,6 +46,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(audit::routes())
         .merge(connections::routes())
         .merge(setup::routes())
+        .merge(oauth::routes())
+        .merge(hooks::routes())
         .merge(webhooks::routes())
         .merge(events::routes())
         .merge(namespaces::routes())
@@ -161,15 +167,10 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
         }
     } else {
         operation.security = Some(Vec::new());
+        errors.extend(refusals_of_strangers(path));
     }
     for status in errors {
-        let response = ResponseBuilder::new()
-            .description(status.canonical_reason().unwrap_or("Error"))
-            .content(
-                "application/json",
-                Content::new(Some(Ref::from_schema_name("ErrorResponse"))),
-            )
-            .build();
+        let response = refusal(status, path);
         operation
             .responses
             .responses
@@ -178,6 +179,41 @@ fn complete(method: &str, path: &str, operation: &mut Operation) {
     }
     if access(method, path) != Some(Access::Public) {
         tell_headers(method, path, operation);
+    }
+}
+
+/// An error's answer; where a browser may ask, a page, too.
+fn refusal(status: StatusCode, path: &str) -> Response {
+    let mut response = ResponseBuilder::new()
+        .description(status.canonical_reason().unwrap_or("Error"))
+        .content(
+            "application/json",
+            Content::new(Some(Ref::from_schema_name("ErrorResponse"))),
+        );
+    if path == CALLBACK {
+        let page = ObjectBuilder::new().schema_type(Type::String);
+        response = response.content("text/html", Content::new(Some(page)));
+    }
+    response.build()
+}
+
+/// How else those are refused who need no API key, where anything is asked of them.
+fn refusals_of_strangers(path: &str) -> &'static [StatusCode] {
+    match path {
+        CALLBACK => &[
+            StatusCode::BAD_REQUEST,
+            StatusCode::FORBIDDEN,
+            StatusCode::NOT_FOUND,
+            StatusCode::CONFLICT,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            StatusCode::TOO_MANY_REQUESTS,
+        ],
+        HOOK => &[
+            StatusCode::BAD_REQUEST,
+            StatusCode::NOT_FOUND,
+            StatusCode::TOO_MANY_REQUESTS,
+        ],
+        _ => &[],
     }
 }
 
@@ -286,6 +322,9 @@ mod tests {
     const BODIES: &[(&str, Read)] = &[
         ("StorageConnectionCreateRequest", |reader| {
             let _ = connections::CreateConnectionRequest::parse(reader);
+        }),
+        ("ConsentStartRequest", |reader| {
+            let _ = oauth::StartConsentRequest::parse(reader);
         }),
         ("StorageConnectionUpdateRequest", |reader| {
             let _ = connections::UpdateConnectionRequest::parse(reader);

@@ -17,7 +17,7 @@ pub(crate) fn wanted(headers: &HeaderMap) -> bool {
 }
 
 /// How much a media type is wanted, 0 to 1; 0 unless it is named.
-fn quality(headers: &HeaderMap, kind: &str) -> f32 {
+pub(crate) fn quality(headers: &HeaderMap, kind: &str) -> f32 {
     let ranges = headers.get_all(ACCEPT).iter();
     let ranges = ranges.filter_map(|value| value.to_str().ok());
     ranges

@@ -1,6 +1,7 @@
 //! What every handler works with.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,14 @@ impl ApiState {
         match self.rates.test(caller.organization(), connection) {
             Ok(_) => Ok(()),
             Err(exhausted) => Err(ApiError::too_many_requests(&exhausted)),
+        }
+    }
+
+    /// Counts a secret that stands for nothing, sent by somebody without an API key; refuses them when there were too many.
+    pub(crate) fn count_guess(&self, peer: Option<IpAddr>) -> Result<(), ApiError> {
+        match peer.map(|address| self.rates.guess(address)) {
+            Some(Err(exhausted)) => Err(ApiError::too_many_requests(&exhausted)),
+            _ => Ok(()),
         }
     }
 

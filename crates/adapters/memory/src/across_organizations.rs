@@ -15,7 +15,7 @@ use wharf_domain::namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceName};
 use wharf_domain::object::BlobKey;
 use wharf_ports::{
     AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
-    NewApiKey, NewOrganization, RepositoryError,
+    NewApiKey, NewOrganization, RepositoryError, StoredConsent,
 };
 
 use crate::MemoryStore;
@@ -173,6 +173,33 @@ impl AcrossOrganizations for MemoryStore {
     ) -> Result<bool, RepositoryError> {
         let (mut state, now) = self.open();
         Ok(state.settle_stream(due, cursor, pause, now))
+    }
+
+    async fn take_consent(
+        &self,
+        state_sha256: &str,
+    ) -> Result<Option<StoredConsent>, RepositoryError> {
+        let (mut state, now) = self.open();
+        state.consents.retain(|_, it| it.expires_at > now);
+        Ok(state.consents.remove(state_sha256))
+    }
+
+    async fn ring_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.ring(channel, token_sha256, now))
+    }
+
+    async fn knows_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError> {
+        let (mut state, now) = self.open();
+        Ok(state.channel_of(channel, token_sha256, now).is_some())
     }
 
     async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {

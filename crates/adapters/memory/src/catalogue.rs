@@ -34,6 +34,10 @@ pub(crate) struct Row {
     pub(crate) missing_pass: Option<u64>,
     /// The first complete pass that did, with no sighting since.
     pub(crate) missing_since: Option<u64>,
+    /// Whether it may only be hidden from us.
+    pub(crate) hidden: bool,
+    /// The folders that it lies in.
+    pub(crate) lineage: String,
 }
 
 impl Row {
@@ -41,6 +45,7 @@ impl Row {
     pub(crate) fn see(&mut self) {
         self.missing_pass = None;
         self.missing_since = None;
+        self.hidden = false;
     }
 }
 
@@ -81,6 +86,7 @@ pub(crate) fn copy_of(object: &Object) -> KnownCopy {
     KnownCopy {
         id: object.id.clone(),
         version: object.facts.version.clone(),
+        path: object.facts.path.clone(),
         blob: object.content.blob.clone(),
         deleted: object.deleted.map(|(_, by)| by),
         copied_by: object.copied_by.as_ref().map(|(sync, _)| sync.clone()),
@@ -151,6 +157,7 @@ impl CatalogueRepository for MemoryStore {
                 left_out: row.and_then(|row| row.left_out.clone()),
                 dead_letter,
                 missing: row.is_some_and(|row| row.missing_pass.is_some()),
+                lineage: row.map(|row| row.lineage.clone()).unwrap_or_default(),
             })
         });
         let known = known.collect();

@@ -1,6 +1,7 @@
 //! What one step of a run publishes, marks and remembers.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use wharf_domain::Timestamp;
 use wharf_domain::event::{ObjectChange, ObjectFate};
@@ -51,11 +52,12 @@ impl State {
         for put in &published {
             let stored = self.store_object(organization, sync, job, put, now);
             let id = stored.object_id.clone();
-            self.hold_on(sync, commit.pass, &put.source, id, now);
+            let lineage = Some(&put.lineage);
+            self.hold_on(sync, commit.pass, &put.source, id, lineage, now);
             arrived.push(stored);
         }
         for put in &passed_over {
-            self.adopt(sync, commit.pass, &put.source, now);
+            self.adopt(sync, commit.pass, &put.source, Some(&put.lineage), now);
         }
         let provider = self.connections.get(&sync.connection);
         if let Some(provider) = provider.map(|connection| connection.config.provider()) {
@@ -67,6 +69,7 @@ impl State {
         for failed in &commit.failed {
             self.fail(organization, sync, job, failed, now);
         }
+        self.relocate(sync, commit, now);
         self.mark(sync, commit);
         Published {
             arrived,
@@ -129,29 +132,65 @@ impl State {
                 authority: commit.authority.clone(),
                 object: object.clone(),
             };
-            self.adopt(sync, commit.pass, &source, now);
+            self.adopt(sync, commit.pass, &source, None, now);
         }
     }
 
     /// Makes the sync hold on to the bucket's object of a source, if there is one.
-    fn adopt(&mut self, sync: &Sync, pass: u64, source: &SourceId, now: Timestamp) {
+    fn adopt(
+        &mut self,
+        sync: &Sync,
+        pass: u64,
+        source: &SourceId,
+        lineage: Option<&String>,
+        now: Timestamp,
+    ) {
         if let Some(object) = self.source_object(&sync.bucket, source) {
             let id = object.id.clone();
-            self.hold_on(sync, pass, source, id, now);
+            self.hold_on(sync, pass, source, id, lineage, now);
         }
     }
 
-    /// Points the sync's row of a source at an object.
-    fn hold_on(&mut self, sync: &Sync, pass: u64, source: &SourceId, id: ObjectId, now: Timestamp) {
+    /// Points the sync's row of a source at an object. Without a lineage, that of the row stays.
+    fn hold_on(
+        &mut self,
+        sync: &Sync,
+        pass: u64,
+        source: &SourceId,
+        id: ObjectId,
+        lineage: Option<&String>,
+        now: Timestamp,
+    ) {
         self.resolve(&sync.id, &source.object, now);
         if let Some(owned) = self.syncs.get_mut(&sync.id) {
-            let row = Row {
+            let key = key(&source.authority, &source.object);
+            let row = owned.row.catalogue.entry(key).or_default();
+            let known = mem::take(&mut row.lineage);
+            *row = Row {
                 object: Some(id),
                 seen_pass: pass,
+                lineage: lineage.cloned().unwrap_or(known),
                 ..Row::default()
             };
-            let key = key(&source.authority, &source.object);
-            owned.row.catalogue.insert(key, row);
+        }
+    }
+
+    /// Notes where files lie now, in their rows and objects.
+    fn relocate(&mut self, sync: &Sync, commit: &Commit, now: Timestamp) {
+        let Some(owned) = self.syncs.get_mut(&sync.id) else {
+            return;
+        };
+        for moved in &commit.moved {
+            let key = key(&commit.authority, &moved.object);
+            let row = owned.row.catalogue.get_mut(&key);
+            let Some((row, id)) = row.and_then(|row| row.object.clone().map(|id| (row, id))) else {
+                continue;
+            };
+            row.lineage.clone_from(&moved.lineage);
+            if let (Some(object), Some(path)) = (self.objects.get_mut(&id), &moved.path) {
+                object.row.facts.path.clone_from(path);
+                object.row.updated_at = now;
+            }
         }
     }
 
@@ -184,6 +223,14 @@ impl State {
         for object in &commit.drifted {
             if let Some(row) = rows.get_mut(&row_of(object)) {
                 row.missing_pass = Some(commit.pass);
+                row.seen_pass = commit.pass;
+                row.hidden = false;
+            }
+        }
+        for object in &commit.hidden {
+            let missing = rows.get_mut(&row_of(object));
+            if let Some(row) = missing.filter(|row| row.missing_pass.is_some()) {
+                row.hidden = true;
             }
         }
         if let Some(vanished) = &commit.vanished {

@@ -168,9 +168,11 @@ impl ConnectionRepository for MemoryStore {
             state.keep_connection(after.clone());
             if archived && !was_archived {
                 state.stop_syncs(id, now);
+                state.sessions.remove(id);
             }
             if after.credential_version != had {
                 state.forget_found_missing(id);
+                state.forget_token(id);
             }
             for row in audit {
                 state.record(organization, now, applied.told_in(row));

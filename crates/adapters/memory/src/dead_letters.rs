@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::dead_letter::{
-    DISPOSAL, DeadLetter, DeadLetterFilter, DisposalReason, MOST_TRIES,
+    DISPOSAL, DeadLetter, DeadLetterFilter, DisposalReason, HEALING_PAUSE, MOST_TRIES,
 };
 use wharf_domain::ids::{DeadLetterId, JobId, OrganizationId, SyncId};
 use wharf_domain::page::{Page, PageRequest};
@@ -16,7 +16,7 @@ use wharf_ports::{DeadLetterRepository, RepositoryError};
 
 use crate::MemoryStore;
 use crate::page::page;
-use crate::state::{Owned, State, all_owned};
+use crate::state::{Owned, State, all_owned, at_most};
 
 fn is_of(wanted: Option<&[String]>, letter: &DeadLetter) -> bool {
     wanted.is_none_or(|codes| codes.contains(&letter.error_type))
@@ -209,6 +209,23 @@ impl DeadLetterRepository for MemoryStore {
         Ok(open
             .find(|letter| letter.source_object == source_object)
             .cloned())
+    }
+
+    async fn due(
+        &self,
+        organization: &OrganizationId,
+        sync: &SyncId,
+        job: &JobId,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, RepositoryError> {
+        let (state, now) = self.open();
+        let open = state.open_dead_letters(organization, sync);
+        let mut due: Vec<&DeadLetter> = open
+            .filter(|letter| letter.job != *job)
+            .filter(|letter| !letter.exhausted || letter.last_tried_at() + HEALING_PAUSE <= now)
+            .collect();
+        due.sort_by_key(|letter| (letter.last_tried_at(), letter.id.as_str()));
+        Ok(due.into_iter().take(at_most(limit)).cloned().collect())
     }
 
     async fn count_exhausted(

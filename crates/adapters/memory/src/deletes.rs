@@ -8,7 +8,7 @@ use wharf_domain::Timestamp;
 use wharf_domain::event::{ObjectChange, ObjectFate};
 use wharf_domain::ids::{ObjectId, OrganizationId, SyncId};
 use wharf_domain::object::DeletedBy;
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
 use wharf_domain::sync::{HeldDeletes, SyncState};
 
 use crate::catalogue::{Catalogue, Row};
@@ -36,6 +36,30 @@ pub(crate) fn mark_missing(rows: &mut Catalogue, step: &MarkMissing) -> Option<R
         last = Some(key.clone());
     }
     last.filter(|_| rest.next().is_some())
+}
+
+/// Marks rows that a feed of changes told are absent. How many.
+pub(crate) fn mark_absent(rows: &mut Catalogue, step: &MarkAbsent) -> u64 {
+    let absent = step.told();
+    let mut marked = 0;
+    for (key, row) in rows
+        .iter_mut()
+        .filter(|(key, _)| key.authority == step.authority)
+    {
+        let told = absent.of(&key.object).max(absent.of_lineage(&row.lineage));
+        let news = |certain: &bool| row.missing_pass != Some(step.pass) || (row.hidden && *certain);
+        let Some(certain) = told.filter(news) else {
+            continue;
+        };
+        if marked == u64::from(step.limit) {
+            break;
+        }
+        row.missing_pass = Some(step.pass);
+        row.seen_pass = 0;
+        row.hidden = !certain;
+        marked += 1;
+    }
+    marked
 }
 
 impl State {
@@ -68,7 +92,12 @@ impl State {
                 continue;
             }
             survey.held += 1;
-            if row.missing_pass == Some(pass) {
+            if row.missing_pass != Some(pass) {
+                continue;
+            }
+            if row.hidden {
+                survey.hidden += 1;
+            } else {
                 survey.missing += 1;
                 survey.agreed += u64::from(row.missing_since.is_some_and(|since| since < pass));
             }
@@ -129,7 +158,9 @@ impl State {
             let agreed = row.missing_since.is_some_and(|since| since < step.pass);
             row.missing_pass == Some(step.pass)
                 && (row.object.is_none()
-                    || (agreed || !step.only_agreed) && self.is_open_to(row, &step.denied))
+                    || !row.hidden
+                        && (agreed || !step.only_agreed)
+                        && self.is_open_to(row, &step.denied))
         });
         let objects = self.drop_rows(sync, &going);
         (going.len() as u64, self.bury(organization, &objects, now))

@@ -10,7 +10,7 @@ use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
 use wharf_domain::connection::Connection;
 use wharf_domain::ids::{AuditId, JobId, OrganizationId, SyncId};
 use wharf_domain::job::{Job, JobEnd, JobPhase, JobTrigger};
-use wharf_domain::sync::{Lease, LeaseHolder, Sync};
+use wharf_domain::sync::{Lease, LeaseHolder, Sync, SyncStatus};
 use wharf_ports::{DueSync, RunError};
 
 use crate::state::{Owned, State, StoredLease, StoredSync, end_alone, owned_mut};
@@ -119,7 +119,9 @@ impl State {
         let anew = mem::take(&mut stored.sync.pending_full);
         if anew {
             stored.sync.checkpoint = None;
+            stored.sync.feed = None;
         }
+        stored.rung = false;
         let job = if let Some(queued) = stored.sync.queued_job.take() {
             queued
         } else {
@@ -165,6 +167,36 @@ impl State {
             organization: owned.organization.clone(),
             lease,
         })
+    }
+
+    /// Makes the sync of a channel due, if the word is right. Whether there is such a channel.
+    pub(crate) fn ring(&mut self, channel: &str, token_sha256: &str, now: Timestamp) -> bool {
+        let Some(stored) = self.channel_of(channel, token_sha256, now) else {
+            return false;
+        };
+        if stored.sync.status() == SyncStatus::Active {
+            stored.rung = stored.lease.is_some();
+            stored.due_at(stored.rings_from.map_or(now, |from| from.max(now)));
+        }
+        true
+    }
+
+    /// The sync of a channel that has this word and has not expired.
+    pub(crate) fn channel_of(
+        &mut self,
+        channel: &str,
+        token_sha256: &str,
+        now: Timestamp,
+    ) -> Option<&mut StoredSync> {
+        let has_it = |stored: &&mut StoredSync| {
+            stored.sync.push.as_ref().is_some_and(|push| {
+                push.channel == channel
+                    && push.token_sha256 == token_sha256
+                    && push.expires_at > now
+            })
+        };
+        let mut syncs = self.syncs.values_mut().map(|owned| &mut owned.row);
+        syncs.find(has_it)
     }
 
     /// The sync of a lease that is still its job's, expired or not.

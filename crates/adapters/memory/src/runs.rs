@@ -11,13 +11,15 @@ use wharf_domain::connection::Connection;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Counters, Job, JobEnd, JobStatus};
 use wharf_domain::run::commit::{Commit, Standing};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
-use wharf_domain::sync::{Lease, Sync, SyncMode, SyncState};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
+use wharf_domain::run::feed::MissingRow;
+use wharf_domain::sync::{Feed, Lease, PushChannel, Sync, SyncMode, SyncState};
 use wharf_ports::{RunError, RunRepository};
 
 use crate::MemoryStore;
-use crate::deletes::mark_missing;
-use crate::state::{State, StoredSync, end_job, owned_mut};
+use crate::deletes::{mark_absent, mark_missing};
+use crate::state::{State, StoredSync, at_most, end_job, owned_mut};
+use crate::store::stored_time;
 
 impl State {
     /// The sync of a lease whose connection still is what it was when the run started.
@@ -59,6 +61,9 @@ impl State {
 /// What the end of a run means for its sync.
 fn wind_up(stored: &mut StoredSync, lease: &Lease, end: &JobEnd, delay: Duration, now: Timestamp) {
     stored.lease = None;
+    let rung = mem::take(&mut stored.rung);
+    let rings_from = now + end.ring_rest(delay);
+    stored.rings_from = Some(rings_from);
     let sync = &mut stored.sync;
     sync.updated_at = now;
     let complete = end.status == JobStatus::Completed && end.incomplete_reason.is_none();
@@ -77,6 +82,11 @@ fn wind_up(stored: &mut StoredSync, lease: &Lease, end: &JobEnd, delay: Duration
         JobStatus::Interrupted => stored.resume_of = Some(lease.job.clone()),
         JobStatus::Skipped | JobStatus::Running => {}
     }
+    if end.saw_what_it_may() {
+        let before = sync.feed.take();
+        let checkpoint = sync.checkpoint.as_ref();
+        sync.feed = checkpoint.and_then(|it| Feed::behind(it, before.as_ref(), now));
+    }
     if complete {
         sync.checkpoint = None;
     }
@@ -90,6 +100,7 @@ fn wind_up(stored: &mut StoredSync, lease: &Lease, end: &JobEnd, delay: Duration
     sync.next_run_at = match owed {
         true => Some(now),
         false if over => None,
+        false if rung => Some((now + delay).min(rings_from)),
         false => Some(now + delay),
     };
 }
@@ -168,6 +179,62 @@ impl RunRepository for MemoryStore {
         let stored = state.leased(organization, lease)?;
         stored.extend_lease(now);
         Ok(mark_missing(&mut stored.catalogue, step))
+    }
+
+    async fn mark_absent(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkAbsent,
+    ) -> Result<u64, RunError> {
+        let (mut state, now) = self.open();
+        state.standing(organization, lease, standing, now)?;
+        let stored = state.leased(organization, lease)?;
+        stored.extend_lease(now);
+        Ok(mark_absent(&mut stored.catalogue, step))
+    }
+
+    async fn missing_rows(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        authority: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MissingRow>, RunError> {
+        let (mut state, _) = self.open();
+        let rows = &state.leased(organization, lease)?.catalogue;
+        let missing = rows.iter().filter(|(key, row)| {
+            key.authority == authority
+                && after.is_none_or(|after| key.object.as_str() > after)
+                && row.missing_pass == Some(pass)
+                && row.seen_pass != pass
+                && row.object.is_some()
+                && !row.hidden
+        });
+        let missing = missing.map(|(key, row)| MissingRow {
+            object: key.object.clone(),
+            lineage: row.lineage.clone(),
+        });
+        Ok(missing.take(at_most(limit)).collect())
+    }
+
+    async fn keep_channel(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        channel: Option<PushChannel>,
+    ) -> Result<(), RunError> {
+        let (mut state, now) = self.open();
+        let stored = state.leased(organization, lease)?;
+        stored.extend_lease(now);
+        stored.sync.push = channel.map(|channel| PushChannel {
+            expires_at: stored_time(channel.expires_at),
+            ..channel
+        });
+        Ok(())
     }
 
     async fn survey(

@@ -18,11 +18,12 @@ use wharf_domain::job::{Job, JobEnd, JobPhase};
 use wharf_domain::namespace::Namespace;
 use wharf_domain::object::{Object, SourceId};
 use wharf_domain::sync::{LeaseHolder, Sync};
-use wharf_ports::OrganizationKey;
+use wharf_ports::{OrganizationKey, StoredConsent};
 
 use crate::catalogue::Catalogue;
 use crate::checks::Watch;
 use crate::dispatch::StoredStream;
+use crate::sessions::Session;
 use crate::trail::Trail;
 use crate::webhooks::StoredWebhook;
 
@@ -44,6 +45,10 @@ pub(crate) struct StoredSync {
     pub(crate) lease: Option<StoredLease>,
     /// The interrupted job that the next one goes on from.
     pub(crate) resume_of: Option<JobId>,
+    /// Whether its channel rang while a worker held it.
+    pub(crate) rung: bool,
+    /// From when on its channel may make it due.
+    pub(crate) rings_from: Option<Timestamp>,
     pub(crate) catalogue: Catalogue,
 }
 
@@ -56,8 +61,13 @@ pub(crate) struct StoredLease {
 impl StoredSync {
     /// Plans a run for now, unless it has been due for longer.
     pub(crate) fn due_at_once(&mut self, now: Timestamp) {
+        self.due_at(now);
+    }
+
+    /// Plans a run for then, unless it is due earlier.
+    pub(crate) fn due_at(&mut self, then: Timestamp) {
         let planned = self.sync.next_run_at;
-        self.sync.next_run_at = Some(planned.map_or(now, |planned| planned.min(now)));
+        self.sync.next_run_at = Some(planned.map_or(then, |planned| planned.min(then)));
     }
 
     /// The sync as a reader sees it: an expired lease is nobody's.
@@ -90,6 +100,8 @@ pub(crate) struct State {
     pub(crate) sources: HashMap<(BucketId, SourceId), ObjectId>,
     pub(crate) dead_letters: Table<DeadLetterId, DeadLetter>,
     pub(crate) checks: Table<CheckId, CheckRecord>,
+    pub(crate) sessions: BTreeMap<ConnectionId, Session>,
+    pub(crate) consents: BTreeMap<String, StoredConsent>,
     pub(crate) watches: BTreeMap<ConnectionId, Watch>,
     pub(crate) webhooks: Table<WebhookId, StoredWebhook>,
     pub(crate) streams: BTreeMap<OrganizationId, StoredStream>,

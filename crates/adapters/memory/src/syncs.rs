@@ -54,6 +54,8 @@ fn born(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
         state: SyncState::Active,
         paused: None,
         pending_full: false,
+        feed: None,
+        push: None,
         held_deletes: None,
         next_run_at: Some(now),
         queued_job: Some(new.first_job),
@@ -129,6 +131,8 @@ impl SyncRepository for MemoryStore {
             fence: 0,
             lease: None,
             resume_of: None,
+            rung: false,
+            rings_from: None,
             catalogue: BTreeMap::new(),
         };
         state.syncs.insert(
@@ -212,6 +216,7 @@ impl SyncRepository for MemoryStore {
         let mut stopped = None;
         if change.rules_changed {
             stored.sync.checkpoint = None;
+            stored.sync.feed = None;
             stored.sync.held_deletes = None;
             for row in stored.catalogue.values_mut() {
                 row.left_out = None;
@@ -387,6 +392,7 @@ impl SyncRepository for MemoryStore {
         sync.updated_at = now;
         if full {
             sync.checkpoint = None;
+            sync.feed = None;
         }
         let row = waiting_job(job.clone(), sync, JobTrigger::Manual, now);
         state.jobs.insert(

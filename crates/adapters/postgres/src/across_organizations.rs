@@ -13,10 +13,10 @@ use wharf_domain::ids::{AuditId, JobId, OrganizationId};
 use wharf_domain::job::{JobEnd, JobTrigger};
 use wharf_domain::namespace::DEFAULT_NAMESPACE;
 use wharf_domain::object::BlobKey;
-use wharf_domain::sync::Lease;
+use wharf_domain::sync::{Lease, PushChannel};
 use wharf_ports::{
     AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
-    NewApiKey, NewOrganization, RepositoryError,
+    NewApiKey, NewOrganization, RepositoryError, StoredConsent,
 };
 
 use crate::access::organization_columns;
@@ -212,7 +212,8 @@ impl Store {
         let trigger = jobs::start(tx, &organization, job, predecessor.as_ref(), now).await?;
         sqlx::query(
             "UPDATE syncs SET queued_job = NULL, resume_of = NULL, next_run_at = NULL, \
-             checkpoint = CASE WHEN pending_full THEN NULL ELSE checkpoint END, pending_full = FALSE, fence = $3, \
+             checkpoint = CASE WHEN pending_full THEN NULL ELSE checkpoint END, \
+             feed = CASE WHEN pending_full THEN NULL ELSE feed END, pending_full = FALSE, rung = FALSE, fence = $3, \
              lease_job = $4, lease_worker = $5, lease_acquired_at = $6, lease_expires_at = $7, lease_ttl = $8, \
              updated_at = $6 WHERE organization = $1 AND id = $2",
         )
@@ -248,6 +249,49 @@ impl Store {
             },
             organization,
         }))
+    }
+
+    /// Whether a channel that has not expired has this word, and if so, whose it is.
+    async fn channel_of(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<Option<(OrganizationId, String)>, Fault> {
+        let row = sqlx::query(
+            "SELECT organization, id, push, clock_timestamp() AS read_at FROM syncs WHERE push_channel = $1",
+        )
+        .bind(channel)
+        .fetch_optional(&mut *self.read(ACROSS).await?)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let columns = Columns::of("syncs", &row);
+        let push: PushChannel = columns.json("push")?;
+        if push.token_sha256 != token_sha256 || push.expires_at <= columns.time("read_at")? {
+            return Ok(None);
+        }
+        Ok(Some((columns.parse("organization")?, columns.get("id")?)))
+    }
+
+    /// Makes a sync due that its channel rang for; one that a worker holds, some time after that run.
+    async fn ring(
+        &self,
+        tx: &mut PgConnection,
+        organization: &OrganizationId,
+        sync: &str,
+        channel: &str,
+    ) -> Result<(), Fault> {
+        sqlx::query(
+            "UPDATE syncs SET rung = lease_job IS NOT NULL, \
+             next_run_at = CASE WHEN lease_job IS NULL THEN GREATEST(clock_timestamp(), rings_from) ELSE next_run_at END \
+             WHERE organization = $1 AND id = $2 AND push_channel = $3 AND state = 'active' AND paused_at IS NULL \
+             AND CASE WHEN lease_job IS NULL THEN COALESCE(next_run_at > GREATEST(clock_timestamp(), rings_from), TRUE) ELSE NOT rung END",
+        )
+        .bind(organization.as_str())
+        .bind(sync)
+        .bind(channel)
+        .execute(tx)
+        .await?;
+        Ok(())
     }
 
     async fn purge(&self, tx: &mut PgConnection, undo: Duration, limit: u32) -> Result<u64, Fault> {
@@ -353,6 +397,34 @@ impl AcrossOrganizations for Store {
         Ok(
             in_transaction!(self, &due.organization, tx => self.end_stream_round(&mut tx, due, cursor, pause))?,
         )
+    }
+
+    async fn take_consent(
+        &self,
+        state_sha256: &str,
+    ) -> Result<Option<StoredConsent>, RepositoryError> {
+        Ok(in_transaction!(self, ACROSS, tx => self.take_consent_out(&mut tx, state_sha256))?)
+    }
+
+    async fn ring_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError> {
+        // Whoever has the wrong word locks nothing.
+        let Some((organization, sync)) = self.channel_of(channel, token_sha256).await? else {
+            return Ok(false);
+        };
+        in_transaction!(self, &organization, tx => self.ring(&mut tx, &organization, &sync, channel))?;
+        Ok(true)
+    }
+
+    async fn knows_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError> {
+        Ok(self.channel_of(channel, token_sha256).await?.is_some())
     }
 
     async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {

@@ -23,14 +23,14 @@ use crate::store::Store;
 /// A row `c` of the catalogue.
 macro_rules! row {
     () => {
-        "c.object AS held_object, c.left_out_version, c.left_out_rule, c.missing_pass"
+        "c.object AS held_object, c.left_out_version, c.left_out_rule, c.missing_pass, c.lineage"
     };
 }
 
 /// An object `o`.
 macro_rules! copy {
     () => {
-        "o.id, o.version, o.blob, o.deleted_by, o.copied_by_sync, CASE WHEN $6 THEN o.content_type END AS content_type, \
+        "o.id, o.version, o.path, o.blob, o.deleted_by, o.copied_by_sync, CASE WHEN $6 THEN o.content_type END AS content_type, \
          CASE WHEN $6 THEN o.source_metadata END AS source_metadata, CASE WHEN $6 THEN o.tags END AS tags"
     };
 }
@@ -66,17 +66,17 @@ macro_rules! select_stretch {
         concat!(
             "SELECT c.source_object, 'row' AS kind, ",
             row!(),
-            ", NULL AS id, NULL AS version, NULL AS blob, NULL AS deleted_by, NULL AS copied_by_sync, \
+            ", NULL AS id, NULL AS version, NULL AS path, NULL AS blob, NULL AS deleted_by, NULL AS copied_by_sync, \
              NULL AS content_type, NULL AS source_metadata, NULL AS tags, NULL AS dead_letter, NULL AS failed_version, \
              NULL AS error_type, NULL::bigint AS tries, NULL::boolean AS exhausted, NULL::boolean AS healing_due \
              FROM catalogue c WHERE c.organization = $1 AND c.sync = $2 AND c.authority = $4 AND c.source_object > $9",
             $end,
-            " UNION ALL SELECT o.source_object, 'object', NULL, NULL, NULL, NULL, ",
+            " UNION ALL SELECT o.source_object, 'object', NULL, NULL, NULL, NULL, NULL, ",
             copy!(),
             ", NULL, NULL, NULL, NULL, NULL, NULL FROM objects o WHERE ",
             objects!(),
             " BETWEEN $7 AND $8 \
-             UNION ALL SELECT d.source_object, 'dead letter', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
+             UNION ALL SELECT d.source_object, 'dead letter', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
             dead_letter!(),
             " FROM dead_letters d WHERE ",
             dead_letters!(),
@@ -107,6 +107,7 @@ struct CatalogueRow {
     object: Option<String>,
     left_out: Option<LeftOutVersion>,
     missing_pass: Option<i64>,
+    lineage: String,
 }
 
 fn read_row(row: &PgRow) -> Result<CatalogueRow, Fault> {
@@ -122,6 +123,7 @@ fn read_row(row: &PgRow) -> Result<CatalogueRow, Fault> {
         object: columns.get("held_object")?,
         left_out,
         missing_pass: columns.get("missing_pass")?,
+        lineage: columns.get("lineage")?,
     })
 }
 
@@ -130,6 +132,7 @@ fn read_copy(row: &PgRow) -> Result<KnownCopy, Fault> {
     Ok(KnownCopy {
         id: columns.parse("id")?,
         version: columns.get("version")?,
+        path: columns.get("path")?,
         blob: columns.read("blob", BlobKey::parse)?,
         deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
         copied_by: columns.parse_optional("copied_by_sync")?,
@@ -182,13 +185,16 @@ impl Found {
             .row
             .as_ref()
             .is_some_and(|it| it.missing_pass.is_some());
+        let row = self.row.map(|row| (row.left_out, row.lineage));
+        let (left_out, lineage) = row.unwrap_or_default();
         Some(Known {
             object: self.object,
             copy: self.copy,
             held,
-            left_out: self.row.and_then(|row| row.left_out),
+            left_out,
             dead_letter: self.dead_letter,
             missing,
+            lineage,
         })
     }
 }

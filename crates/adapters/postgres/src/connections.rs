@@ -16,7 +16,7 @@ use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, Tx, in_transaction};
-use crate::{audit, clock, syncs};
+use crate::{audit, clock, sessions, syncs};
 
 macro_rules! columns {
     () => {
@@ -200,9 +200,11 @@ pub(crate) async fn transit(
     }
     if connection.intent == Intent::Archived && stored.intent != Intent::Archived {
         syncs::stop_archived(tx, organization, id, now).await?;
+        sessions::remove(tx, organization, id).await?;
     }
     if connection.credential_version != stored.credential_version {
         syncs::forget_found_missing(tx, organization, id).await?;
+        sessions::clear(tx, organization, id).await?;
     }
     Ok((transition, now))
 }

@@ -255,6 +255,8 @@ impl PostgresDatabase {
             catalogue: store.clone(),
             checks: store.clone(),
             connections: store.clone(),
+            consents: store.clone(),
+            sessions: store.clone(),
             dead_letters: store.clone(),
             events: store.clone(),
             external_ids: store.clone(),

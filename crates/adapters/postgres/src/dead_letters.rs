@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::dead_letter::{
-    DISPOSAL, DeadLetter, DeadLetterFilter, DisposalReason, MOST_TRIES,
+    DISPOSAL, DeadLetter, DeadLetterFilter, DisposalReason, HEALING_PAUSE, MOST_TRIES,
 };
 use wharf_domain::ids::{JobId, OrganizationId, SyncId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
@@ -41,6 +41,29 @@ macro_rules! matching {
         )
     };
 }
+
+/// Open ones by their last try, apart from those that failed in one job.
+macro_rules! by_last_try {
+    ($which:literal) => {
+        concat!(
+            "(SELECT ",
+            columns!(),
+            ", GREATEST(last_seen_at, last_reattempt_at) AS tried_at",
+            open_ones!(),
+            " AND job <> $3 AND ",
+            $which,
+            " ORDER BY GREATEST(last_seen_at, last_reattempt_at), id LIMIT $5)"
+        )
+    };
+}
+
+/// Those that a run may try: not exhausted, or exhausted and left alone for long enough.
+const DUE: &str = concat!(
+    by_last_try!("NOT exhausted"),
+    " UNION ALL ",
+    by_last_try!("exhausted AND GREATEST(last_seen_at, last_reattempt_at) <= $4"),
+    " ORDER BY tried_at, id LIMIT $5"
+);
 
 fn read(row: &PgRow) -> Result<DeadLetter, Fault> {
     let columns = Columns::of("dead_letters", row);
@@ -234,6 +257,28 @@ impl Store {
         .transpose()
     }
 
+    async fn due_dead_letters(
+        &self,
+        organization: &OrganizationId,
+        sync: &SyncId,
+        job: &JobId,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, Fault> {
+        let mut connection = self.read(organization).await?;
+        let now = self.now(&mut connection).await?;
+        sqlx::query(DUE)
+            .bind(organization.as_str())
+            .bind(sync.as_str())
+            .bind(job.as_str())
+            .bind(now - HEALING_PAUSE)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *connection)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
+    }
+
     async fn exhausted_by_code(
         &self,
         organization: &OrganizationId,
@@ -335,6 +380,18 @@ impl DeadLetterRepository for Store {
     ) -> Result<Option<DeadLetter>, RepositoryError> {
         Ok(self
             .find_dead_letter(organization, sync, source_object)
+            .await?)
+    }
+
+    async fn due(
+        &self,
+        organization: &OrganizationId,
+        sync: &SyncId,
+        job: &JobId,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, RepositoryError> {
+        Ok(self
+            .due_dead_letters(organization, sync, job, limit)
             .await?)
     }
 

@@ -14,16 +14,17 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use wharf_domain::audit::{Action, NewAuditRow};
-use wharf_domain::connection::Connection;
+use wharf_domain::connection::{Connection, SealedCredentials};
 use wharf_domain::dead_letter::DeadLetterFilter;
 use wharf_domain::event::EventCursor;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::page::PageRequest;
 use wharf_domain::run::catalogue::{Recall, Span};
-use wharf_domain::run::commit::{Commit, LeftOut, Vanished};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing};
+use wharf_domain::run::commit::{Commit, LeftOut, Moved, Vanished};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing};
+use wharf_domain::run::feed::Absent;
 use wharf_domain::webhook::Settlement;
-use wharf_ports::WebhookFilter;
+use wharf_ports::{StoredConsent, StoredSession, StoredToken, TokenWish, WebhookFilter};
 use wharf_testkit::{Harness, LONG, Run, build};
 
 /// The server's notices: the plans of the statements that were carried out.
@@ -120,8 +121,9 @@ async fn fill(database: &TestDatabase, run: &Run<'_>) {
          WHERE b.organization <> o.organization AND o.source_object = 'media/') AS copies"
             .to_owned(),
         format!(
-            "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass) \
-             SELECT o.organization, s.id, o.authority, o.source_object, o.id, 1 FROM objects o, syncs s \
+            "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass, lineage) \
+             SELECT o.organization, s.id, o.authority, o.source_object, o.id, 1, '/root/f' || right(o.source_object, 2) || '/' \
+             FROM objects o, syncs s \
              WHERE o.source_object <> 'media/' AND o.organization = s.organization AND s.organization = '{organization}'"
         ),
         format!(
@@ -178,7 +180,7 @@ async fn tell_plans(database: &TestDatabase) {
 
 /// Fails if one of the plans goes over a table, or looks at many rows in vain.
 fn check(what: &str, plans: &Plans) {
-    const TABLES: [&str; 9] = [
+    const TABLES: [&str; 11] = [
         "catalogue",
         "objects",
         "syncs",
@@ -188,6 +190,8 @@ fn check(what: &str, plans: &Plans) {
         "events",
         "webhook_deliveries",
         "idempotency_claims",
+        "sessions",
+        "consents",
     ];
     let plans = plans.take();
     assert!(!plans.is_empty(), "{what}: the server tells its plans");
@@ -226,6 +230,15 @@ fn names(pass: u64) -> Vec<String> {
     (from..from + 100)
         .map(|n| format!("media/{n:06}"))
         .collect()
+}
+
+/// A file that lies elsewhere.
+fn moved(object: &str, pass: u64) -> Moved {
+    Moved {
+        object: object.to_owned(),
+        path: Some(format!("elsewhere/{pass}")),
+        lineage: format!("/root/f{pass:02}/"),
+    }
 }
 
 /// A run in the full house, and the plans of what it does.
@@ -293,7 +306,9 @@ impl House<'_> {
             failed: vec![build::failed(ids, &page[99], "1", "object.unreadable")],
             returned: some.to_vec(),
             seen: more.to_vec(),
+            moved: some.iter().map(|object| moved(object, pass)).collect(),
             drifted: others.to_vec(),
+            hidden: more.to_vec(),
             ..build::commit(pass)
         })
         .await;
@@ -308,6 +323,30 @@ impl House<'_> {
         })
         .await;
         check("passing over", self.plans);
+    }
+
+    /// What a run does about a page of a feed.
+    async fn deal_with_what_is_absent(&self, pass: u64) {
+        let (organization, lease) = (&self.run.tenant.organization, &self.run.lease);
+        let (runs, standing) = (&self.h.repositories.runs, self.run.standing());
+        let absent = [
+            (format!("media/{:06}", 500 + pass), false),
+            (format!("f{:02}", 10 + pass), true),
+            (format!("f{:02}", 20 + pass), false),
+        ];
+        let absent = absent.map(|(id, certain)| Absent { id, certain });
+        let step = MarkAbsent {
+            pass,
+            authority: build::AUTHORITY.to_owned(),
+            absent: absent.into(),
+            limit: 40,
+        };
+        let marked = runs.mark_absent(organization, lease, standing, &step).await;
+        assert_eq!(marked.expect("an answer"), 40);
+        check("marking what is absent", self.plans);
+        let rows = runs.missing_rows(organization, lease, pass, build::AUTHORITY, None, 10);
+        assert_eq!(rows.await.expect("an answer").len(), 10);
+        check("reading what is to be traced", self.plans);
     }
 
     /// What a run does at its end.
@@ -366,6 +405,10 @@ impl House<'_> {
         let listed = letters.list(organization, sync, &filter, &first).await;
         assert_eq!(listed.expect("an answer").items.len(), 10);
         check("listing dead letters", self.plans);
+        let job = self.h.ids.id();
+        let due = letters.due(organization, sync, &job, 10).await;
+        assert!(due.expect("an answer").len() <= 10);
+        check("asking which dead letters are due", self.plans);
         let across = &repositories.across;
         let disposed = across.dispose_dead_letters(10).await;
         assert_eq!(disposed.expect("an answer"), 0);
@@ -407,6 +450,7 @@ async fn what_happens_often_goes_by_index_however_full_the_tables_are() {
         assert_eq!(h.try_lease(LONG).await, None);
         check("asking what is due", &plans);
         house.deal_with_a_page(pass).await;
+        house.deal_with_what_is_absent(pass).await;
         house.deal_with_what_is_missing(pass).await;
         house.tidy_up().await;
     }
@@ -414,7 +458,7 @@ async fn what_happens_often_goes_by_index_however_full_the_tables_are() {
 
 /// Surrounds a connection and a webhook with the histories of many organizations.
 async fn fill_histories(database: &TestDatabase) {
-    const STATEMENTS: [&str; 9] = [
+    const STATEMENTS: [&str; 11] = [
         OTHERS,
         CONNECTIONS_OF_OTHERS,
         "INSERT INTO audit_heads (organization, position, link) \
@@ -437,6 +481,11 @@ async fn fill_histories(database: &TestDatabase) {
         "INSERT INTO idempotency_claims (organization, id, fingerprint, attempt, claimed_at) \
          SELECT o.id, lpad(g::text, 64, '0'), repeat('0', 64), 1, now() - g * INTERVAL '1 hour' \
          FROM organizations o, generate_series(1, 100) AS g",
+        "INSERT INTO sessions (organization, connection, sealed, renew_at, serial, fence) \
+         SELECT organization, id, decode(repeat(md5(organization), 60), 'hex'), now(), 0, 0 FROM connections",
+        "INSERT INTO consents (state_sha256, organization, user_id, api_key, sealed, expires_at) \
+         SELECT o.id || g, o.id, 'usr_1', 'key_1', '\\x00', now() + g * INTERVAL '1 hour' \
+         FROM organizations o, generate_series(1, 20) AS g",
         "ANALYZE",
     ];
     execute(database, &STATEMENTS.map(str::to_owned)).await;
@@ -514,6 +563,41 @@ impl Watched<'_> {
         check("finding an event", self.plans);
     }
 
+    async fn sign_in(&self, serial: u64) {
+        let (organization, connection) = (self.organization, &self.connection.id);
+        let sessions = &self.h.repositories.sessions;
+        let wish = TokenWish::After(serial - 1);
+        let answer = sessions.take(organization, connection, 1, wish).await;
+        let Ok(StoredSession::Refresh(right)) = answer else {
+            panic!("{answer:?}");
+        };
+        check("taking a token", self.plans);
+        let token = StoredToken {
+            sealed: vec![1],
+            renew_at: build::instant(4_000_000_000_000_000),
+            serial: right.serial,
+        };
+        let rotated = Some(SealedCredentials(vec![2]));
+        let kept = sessions.keep(organization, connection, 1, right, token, rotated);
+        assert!(kept.await.expect("an answer"));
+        check("keeping a token", self.plans);
+        let new = StoredConsent {
+            state_sha256: format!("state {serial}"),
+            organization: organization.clone(),
+            user: self.h.ids.id(),
+            api_key: self.h.ids.id(),
+            sealed: vec![3],
+            expires_at: build::instant(0),
+        };
+        let begun = self.h.repositories.consents.begin(new, LONG).await;
+        let begun = begun.expect("it begins");
+        check("beginning a consent", self.plans);
+        let across = &self.h.repositories.across;
+        let out = across.take_consent(&begun.state_sha256).await;
+        assert_eq!(out.expect("an answer"), Some(begun));
+        check("taking a consent", self.plans);
+    }
+
     async fn publish_and_prune(&self) {
         let across = &self.h.repositories.across;
         let due = across.lease_due_stream(LONG, 10).await.expect("an answer");
@@ -556,8 +640,9 @@ async fn what_is_watched_and_told_goes_by_index_however_long_the_histories_are()
         plans: &plans,
     };
     // More often than a statement is planned anew, so that its plan for all values is looked at as well.
-    for _ in 2..9 {
+    for round in 1..8 {
         watched.watch().await;
+        watched.sign_in(round).await;
         watched.tell().await;
         watched.publish_and_prune().await;
     }

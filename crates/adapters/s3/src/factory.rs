@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 use url::Url;
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::filter::{ExportFormats, ProviderFilters};
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::s3::Region;
@@ -17,7 +18,9 @@ use wharf_domain::provider::{
 };
 use wharf_domain::setup::{SetupKit, SetupRequest};
 use wharf_egress::{Client, Guard, Origin, TlsMode};
-use wharf_ports::{Clock, IdSource, Located, OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{
+    Clock, IdSource, Located, OpenProvider, ProviderError, ProviderFactory, Sessions,
+};
 
 use crate::provider::Account;
 use crate::roles::{Access, Aws, Own, Role, Session, Trust};
@@ -248,10 +251,19 @@ impl ProviderFactory for S3 {
         &self,
         provider: Provider,
         source_path: &str,
-        filter_prefix: Option<&str>,
+        filters: &ProviderFilters,
     ) -> Result<String, InvalidInput> {
         self.vet_source_path(provider, source_path)?;
-        let Some(prefix) = filter_prefix else {
+        if filters.export_formats != ExportFormats::default() {
+            let message =
+                format!("is for google_drive: a connection to {provider} has no native documents");
+            return Err(InvalidInput::one(
+                "provider_filters.export_formats",
+                "unexpected",
+                message,
+            ));
+        }
+        let Some(prefix) = &filters.prefix else {
             return Ok(source_path.to_owned());
         };
         let path = BucketPath::parse(source_path, "source_path")?;
@@ -282,6 +294,7 @@ impl ProviderFactory for S3 {
         connection: &ConnectionId,
         config: &ProviderConfig,
         credentials: Credentials,
+        _: Arc<dyn Sessions>,
     ) -> Result<OpenProvider, ProviderError> {
         let Some(store) = Store::of(config) else {
             return Err(ProviderError::permanent(

@@ -284,6 +284,7 @@ fn entry(bucket: &str, key: &Key<'_>, object: &Listed) -> Entry {
         unreadable: key
             .unusable
             .or(archived.then_some(ErrorCode::ResourceArchived.as_str())),
+        lineage: String::new(),
     }
 }
 

@@ -11,10 +11,10 @@ use wharf_domain::ids::{AuditId, JobId, OrganizationId};
 use wharf_domain::job::{JobEnd, JobTrigger};
 use wharf_domain::namespace::DEFAULT_NAMESPACE;
 use wharf_domain::object::BlobKey;
-use wharf_domain::sync::{Lease, Sync};
+use wharf_domain::sync::{Lease, PushChannel, Sync};
 use wharf_ports::{
     AcrossOrganizations, Credential, DueCheck, DueStream, DueSync, DueWebhook, InsertError,
-    NewApiKey, NewOrganization, RepositoryError,
+    NewApiKey, NewOrganization, RepositoryError, StoredConsent,
 };
 
 use crate::clock::{micros, span};
@@ -105,6 +105,15 @@ pub(crate) const DUE_OF_OTHERS: &str = due!("NOT IN");
 
 /// The sync that has been due longest, of these organizations.
 pub(crate) const DUE_OF: &str = due!("IN");
+
+/// The sync of a channel.
+pub(crate) const CHANNEL: &str = "SELECT organization, id, push FROM syncs WHERE push_channel = $1";
+
+/// Makes a sync due that its channel rang for; one that a worker holds, some time after that run.
+pub(crate) const RING: &str = "UPDATE syncs SET rung = lease_job IS NOT NULL, \
+     next_run_at = CASE WHEN lease_job IS NULL THEN MAX($4, COALESCE(rings_from, $4)) ELSE next_run_at END \
+     WHERE organization = $1 AND id = $2 AND push_channel = $3 AND state = 'active' AND paused_at IS NULL \
+     AND CASE WHEN lease_job IS NULL THEN COALESCE(next_run_at > MAX($4, COALESCE(rings_from, $4)), 1) ELSE NOT rung END";
 
 /// Tombstones whose undo window has passed.
 macro_rules! past_undo {
@@ -320,7 +329,8 @@ impl Store {
             (new_job, trigger)
         };
         sqlx::query(
-            "UPDATE syncs SET checkpoint = CASE WHEN NOT pending_full THEN checkpoint END, pending_full = 0, \
+            "UPDATE syncs SET checkpoint = CASE WHEN NOT pending_full THEN checkpoint END, \
+             feed = CASE WHEN NOT pending_full THEN feed END, pending_full = 0, rung = 0, \
              queued_job = NULL, resume_of = NULL, next_run_at = NULL, fence = $3, lease_job = $4, lease_worker = $5, lease_acquired_at = $6, lease_expires_at = $6 + $7, lease_ttl = $7, updated_at = $6 \
              WHERE organization = $1 AND id = $2",
         )
@@ -343,6 +353,44 @@ impl Store {
             },
             organization,
         }))
+    }
+
+    /// Whether a channel that has not expired has this word, and if so, whose it is.
+    async fn channel_of(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<Option<(String, String)>, Fault> {
+        let mut connection = self.read().await?;
+        let now = self.now(&mut connection).await?;
+        let row = sqlx::query(CHANNEL)
+            .bind(channel)
+            .fetch_optional(&mut *connection)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let columns = Columns::of("syncs", &row);
+        let push: PushChannel = columns.json("push")?;
+        if push.token_sha256 != token_sha256 || push.expires_at <= now {
+            return Ok(None);
+        }
+        Ok(Some((columns.get("organization")?, columns.get("id")?)))
+    }
+
+    async fn ring(
+        &self,
+        tx: &mut Tx,
+        (organization, sync): (String, String),
+        channel: &str,
+    ) -> Result<(), Fault> {
+        let now = self.now(tx).await?;
+        sqlx::query(RING)
+            .bind(organization)
+            .bind(sync)
+            .bind(channel)
+            .bind(micros(now))
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
     }
 
     async fn purge(&self, tx: &mut Tx, undo: Duration, limit: u32) -> Result<u64, Fault> {
@@ -458,6 +506,34 @@ impl AcrossOrganizations for Store {
         pause: Duration,
     ) -> Result<bool, RepositoryError> {
         Ok(in_transaction!(self, tx => self.end_stream_round(&mut tx, due, cursor, pause))?)
+    }
+
+    async fn take_consent(
+        &self,
+        state_sha256: &str,
+    ) -> Result<Option<StoredConsent>, RepositoryError> {
+        Ok(in_transaction!(self, tx => self.take_consent_out(&mut tx, state_sha256))?)
+    }
+
+    async fn ring_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError> {
+        // Whoever has the wrong word costs the writer nothing.
+        let Some(of) = self.channel_of(channel, token_sha256).await? else {
+            return Ok(false);
+        };
+        in_transaction!(self, tx => self.ring(&mut tx, of, channel))?;
+        Ok(true)
+    }
+
+    async fn knows_channel(
+        &self,
+        channel: &str,
+        token_sha256: &str,
+    ) -> Result<bool, RepositoryError> {
+        Ok(self.channel_of(channel, token_sha256).await?.is_some())
     }
 
     async fn prune_history(&self, keep: Duration, limit: u32) -> Result<u64, RepositoryError> {

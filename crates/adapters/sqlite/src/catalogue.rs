@@ -23,8 +23,8 @@ use crate::store::Store;
 macro_rules! columns {
     () => {
         concat!(
-            "c.left_out_version, c.left_out_rule, c.missing_pass, c.object = o.id AS held, \
-             o.id, o.version, o.blob, o.deleted_by, o.copied_by_sync, CASE WHEN $6 THEN o.content_type END AS content_type, \
+            "c.left_out_version, c.left_out_rule, c.missing_pass, c.lineage, c.object = o.id AS held, \
+             o.id, o.version, o.path, o.blob, o.deleted_by, o.copied_by_sync, CASE WHEN $6 THEN o.content_type END AS content_type, \
              CASE WHEN $6 THEN o.source_metadata END AS source_metadata, CASE WHEN $6 THEN o.tags END AS tags, \
              d.id AS dead_letter, d.version AS failed_version, d.error_type, d.tries, d.exhausted, \
              CASE WHEN d.exhausted THEN \
@@ -87,6 +87,9 @@ fn read(row: &SqliteRow) -> Result<Known, Fault> {
         left_out,
         dead_letter: read_dead_letter(row)?,
         missing: columns.get::<Option<i64>>("missing_pass")?.is_some(),
+        lineage: columns
+            .get::<Option<String>>("lineage")?
+            .unwrap_or_default(),
     })
 }
 
@@ -98,6 +101,7 @@ fn read_copy(row: &SqliteRow) -> Result<Option<KnownCopy>, Fault> {
     Ok(Some(KnownCopy {
         id,
         version: columns.get("version")?,
+        path: columns.get("path")?,
         blob: columns.read("blob", BlobKey::parse)?,
         deleted: columns.read_optional("deleted_by", DeletedBy::parse)?,
         copied_by: columns.parse_optional("copied_by_sync")?,

@@ -19,7 +19,7 @@ use crate::error::{Failure, Fault, changing, inserting};
 use crate::page::{Bounds, page};
 use crate::row::{Columns, json, number};
 use crate::store::{Store, Tx, in_transaction, truncate_log};
-use crate::{audit, syncs};
+use crate::{audit, sessions, syncs};
 
 macro_rules! columns {
     () => {
@@ -207,9 +207,11 @@ pub(crate) async fn transit(
     }
     if connection.intent == Intent::Archived && stored.intent != Intent::Archived {
         syncs::stop_archived(tx, organization, id, now).await?;
+        sessions::remove(tx, organization, id).await?;
     }
     if connection.credential_version != stored.credential_version {
         syncs::forget_found_missing(tx, organization, id).await?;
+        sessions::clear(tx, organization, id).await?;
     }
     let overwritten = stored.sealed.is_some() && stored.sealed != connection.sealed;
     Ok((transition, overwritten))

@@ -153,6 +153,8 @@ impl SqliteDatabase {
             catalogue: store.clone(),
             checks: store.clone(),
             connections: store.clone(),
+            consents: store.clone(),
+            sessions: store.clone(),
             dead_letters: store.clone(),
             events: store.clone(),
             external_ids: store.clone(),

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use wharf_domain::Timestamp;
 use wharf_domain::audit::NewAuditRow;
 use wharf_domain::dead_letter::{
-    DISPOSAL, DeadLetter, DeadLetterFilter, DisposalReason, MOST_TRIES,
+    DISPOSAL, DeadLetter, DeadLetterFilter, DisposalReason, HEALING_PAUSE, MOST_TRIES,
 };
 use wharf_domain::ids::{BucketId, JobId, NamespaceId, OrganizationId, SyncId};
 use wharf_domain::page::{Page, PageCursor, PageRequest};
@@ -47,6 +47,29 @@ pub(crate) const LIST: &str = concat!(
 /// Exhausted ones by error code.
 pub(crate) const COUNT_EXHAUSTED: &str = "SELECT error_type, COUNT(*) FROM dead_letters \
      WHERE organization = $1 AND sync = $2 AND resolved_at IS NULL AND exhausted GROUP BY error_type";
+
+/// Open ones by their last try, apart from those that failed in one job.
+macro_rules! by_last_try {
+    ($which:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", MAX(last_seen_at, COALESCE(last_reattempt_at, last_seen_at)) AS tried_at FROM dead_letters \
+             WHERE organization = $1 AND sync = $2 AND resolved_at IS NULL AND job <> $3 AND ",
+            $which
+        )
+    };
+}
+
+/// Those that a run may try: not exhausted, or exhausted and left alone for long enough.
+pub(crate) const DUE: &str = concat!(
+    by_last_try!("exhausted = 0"),
+    " UNION ALL ",
+    by_last_try!(
+        "exhausted = 1 AND MAX(last_seen_at, COALESCE(last_reattempt_at, last_seen_at)) <= $4"
+    ),
+    " ORDER BY tried_at, id LIMIT $5"
+);
 
 /// Ones that were exhausted before, and have failed again: that alone is noted.
 pub(crate) const REATTEMPTED: &str = "UPDATE dead_letters INDEXED BY dead_letters_open SET last_reattempt_at = $4 \
@@ -246,6 +269,28 @@ impl Store {
         .transpose()
     }
 
+    async fn due_dead_letters(
+        &self,
+        organization: &OrganizationId,
+        sync: &SyncId,
+        job: &JobId,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, Fault> {
+        let mut connection = self.read().await?;
+        let now = self.now(&mut connection).await?;
+        sqlx::query(DUE)
+            .bind(organization.as_str())
+            .bind(sync.as_str())
+            .bind(job.as_str())
+            .bind(micros(now) - span(HEALING_PAUSE))
+            .bind(limit)
+            .fetch_all(&mut *connection)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
+    }
+
     async fn count_exhausted_dead_letters(
         &self,
         organization: &OrganizationId,
@@ -336,6 +381,18 @@ impl DeadLetterRepository for Store {
     ) -> Result<Option<DeadLetter>, RepositoryError> {
         Ok(self
             .find_dead_letter(organization, sync, source_object)
+            .await?)
+    }
+
+    async fn due(
+        &self,
+        organization: &OrganizationId,
+        sync: &SyncId,
+        job: &JobId,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, RepositoryError> {
+        Ok(self
+            .due_dead_letters(organization, sync, job, limit)
             .await?)
     }
 

@@ -3,16 +3,23 @@
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
-use crate::runs::{commit, deletes};
+use crate::runs::{absent, commit, deletes};
 use crate::syncs::{deletes as held_deletes, lifecycle};
 use crate::{
-    SqliteDatabase, across_organizations, audit, catalogue, checks, connections, dead_letters,
-    dispatch, events, objects, webhooks,
+    SqliteDatabase, across_organizations, audit, catalogue, checks, connections, consents,
+    dead_letters, dispatch, events, objects, sessions, webhooks,
 };
 
 /// A row of the catalogue by its whole key.
 const ROW: &str =
     "catalogue USING PRIMARY KEY (sync=? AND organization=? AND authority=? AND source_object=?)";
+/// The same, beside others.
+const CATALOGUE_ROW: &str =
+    "c USING PRIMARY KEY (sync=? AND organization=? AND authority=? AND source_object=?)";
+/// Rows by their lineage.
+const LINEAGE: &str = "INDEX catalogue_lineage (organization=? AND sync=? AND authority=? AND ";
+/// The session of a connection.
+const SESSION: &str = "sqlite_autoindex_sessions_1 (organization=? AND connection=?)";
 /// The rows of a stretch.
 const STRETCH: &str =
     " USING PRIMARY KEY (sync=? AND organization=? AND authority=? AND source_object>?";
@@ -45,6 +52,16 @@ const CASES: &[Case] = &[
     (commit::RETURN, &[ROW]),
     (commit::SEE, &[ROW]),
     (commit::DRIFT, &[ROW]),
+    (commit::HIDE, &[ROW]),
+    (
+        commit::MOVE_OBJECTS,
+        &[
+            CATALOGUE_ROW,
+            "o USING COVERING INDEX sqlite_autoindex_objects_1 (organization=? AND id=?)",
+            "objects USING INTEGER PRIMARY KEY (rowid=?)",
+        ],
+    ),
+    (commit::MOVE_ROWS, &[CATALOGUE_ROW]),
     (commit::CUT, &[STRETCH]),
     (commit::PASS_OVER, &[STRETCH]),
     (
@@ -58,6 +75,15 @@ const CASES: &[Case] = &[
     ),
     (deletes::HOLD, &[ROW, MISSING, "missing_since=?"]),
     (deletes::LET_GO, &[ROW, MISSING]),
+    (absent::MARK_NAMED, &[CATALOGUE_ROW, ROW]),
+    (absent::MARK_IN, &[ROW, LINEAGE, "lineage=?"]),
+    (absent::LINEAGES, &[LINEAGE, "lineage>?"]),
+    (
+        absent::TO_TRACE,
+        &[
+            "catalogue_to_trace (organization=? AND sync=? AND authority=? AND missing_pass=? AND source_object>?)",
+        ],
+    ),
     (held_deletes::COUNT_WAITING, &[MISSING]),
     (held_deletes::DROP_WAITING, &[ROW, MISSING]),
     (held_deletes::TELL_RELEASED, &[MISSING]),
@@ -80,11 +106,19 @@ const CASES: &[Case] = &[
     ),
     (
         dead_letters::COUNT,
-        &["INDEX dead_letters_by_age (organization=? AND sync=?)"],
+        &["INDEX dead_letters_due (organization=? AND sync=?)"],
     ),
     (
         dead_letters::COUNT_EXHAUSTED,
         &["INDEX dead_letters_exhausted (organization=? AND sync=?)"],
+    ),
+    (
+        dead_letters::DUE,
+        &[
+            "MERGE (UNION ALL)",
+            "INDEX dead_letters_due (organization=? AND sync=? AND exhausted=?)",
+            "INDEX dead_letters_due (organization=? AND sync=? AND exhausted=? AND <expr><?)",
+        ],
     ),
     (dead_letters::REATTEMPTED, &[LETTER]),
     (dead_letters::RESOLVE, &[LETTER]),
@@ -117,6 +151,40 @@ const CASES: &[Case] = &[
     (connections::UPDATE, &["(organization=? AND id=?)"]),
     (across_organizations::DUE_OF_OTHERS, &[DUE]),
     (across_organizations::DUE_OF, &[DUE]),
+    (
+        across_organizations::CHANNEL,
+        &["INDEX syncs_push_channel (push_channel=?)"],
+    ),
+    (across_organizations::RING, &["(organization=? AND id=?)"]),
+    (
+        sessions::LOOK,
+        &[
+            "c USING INDEX sqlite_autoindex_connections_1 (organization=? AND id=?)",
+            SESSION,
+        ],
+    ),
+    (sessions::KEEP, &[SESSION]),
+    (sessions::LET_GO, &[SESSION]),
+    (
+        sessions::ROTATE,
+        &[
+            "connections USING INDEX sqlite_autoindex_connections_1 (organization=? AND id=?)",
+            SESSION,
+        ],
+    ),
+    (
+        consents::COUNT,
+        &["INDEX consents_under_way (organization=?)"],
+    ),
+    (
+        consents::PRUNE,
+        &["INDEX consents_under_way (organization=? AND expires_at<?)"],
+    ),
+    (
+        consents::PRUNE_ALL,
+        &["INDEX consents_expired (expires_at<?)"],
+    ),
+    (consents::TAKE, &["(state_sha256=?)"]),
     (across_organizations::PURGE, &[TOMBSTONES]),
     // The rows that go with an object are found by it.
     (across_organizations::FORGET, &[TOMBSTONES, HOLDERS]),
@@ -209,10 +277,12 @@ async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String>
 }
 
 /// Whether a step of a plan goes over a whole table, or sorts. Lists that were bound, and what a step before has selected,
-/// are gone over as they are.
+/// are gone over as they are, and so is what a recursion or a subquery has found.
 fn is_slow(step: &str) -> bool {
     let scanned = step.strip_prefix("SCAN ").unwrap_or_default();
-    let bounded = scanned.contains("VIRTUAL TABLE") || scanned.starts_with("(subquery-");
+    let bounded = scanned.contains("VIRTUAL TABLE")
+        || scanned.starts_with("(subquery-")
+        || matches!(scanned, "CONSTANT ROW" | "folder" | "found");
     (!scanned.is_empty() && !bounded) || step.contains("TEMP B-TREE") || step.contains("AUTOMATIC")
 }
 

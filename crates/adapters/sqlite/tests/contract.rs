@@ -21,6 +21,7 @@ wharf_testkit::repository_suites!(async || {
                     "UPDATE connection_checks SET at = at - $1",
                     "UPDATE idempotency_claims SET claimed_at = claimed_at - $1",
                     "UPDATE api_keys SET last_used_at = last_used_at - $1",
+                    "UPDATE sessions SET right_ends_at = right_ends_at - $1",
                 ] {
                     sqlx::query(older)
                         .bind(i64::try_from(by.as_micros()).expect("a span of days"))

@@ -16,7 +16,7 @@ use wharf_domain::connection::{
 };
 use wharf_domain::page::PageRequest;
 use wharf_domain::provider::CredentialType;
-use wharf_ports::{InsertError, RepositoryError};
+use wharf_ports::{InsertError, RepositoryError, StoredSession, StoredToken, TokenWish};
 use wharf_sqlite::{OpenError, SqliteDatabase};
 use wharf_testkit::{Harness, build};
 
@@ -184,6 +184,63 @@ async fn archived_and_replaced_credentials_are_nowhere_in_the_files() {
 
     acme.apply(&connection, vec![Event::Archive]).await;
     assert!(!holds(&folder, canaries[1]), "archived");
+}
+
+#[tokio::test]
+async fn rotated_credentials_and_tokens_of_what_is_over_are_nowhere_in_the_files() {
+    let (h, _database, folder) = harness().await;
+    let acme = h.tenant("acme").await;
+    let canaries: [&[u8]; 4] = [
+        b"canary-11aa5c1e-sealed",
+        b"canary-22bb6d2f-rotated",
+        b"canary-33cc7e30-token",
+        b"canary-44dd8f41-token",
+    ];
+    let new = NewConnection {
+        sealed: SealedCredentials(canaries[0].to_vec()),
+        ..build::connection(&h.ids, &acme.organization, &acme.admin, "store")
+    };
+    let audit = h.audit(Action::ConnectionCreated);
+    let connections = &h.repositories.connections;
+    let connection = connections.insert(new, audit).await.expect("a connection");
+    let sessions = &h.repositories.sessions;
+    let (organization, id) = (&acme.organization, &connection.id);
+    let keep = async |version, token: &[u8], rotated| {
+        let answer = sessions
+            .take(organization, id, version, TokenWish::Any)
+            .await;
+        let Ok(StoredSession::Refresh(right)) = answer else {
+            panic!("{answer:?}");
+        };
+        let token = StoredToken {
+            sealed: token.to_vec(),
+            renew_at: build::instant(4_000_000_000_000_000),
+            serial: right.serial,
+        };
+        let kept = sessions.keep(organization, id, version, right, token, rotated);
+        assert!(kept.await.expect("an answer"));
+    };
+    let rotated = SealedCredentials(canaries[1].to_vec());
+    keep(1, canaries[2], Some(rotated)).await;
+    assert!(!holds(&folder, canaries[0]), "rotated");
+    assert!(holds(&folder, canaries[1]) && holds(&folder, canaries[2]));
+
+    let config = (
+        build::tigris_config(),
+        CredentialType::AccessKey,
+        SealedCredentials(vec![1]),
+    );
+    let edit = Edit {
+        config: Some(config),
+        ..Edit::default()
+    };
+    acme.apply(&connection, vec![Event::Edit(Box::new(edit))])
+        .await;
+    assert!(!holds(&folder, canaries[1]) && !holds(&folder, canaries[2]));
+    keep(2, canaries[3], None).await;
+    assert!(holds(&folder, canaries[3]));
+    acme.apply(&connection, vec![Event::Archive]).await;
+    assert!(!holds(&folder, canaries[3]), "archived");
 }
 
 #[tokio::test]

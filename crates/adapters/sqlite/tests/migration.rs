@@ -19,6 +19,8 @@ use wharf_domain::page::PageRequest;
 use wharf_domain::provider::Provider;
 use wharf_domain::rate_limit::RateLimits;
 use wharf_domain::run::catalogue::Recall;
+use wharf_domain::run::deletes::Survey;
+use wharf_domain::run::feed::MissingRow;
 use wharf_domain::sync::{Cursor, Order, RunStats};
 use wharf_ports::AuditSeal;
 use wharf_testkit::{Harness, LONG, TestSeal, build};
@@ -151,6 +153,7 @@ async fn syncs_of_an_older_version_are_read_with_what_they_did_not_know_yet() {
         (sync.paused, sync.pending_full, sync.held_deletes),
         (None, false, None)
     );
+    assert_eq!((sync.feed, sync.push), (None, None));
     assert_eq!(sync.totals.stats, RunStats::default());
     assert_eq!(sync.totals.counters.verified, 2);
     let checkpoint = sync.checkpoint.expect("its progress");
@@ -206,6 +209,43 @@ async fn objects_of_an_older_version_are_read_and_known_to_their_sync() {
         .map(|known| (&*known.object, known.held, known.missing))
         .collect();
     assert_eq!(known, [("a", true, false), ("b", true, false)]);
+}
+
+#[tokio::test]
+async fn what_a_sync_found_missing_before_there_were_feeds_is_missing_and_not_hidden() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (other, _other_folder) = common::empty_database().await;
+    let ids = Harness::in_real_time(common::repositories(&other));
+    let old = Old::write(&ids, &folder).await;
+    let mut bare = common::bare(&folder).await;
+    sqlx::migrate!("./migrations")
+        .run_to(4, &mut bare)
+        .await
+        .expect("the old migrations");
+    bare.execute(
+        "UPDATE catalogue SET seen_pass = 2, missing_pass = 3, missing_since = 2 WHERE source_object = 'a'",
+    )
+    .await
+    .expect("a row");
+    drop(bare);
+    let database = common::open(&folder).await;
+    let h = Harness::in_real_time(common::repositories(&database));
+    let lease = h.lease(LONG).await;
+    let runs = &h.repositories.runs;
+    let found = runs.survey(&old.organization, &lease, 3, &[]).await;
+    let survey = Survey {
+        held: 2,
+        missing: 1,
+        agreed: 1,
+        hidden: 0,
+    };
+    assert_eq!(found.expect("an answer"), survey);
+    let rows = runs.missing_rows(&old.organization, &lease, 3, build::AUTHORITY, None, 10);
+    let row = MissingRow {
+        object: "a".to_owned(),
+        lineage: String::new(),
+    };
+    assert_eq!(rows.await.expect("an answer"), [row]);
 }
 
 /// A database of the version before chains: an organization with a user, a key, connections in every state, and more

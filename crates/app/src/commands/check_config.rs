@@ -15,6 +15,9 @@ pub(crate) fn run(config: &Config) -> Result<()> {
     };
     say("the configuration is valid");
     say(&format!("listen      {}", config.listen));
+    if let Some(address) = config.public_url()? {
+        say(&format!("public URL  {address}"));
+    }
     say(&format!("database    {database}"));
     say(&format!("blob store  {blobs}"));
     say(&format!(

@@ -302,7 +302,9 @@ fn an_unknown_provider_filter_is_refused_with_the_accepted_ones() {
     let errors = parse(json!({"shared_drive_id": "x"})).expect_err("refused");
     assert_eq!(errors.0[0].path(), "provider_filters.shared_drive_id");
     assert!(
-        errors.to_string().ends_with("accepted keys: prefix"),
+        errors
+            .to_string()
+            .ends_with("accepted keys: export_formats, prefix"),
         "{errors}"
     );
     for prefix in ["/videos", "a\0", &"ü".repeat(513)] {
@@ -310,6 +312,56 @@ fn an_unknown_provider_filter_is_refused_with_the_accepted_ones() {
         assert_eq!(errors.0[0].path(), "provider_filters.prefix");
     }
     assert!(parse(json!({"prefix": ""})).expect("no rule").is_empty());
+}
+
+#[test]
+fn every_mistake_in_the_export_formats_is_told_with_its_path() {
+    let parse = |value| ProviderFilters::parse(object(value), "provider_filters");
+    let errors = parse(json!({
+        "prefix": "/videos",
+        "export_formats": {"document": "doc", "spreadsheet": 7, "drawing": "gif", "vid": "mp4"},
+    }))
+    .expect_err("refused");
+    let mut paths: Vec<String> = errors
+        .0
+        .iter()
+        .map(crate::input::FieldError::path)
+        .collect();
+    paths.sort();
+    let expected = [
+        "provider_filters.export_formats.document",
+        "provider_filters.export_formats.drawing",
+        "provider_filters.export_formats.spreadsheet",
+        "provider_filters.export_formats.vid",
+        "provider_filters.prefix",
+    ];
+    assert_eq!(paths, expected);
+    let told = errors.to_string();
+    let words = "must be one of docx, odt, rtf, pdf, txt, md, html, epub";
+    assert!(told.contains(words), "{told}");
+    let errors = parse(json!({"export_formats": "docx"})).expect_err("no object");
+    assert_eq!(errors.0[0].path(), "provider_filters.export_formats");
+}
+
+#[test]
+fn export_formats_that_are_not_named_are_the_usual_ones_and_not_stored() {
+    let parse = |value| ProviderFilters::parse(object(value), "provider_filters").expect("valid");
+    let usual = parse(json!({"export_formats": {}}));
+    assert_eq!(usual, ProviderFilters::default());
+    assert_eq!(serde_json::to_value(&usual).expect("plain"), json!({}));
+    let chosen = parse(json!({"export_formats": {"document": "md", "presentation": "pdf"}}));
+    let ExportFormats {
+        document,
+        spreadsheet,
+        presentation,
+        drawing,
+    } = &chosen.export_formats;
+    let formats = [document, spreadsheet, presentation, drawing].map(String::as_str);
+    assert_eq!(formats, ["md", "xlsx", "pdf", "png"]);
+    let stored = serde_json::to_value(&chosen).expect("plain");
+    let read: ProviderFilters = serde_json::from_value(stored).expect("as it was stored");
+    assert_eq!(read, chosen);
+    assert!(chosen.is_empty(), "they keep nothing out");
 }
 
 #[test]

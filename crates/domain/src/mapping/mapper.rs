@@ -191,16 +191,24 @@ impl Field {
                     .map_err(|_| Reason::TooManySteps)?;
                 found.or(default.as_deref()).map(Value::from)
             }
+            Source::DriveProperty { key } => drive_property(facts.metadata, key).cloned(),
             Source::FolderPath(part) => part.of(facts.folder_path).map(Value::from),
             Source::Constant { value } => Some(value.clone()),
             // Sources of providers that tell none of the facts above, and what no field comes from.
             Source::Column { .. }
-            | Source::DriveProperty { .. }
             | Source::RssField { .. }
             | Source::RtspField { .. }
             | Source::File => None,
         })
     }
+}
+
+/// A property of Drive's own, else one that an application or a person attached. Letter case counts.
+fn drive_property<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a Value> {
+    ["", "appProperties.", "properties."]
+        .into_iter()
+        .filter_map(|kind| metadata.get(&format!("{kind}{key}")))
+        .find(|value| !value.is_null())
 }
 
 fn transformed(value: Value, transform: Option<Transform>) -> Result<Value, Reason> {

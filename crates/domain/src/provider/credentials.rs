@@ -143,6 +143,28 @@ impl Credentials {
         }
     }
 
+    /// What access tokens are had for, of credentials that are a person's consent.
+    pub fn refresh_token(&self) -> Option<&SecretString> {
+        match self {
+            Self::GoogleDrive(GoogleDriveCredentials::OAuth { refresh_token, .. })
+            | Self::SharePoint(SharePointCredentials::Delegated { refresh_token, .. }) => {
+                Some(refresh_token)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same with the refresh token that the provider gave in place of theirs. Others stay as they are.
+    #[must_use]
+    pub fn rotated(mut self, token: SecretString) -> Self {
+        if let Self::GoogleDrive(GoogleDriveCredentials::OAuth { refresh_token, .. })
+        | Self::SharePoint(SharePointCredentials::Delegated { refresh_token, .. }) = &mut self
+        {
+            *refresh_token = token;
+        }
+        self
+    }
+
     /// The plaintext to seal: a JSON object with `type` first, the fields in a fixed order, no spaces.
     pub fn to_secret_bytes(&self) -> SecretBytes {
         let fields = self.fields();
@@ -177,6 +199,25 @@ impl Credentials {
             InvalidInput::one("credentials", "invalid_format", "must be a JSON object")
         })?;
         GivenCredentials::read_whole(provider, fields, "credentials")?.complete("credentials")
+    }
+
+    /// The fields that say whose they are, and prove nothing.
+    pub fn identity(&self) -> BTreeMap<&'static str, String> {
+        let forms = self.provider().forms();
+        let form = forms
+            .iter()
+            .find(|form| form.kind == self.credential_type());
+        let says_whose = |name: &str| {
+            form.is_some_and(|form| {
+                let mut fields = form.fields.iter();
+                fields.any(|field| field.name == name && field.part == Part::Identity)
+            })
+        };
+        self.fields()
+            .into_iter()
+            .filter(|(name, _)| says_whose(name))
+            .map(|(name, value)| (name, value.to_owned()))
+            .collect()
     }
 
     /// The fields that are there, by name, in the order of their form.

@@ -303,6 +303,42 @@ mod tests {
     }
 
     #[test]
+    fn credentials_tell_whose_they_are_and_nothing_that_proves_it() {
+        let parsed = |credentials: Value| {
+            let Value::Object(fields) = json!({ "credentials": credentials }) else {
+                panic!("an object")
+            };
+            let parts = parse_new(PROVIDER, fields, "provider_config").unwrap();
+            parts.credentials.identity()
+        };
+        let account = parsed(json!({
+            "type": "service_account", "project_id": "p", "private_key_id": "k", "client_email": "a@p.example",
+            "client_id": "114",
+            "private_key": "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n",
+        }));
+        let told: Vec<_> = account
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("client_email", "a@p.example"),
+                ("client_id", "114"),
+                ("private_key_id", "k"),
+                ("project_id", "p"),
+            ]
+        );
+        let person = parsed(json!({
+            "type": "oauth", "client_id": "114", "client_secret": "s", "refresh_token": "1//x"
+        }));
+        assert_eq!(
+            person.into_iter().collect::<Vec<_>>(),
+            [("client_id", "114".to_owned())]
+        );
+    }
+
+    #[test]
     fn only_a_service_account_acts_for_a_user() {
         let fields = json!({
             "impersonate_user": "admin@company.com",

@@ -81,6 +81,12 @@ impl Provider {
         }
     }
 
+    /// Whether a listing silently leaves out what this identity may not see, so that what it does not name may be there all the
+    /// same.
+    pub fn listings_hide(self) -> bool {
+        self == Self::GoogleDrive
+    }
+
     /// Whether a listing may show less than what was written before it began, as of a store whose regions follow each other.
     pub fn listings_lag(self) -> bool {
         self == Self::Tigris

@@ -54,6 +54,8 @@ pub struct Known {
     pub dead_letter: Option<KnownDeadLetter>,
     /// Whether the catalogue has it marked as missing.
     pub missing: bool,
+    /// The folders that the sync's row says it lies in; empty without a row.
+    pub lineage: String,
 }
 
 impl Known {
@@ -77,6 +79,8 @@ pub struct KnownCopy {
     pub id: ObjectId,
     /// The version that was copied.
     pub version: String,
+    /// Where the object says that it lies.
+    pub path: String,
     /// The blob that the object points at: changes with every publication.
     pub blob: BlobKey,
     /// Whether the object is a tombstone, and why.

@@ -32,6 +32,8 @@ pub struct Put {
     pub content: Content,
     /// What the schema mapping made of it.
     pub mapped: Mapped,
+    /// The folders that it lies in, as its [`Entry`](crate::plan::Entry) has them.
+    pub lineage: String,
 }
 
 impl Put {
@@ -56,6 +58,17 @@ pub struct LeftOut {
     pub version: String,
     /// The rule, such as `mime_types`.
     pub rule: String,
+}
+
+/// A file that lies elsewhere than before, with the bytes that the bucket has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The provider's identity of the file.
+    pub object: String,
+    /// Where its object is to say that it lies, for people; `None` where that is for another sync to tell.
+    pub path: Option<String>,
+    /// The folders that it lies in now.
+    pub lineage: String,
 }
 
 /// A file that could not be copied.
@@ -113,14 +126,20 @@ pub struct Commit {
     /// [`MOST_TRIES`](crate::dead_letter::MOST_TRIES)th the dead letter is exhausted; the tries of one that was exhausted before do
     /// not grow, only `last_reattempt_at` is set. No file is named twice. The catalogue's rows stay as they are.
     pub failed: Vec<FailedFile>,
+    /// Files that lie elsewhere than the catalogue's rows or their objects tell: both are told. Those without a row, or whose
+    /// row points at no object, are passed over. It publishes nothing: no event tells of it.
+    pub moved: Vec<Moved>,
     /// Source objects that were marked as missing, and are there: not missing any more.
     pub returned: Vec<String>,
     /// Source objects seen by a pass that marks what it sees: their rows, where the catalogue has them, carry the pass, and
     /// are not missing.
     pub seen: Vec<String>,
     /// Source objects that are there, but that the rules do not let through any more: their rows, where the catalogue has them,
-    /// are missing from this pass on, like what vanished.
+    /// are missing from this pass on, like what vanished, although they carry it as seen.
     pub drifted: Vec<String>,
+    /// Rows that are missing, of which the provider does not tell whether they are gone or only hidden from us: they stay
+    /// missing, and go by nobody's word but a person's.
+    pub hidden: Vec<String>,
     /// Rows of the authority to be marked as missing by this pass. Since when a complete pass has found them so stays as it is.
     pub vanished: Option<Vanished>,
     /// What to add to the job's and the sync's counters.
@@ -141,9 +160,11 @@ impl Commit {
             adopted: Vec::new(),
             left_out: Vec::new(),
             failed: Vec::new(),
+            moved: Vec::new(),
             returned: Vec::new(),
             seen: Vec::new(),
             drifted: Vec::new(),
+            hidden: Vec::new(),
             vanished: None,
             counters: Counters::default(),
             checkpoint: None,

@@ -3,7 +3,9 @@
 //!
 //! A pass is begun by storing its number, so that it never shares marks with an earlier listing. Then page by page: list,
 //! recall what we know, copy, publish in steps; the last step of a page carries the checkpoint behind it. When the listing
-//! is complete, what it did not name is let go of, or held back. Whoever carries out the effects may stop at any point and
+//! is complete, what it did not name is let go of, or held back. Where the provider keeps a feed of changes, its place is asked
+//! for before a listing, and later passes go over the feed instead: what it tells is gone is marked, what failed before is looked
+//! at again. The place is kept when the pass is through, and not before. Whoever carries out the effects may stop at any point and
 //! never come back: the next run starts from what the last step stored.
 
 use std::collections::HashSet;
@@ -12,20 +14,28 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 
 use crate::error_code::ErrorCode;
 use crate::job::JobPhase;
+use crate::plan::Entry;
 use crate::provider::Provider;
-use crate::sync::{Checkpoint, Cursor, SyncMode};
+use crate::sync::{Checkpoint, Cursor, Feed, Order, PassKind, SyncMode};
 
 use super::catalogue::{Recall, Recalled};
 use super::closing::Closing;
-use super::commit::Commit;
+use super::commit::{Commit, FailedFile};
 use super::decision::Terms;
-use super::deletes::{DeleteThreshold, Hold, LetGo, MarkMissing, RowKey, Survey};
+use super::deletes::{DeleteThreshold, Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
 use super::ending::{Ending, OVER_CAP, Pace, SCOPE_DENIED};
-use super::page::{CopyOrder, FileOutcome, Listed, ListingPage, Work};
+use super::feed::{ChangesPage, Fate, MissingRow};
+use super::page::{CopyOrder, FileOutcome, Listed, ListingPage, Work, deny};
 use super::trouble::{Retry, Streak, Trouble};
 
 /// Most entries asked for at once.
 const PAGE: u32 = 1000;
+
+/// Most rows that one step marks as absent.
+const ABSENT: u32 = 1000;
+
+/// Most files that failed in earlier runs and are looked at again behind the changes.
+const REVISIT: u32 = 200;
 
 /// Passes that an initial sync makes in addition for files that failed or changed.
 const EXTRA_PASSES: u32 = 2;
@@ -53,16 +63,34 @@ pub struct RunContext {
     pub pace: Pace,
     /// Passes begun by earlier runs.
     pub last_pass: u64,
+    /// Where the provider's feed of changes stands, if what has changed since is enough of a pass.
+    pub feed: Option<Feed>,
 }
 
 /// What is to be done next. Each is answered by the event that its documentation names, or by [`Event::Shutdown`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// Ask where the provider's feed of changes stands: [`Event::FeedStart`].
+    FeedStart,
     /// List a page: [`Event::Listed`].
     List {
         /// From where on.
         cursor: Option<Cursor>,
         /// Most entries.
+        limit: u32,
+    },
+    /// Read a page of the feed of changes: [`Event::Changed`].
+    Changes {
+        /// From where on.
+        cursor: Cursor,
+        /// Most changes.
+        limit: u32,
+    },
+    /// Mark what the feed tells is not in the source any more: [`Event::Absent`].
+    MarkAbsent(MarkAbsent),
+    /// Look again at files that failed in earlier runs and are due: [`Event::Revisited`].
+    Revisit {
+        /// Most files.
         limit: u32,
     },
     /// Read what we know: [`Event::Recalled`].
@@ -80,6 +108,17 @@ pub enum Effect {
     Commit(Box<Commit>),
     /// Mark what the complete pass did not see: [`Event::Marked`].
     MarkMissing(MarkMissing),
+    /// Read what the pass found missing: [`Event::Gathered`].
+    Gather {
+        /// The pass.
+        pass: u64,
+        /// The source identity after which this step begins; `None` at the first.
+        after: Option<String>,
+        /// Most rows.
+        limit: u32,
+    },
+    /// Ask the provider what became of these: [`Event::Traced`].
+    Trace(Vec<MissingRow>),
     /// Count what the complete pass found missing: [`Event::Surveyed`].
     Survey {
         /// The pass.
@@ -100,8 +139,16 @@ pub enum Effect {
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// Where the feed of changes stands, after all tries; `None` where the provider keeps none.
+    FeedStart(Result<Option<Cursor>, Trouble>),
     /// A page was listed, after all tries.
     Listed(Result<ListingPage, Trouble>),
+    /// A page of the feed was read, after all tries.
+    Changed(Result<ChangesPage, Trouble>),
+    /// How many rows were marked as absent.
+    Absent(Result<u64, Refusal>),
+    /// What was found of files that failed in earlier runs.
+    Revisited(Result<Revisited, Cause>),
     /// What we know of a page.
     Recalled(Result<Recalled, Refusal>),
     /// What became of one file.
@@ -114,6 +161,10 @@ pub enum Event {
     Committed(Result<(), Refusal>),
     /// Where the next step of marking begins; `None` when all is marked.
     Marked(Result<Option<RowKey>, Refusal>),
+    /// Rows that the pass found missing and did not see.
+    Gathered(Result<Vec<MissingRow>, Refusal>),
+    /// What became of them, one answer each, after all tries.
+    Traced(Result<Vec<Fate>, Trouble>),
     /// What the complete pass found missing.
     Surveyed(Result<Survey, Refusal>),
     /// How many rows were held back.
@@ -122,6 +173,16 @@ pub enum Event {
     LetGone(Result<u64, Refusal>),
     /// The process is about to stop: instead of the answer to any effect but a commit.
     Shutdown,
+}
+
+/// What was found of files that failed in earlier runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Revisited {
+    /// Those that are there.
+    pub entries: Vec<Entry>,
+    /// Those that cannot even be looked at, or are not there: one more try that failed. Else they would stand in the way of the
+    /// others for ever.
+    pub failed: Vec<FailedFile>,
 }
 
 /// Why the repository did not do what it was asked.
@@ -153,6 +214,8 @@ pub struct Run {
     budget: u64,
     /// Whether the listing was started over because its cursor was no longer valid.
     restarted: bool,
+    /// Whether what failed in earlier runs was looked at again.
+    revisited: bool,
     places: Places,
     streak: Streak,
 }
@@ -160,8 +223,14 @@ pub struct Run {
 /// What the run waits for.
 #[derive(Debug)]
 enum State {
+    /// Where the feed stands, before a listing with this checkpoint.
+    Beginning(Checkpoint),
     /// A page behind this checkpoint.
     Listing(Checkpoint),
+    /// Rows of what a page of the feed tells is absent; then, its files.
+    MarkingAbsent(MarkAbsent, Listed),
+    /// Files that failed in earlier runs.
+    Revisiting(Checkpoint),
     /// What we know of a page.
     Recalling(Listed),
     /// Files of a page.
@@ -179,7 +248,9 @@ enum State {
 enum Next {
     List(Checkpoint),
     Copy(Box<Work>),
+    Revisit(Checkpoint),
     Close(Checkpoint),
+    Go(Box<(Closing, Option<Effect>)>),
     End(Ending),
 }
 
@@ -191,6 +262,7 @@ impl Run {
             context,
             state: State::Over,
             restarted: false,
+            revisited: false,
             places: Places::default(),
             streak: Streak::default(),
         };
@@ -212,10 +284,44 @@ impl Run {
     pub fn on(&mut self, event: Event) -> Effect {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, event) {
+            (State::Beginning(checkpoint), Event::FeedStart(Ok(feed))) => {
+                let checkpoint = Checkpoint { feed, ..checkpoint };
+                self.store_start(checkpoint.clone(), Next::List(checkpoint))
+            }
+            (State::Beginning(_), Event::FeedStart(Err(trouble)))
+            | (State::Closing(_), Event::Traced(Err(trouble))) => {
+                self.end(Ending::trouble(&trouble, self.context.pace))
+            }
             (State::Listing(before), Event::Listed(Ok(page))) => self.take_in(page, before),
-            (State::Listing(before), Event::Listed(Err(trouble))) => {
+            (State::Listing(before), Event::Changed(Ok(page))) => {
+                self.take_in_changes(page, before)
+            }
+            (State::MarkingAbsent(step, listed), Event::Absent(Ok(rows))) => {
+                if rows < u64::from(step.limit) {
+                    self.recall(listed)
+                } else {
+                    self.mark_absent(step, listed)
+                }
+            }
+            (
+                State::Revisiting(checkpoint),
+                Event::Revisited(Ok(Revisited { entries, failed })),
+            ) => {
+                self.revisited = true;
+                let listed = Listed::of_changes(entries, checkpoint);
+                self.recall(Listed { failed, ..listed })
+            }
+            (State::Revisiting(_), Event::Revisited(Err(cause))) => {
+                let ending = self.ending_for(&cause);
+                self.end(ending)
+            }
+            (
+                State::Listing(before),
+                Event::Listed(Err(trouble)) | Event::Changed(Err(trouble)),
+            ) => {
                 if trouble.retry == Retry::Restart && !self.restarted {
                     self.restarted = true;
+                    self.context.feed = None;
                     self.begin(before.pass, before.extra_passes)
                 } else {
                     self.end(Ending::trouble(&trouble, self.context.pace))
@@ -241,42 +347,54 @@ impl Run {
                 }
             }
             (State::Copying(work), Event::Stopped(cause)) => {
-                let ending = match cause {
-                    Cause::Provider(trouble) => Ending::trouble(&trouble, self.context.pace),
-                    Cause::Ours(message) => Ending::ours(&message, self.context.pace),
-                };
+                let ending = self.ending_for(&cause);
                 self.stop(*work, ending)
             }
             (State::Copying(work), Event::Shutdown) => self.stop(*work, Ending::shutdown()),
             (State::Committing(next), Event::Committed(Ok(()))) => self.next(next),
-            (State::Closing(closing), Event::Marked(Ok(after))) => {
-                let step = closing.marked(after);
-                self.close(step)
-            }
-            (State::Closing(closing), Event::Surveyed(Ok(survey))) => {
-                let step = closing.surveyed(survey, self.context.provider, self.context.threshold);
-                self.close(step)
-            }
-            (State::Closing(closing), Event::LetGone(Ok(rows))) => {
-                self.close(closing.let_gone(rows))
-            }
-            (State::Closing(closing), Event::Held(Ok(rows))) => self.close(closing.held(rows)),
             (
-                State::Recalling(_) | State::Committing(_) | State::Closing(_),
+                State::Recalling(_)
+                | State::Committing(_)
+                | State::Closing(_)
+                | State::MarkingAbsent(..),
                 Event::Recalled(Err(refusal))
+                | Event::Absent(Err(refusal))
                 | Event::Committed(Err(refusal))
                 | Event::Marked(Err(refusal))
+                | Event::Gathered(Err(refusal))
                 | Event::Surveyed(Err(refusal))
                 | Event::LetGone(Err(refusal))
                 | Event::Held(Err(refusal)),
             ) => self.refused(&refusal),
             (State::Over, _) => Effect::GiveUp,
             (_, Event::Shutdown) => self.end(Ending::shutdown()),
-            _ => self.end(Ending::ours(
-                "the run was told what it had not asked for",
-                self.context.pace,
-            )),
+            (State::Closing(closing), event) => self.on_closing(closing, event),
+            _ => self.unasked(),
         }
+    }
+
+    fn on_closing(&mut self, closing: Closing, event: Event) -> Effect {
+        let step = match event {
+            Event::Marked(Ok(after)) => {
+                closing.marked(after, self.context.provider.listings_hide())
+            }
+            Event::Gathered(Ok(rows)) => closing.gathered(rows),
+            Event::Traced(Ok(fates)) => return self.traced(closing, &fates),
+            Event::Surveyed(Ok(survey)) => {
+                closing.surveyed(survey, self.context.provider, self.context.threshold)
+            }
+            Event::LetGone(Ok(rows)) => closing.let_gone(rows),
+            Event::Held(Ok(rows)) => closing.held(rows),
+            _ => return self.unasked(),
+        };
+        self.close(step)
+    }
+
+    fn unasked(&mut self) -> Effect {
+        self.end(Ending::ours(
+            "the run was told what it had not asked for",
+            self.context.pace,
+        ))
     }
 
     /// Whether a pass can be continued where it stands: it has come somewhere, over the same scope, and under the same
@@ -288,11 +406,32 @@ impl Run {
             && checkpoint.pass >= self.context.last_pass
     }
 
-    /// Starts the pass after `last_pass`.
+    /// Starts the pass after `last_pass`: over what has changed, if that is enough.
     fn begin(&mut self, last_pass: u64, extra_passes: u32) -> Effect {
         self.places = Places::default();
-        let checkpoint = self.first_checkpoint(last_pass, extra_passes);
-        self.store_start(checkpoint.clone(), Next::List(checkpoint))
+        let mut checkpoint = self.first_checkpoint(last_pass, extra_passes);
+        if let Some(feed) = self.usable_feed() {
+            checkpoint.kind = PassKind::Changes;
+            checkpoint.order = Order::Marked { beyond: None };
+            checkpoint.cursor = Some(feed.cursor.clone());
+            self.places.note(checkpoint.cursor.as_ref());
+            return self.store_start(checkpoint.clone(), Next::List(checkpoint));
+        }
+        // A sync that looks but once has no use for a feed.
+        if self.context.mode == SyncMode::InitialOnly {
+            return self.store_start(checkpoint.clone(), Next::List(checkpoint));
+        }
+        // What changes while the listing goes on is behind this place, and so is told once more.
+        self.state = State::Beginning(checkpoint);
+        Effect::FeedStart
+    }
+
+    fn usable_feed(&self) -> Option<&Feed> {
+        self.context.feed.as_ref().filter(|feed| {
+            feed.scope == self.context.scope
+                && feed.credential_version == self.context.credential_version
+                && self.context.mode == SyncMode::Continuous
+        })
     }
 
     fn first_checkpoint(&self, last_pass: u64, extra_passes: u32) -> Checkpoint {
@@ -318,25 +457,81 @@ impl Run {
 
     fn list(&mut self, checkpoint: Checkpoint) -> Effect {
         let limit = u32::try_from(self.budget).unwrap_or(PAGE).min(PAGE);
-        let cursor = checkpoint.cursor.clone();
+        let (kind, cursor) = (checkpoint.kind, checkpoint.cursor.clone());
         self.state = State::Listing(checkpoint);
-        Effect::List { cursor, limit }
+        match (kind, cursor) {
+            (PassKind::Changes, Some(cursor)) => Effect::Changes { cursor, limit },
+            (_, cursor) => Effect::List { cursor, limit },
+        }
+    }
+
+    fn spend(&mut self, entries: usize) {
+        // An empty page costs something too: a listing that never ends must not hold a worker for ever.
+        self.budget = self.budget.saturating_sub(entries.max(1) as u64);
+    }
+
+    fn goes_in_circles(&mut self) -> Effect {
+        let message = "the listing goes in circles: it came to the same place twice";
+        let trouble = Trouble::permanent(ErrorCode::ProtocolUnexpectedResponse, message);
+        self.end(Ending::trouble(&trouble, self.context.pace))
+    }
+
+    fn take_in_changes(&mut self, page: ChangesPage, before: Checkpoint) -> Effect {
+        self.spend(page.entries.len());
+        if !page.caught_up && !self.places.is_new(&page.next) {
+            return self.goes_in_circles();
+        }
+        let ChangesPage {
+            entries,
+            absent,
+            denied,
+            next,
+            caught_up,
+        } = page;
+        let (cursor, feed) = if caught_up {
+            (None, Some(next))
+        } else {
+            (Some(next), None)
+        };
+        let mut checkpoint = Checkpoint {
+            cursor,
+            feed,
+            ..before
+        };
+        deny(&mut checkpoint.denied, denied);
+        let pass = checkpoint.pass;
+        let listed = Listed::of_changes(entries, checkpoint);
+        if absent.is_empty() || !self.context.terms.reconcile.on_delete {
+            return self.recall(listed);
+        }
+        let step = MarkAbsent {
+            pass,
+            authority: self.context.authority.clone(),
+            absent,
+            limit: ABSENT,
+        };
+        self.mark_absent(step, listed)
+    }
+
+    fn mark_absent(&mut self, step: MarkAbsent, listed: Listed) -> Effect {
+        self.state = State::MarkingAbsent(step.clone(), listed);
+        Effect::MarkAbsent(step)
     }
 
     fn take_in(&mut self, page: ListingPage, before: Checkpoint) -> Effect {
-        // An empty page costs something too: a listing that never ends must not hold a worker for ever.
-        let cost = page.entries.len().max(1) as u64;
-        self.budget = self.budget.saturating_sub(cost);
+        self.spend(page.entries.len());
         if page
             .next
             .as_ref()
             .is_some_and(|next| !self.places.is_new(next))
         {
-            let message = "the listing goes in circles: it came to the same place twice";
-            let trouble = Trouble::permanent(ErrorCode::ProtocolUnexpectedResponse, message);
-            return self.end(Ending::trouble(&trouble, self.context.pace));
+            return self.goes_in_circles();
         }
         let listed = Listed::new(page, before, self.context.terms.reconcile.on_delete);
+        self.recall(listed)
+    }
+
+    fn recall(&mut self, listed: Listed) -> Effect {
         if listed.is_void() {
             return self.plan(listed, Recalled::default());
         }
@@ -369,7 +564,7 @@ impl Run {
     fn streak(&mut self, outcome: &FileOutcome) -> Option<Trouble> {
         match outcome {
             FileOutcome::Failed { trouble, .. } => {
-                self.streak.failed(trouble.code).then(|| trouble.clone())
+                self.streak.failed(trouble).then(|| trouble.clone())
             }
             FileOutcome::Stored(_) | FileOutcome::Filtered { .. } => {
                 self.streak.broken();
@@ -398,7 +593,11 @@ impl Run {
     fn finish_page(&mut self, work: Work) -> Effect {
         let (commit, checkpoint) = work.finish();
         let next = if checkpoint.cursor.is_none() {
-            Next::Close(checkpoint)
+            if checkpoint.kind == PassKind::Changes && !self.revisited {
+                Next::Revisit(checkpoint)
+            } else {
+                Next::Close(checkpoint)
+            }
         } else if self.budget == 0 {
             Next::End(Ending::incomplete(OVER_CAP, self.context.pace))
         } else {
@@ -424,11 +623,17 @@ impl Run {
                 self.state = State::Copying(work);
                 Effect::Await
             }
+            Next::Revisit(checkpoint) => {
+                self.state = State::Revisiting(checkpoint);
+                Effect::Revisit { limit: REVISIT }
+            }
+            Next::Go(step) => self.close(*step),
             Next::Close(checkpoint) => {
                 let step = Closing::begin(
                     checkpoint,
                     &self.context.terms.reconcile,
                     &self.context.authority,
+                    self.context.provider.listings_hide(),
                 );
                 self.close(step)
             }
@@ -465,6 +670,33 @@ impl Run {
         }
     }
 
+    /// Notes what the provider tells of what is missing.
+    fn traced(&mut self, closing: Closing, fates: &[Fate]) -> Effect {
+        let pass = closing.checkpoint.pass;
+        let Some((returned, hidden, (closing, effect))) = closing.traced(fates) else {
+            let message = "the provider did not tell of each file what became of it";
+            let trouble = Trouble::permanent(ErrorCode::ProtocolUnexpectedResponse, message);
+            return self.end(Ending::trouble(&trouble, self.context.pace));
+        };
+        if returned.is_empty() && hidden.is_empty() {
+            return self.close((closing, effect));
+        }
+        let authority = self.context.authority.clone();
+        let commit = Commit {
+            returned,
+            hidden,
+            ..Commit::empty(pass, authority, JobPhase::Verifying)
+        };
+        self.commit(commit, Next::Go(Box::new((closing, effect))))
+    }
+
+    fn ending_for(&self, cause: &Cause) -> Ending {
+        match cause {
+            Cause::Provider(trouble) => Ending::trouble(trouble, self.context.pace),
+            Cause::Ours(message) => Ending::ours(message, self.context.pace),
+        }
+    }
+
     fn refused(&mut self, refusal: &Refusal) -> Effect {
         let pace = self.context.pace;
         match refusal {
@@ -497,3 +729,6 @@ impl Places {
         self.seen.insert(self.hashing.hash_one(&cursor.0))
     }
 }
+
+#[cfg(test)]
+mod tests;

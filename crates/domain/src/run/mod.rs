@@ -11,6 +11,7 @@ pub mod commit;
 pub mod decision;
 pub mod deletes;
 pub mod ending;
+pub mod feed;
 pub mod machine;
 pub mod page;
 pub mod trouble;

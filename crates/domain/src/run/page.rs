@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use crate::error_code::ErrorCode;
-use crate::ids::DeadLetterId;
+use crate::ids::{DeadLetterId, SyncId};
 use crate::job::JobPhase;
 use crate::plan::Entry;
 use crate::sync::{Checkpoint, Cursor, MOST_DENIED, Order};
 
 use super::catalogue::{Known, KnownCopy, Recalled, Span};
-use super::commit::{Commit, FailedFile, LeftOut, Put, Vanished};
+use super::commit::{Commit, FailedFile, LeftOut, Moved, Put, Vanished};
 use super::decision::{Decision, Extract, Terms};
 use super::trouble::Trouble;
 
@@ -75,6 +75,8 @@ pub(crate) struct Listed {
     pub(crate) span: Option<Span>,
     /// The checkpoint behind it.
     pub(crate) checkpoint: Checkpoint,
+    /// Files that cannot be told of, and failed.
+    pub(crate) failed: Vec<FailedFile>,
 }
 
 impl Listed {
@@ -104,6 +106,19 @@ impl Listed {
             entries,
             span: span.filter(|_| merges),
             checkpoint,
+            failed: Vec::new(),
+        }
+    }
+
+    /// Takes in what a feed of changes tells, where nothing follows from what it does not name.
+    pub(super) fn of_changes(entries: Vec<Entry>, mut checkpoint: Checkpoint) -> Self {
+        let entries = last_mentions(entries);
+        checkpoint.objects_processed += entries.len() as u64;
+        Self {
+            entries,
+            span: None,
+            checkpoint,
+            failed: Vec::new(),
         }
     }
 
@@ -130,7 +145,7 @@ fn is_in_order(entries: &[Entry], after: Option<&str>) -> bool {
 }
 
 /// Adds denied paths; with too many, everything is.
-fn deny(denied: &mut Vec<String>, more: Vec<String>) {
+pub(super) fn deny(denied: &mut Vec<String>, more: Vec<String>) {
     for path in more {
         if !denied.iter().any(|known| path.starts_with(known)) {
             denied.push(path);
@@ -184,6 +199,7 @@ impl Work {
             entries,
             mut span,
             mut checkpoint,
+            failed,
         } = listed;
         if recalled.vanished > MOST_VANISHED
             && let Some(Span { after, .. }) = span.take()
@@ -214,6 +230,9 @@ impl Work {
             .into_iter()
             .map(|known| (known.object.clone(), known))
             .collect();
+        for failed in failed {
+            work.fail(failed);
+        }
         let mut orders = Vec::new();
         for entry in entries {
             let known = known.remove(&entry.object);
@@ -244,8 +263,13 @@ impl Work {
                 self.mark(&entry.object);
             }
             let shares = matches!(decision, Decision::Verified | Decision::Skipped { .. });
-            if shares && known.is_live() && (!held || fails_no_more) {
+            let adopts = shares && known.is_live();
+            if adopts && (!held || fails_no_more) {
                 self.batch.adopted.push(entry.object.clone());
+            }
+            // Whatever else becomes of it: else it would go with the folder that it has left.
+            if held || adopts {
+                self.note_place(&terms.sync, &entry, known);
             }
         }
         let counters = &mut self.batch.counters;
@@ -271,6 +295,25 @@ impl Work {
         None
     }
 
+    /// Notes that a file lies elsewhere than is known: its bytes are not asked for again. Where the object says that it lies is
+    /// for the sync to tell that copied it.
+    fn note_place(&mut self, sync: &SyncId, entry: &Entry, known: &Known) {
+        let ours = known.copy.as_ref().filter(|copy| {
+            let by = copy.copied_by.as_ref();
+            by.is_none_or(|by| by == sync)
+        });
+        let path = ours
+            .filter(|copy| copy.path != entry.path)
+            .map(|_| entry.path.clone());
+        if path.is_some() || known.lineage != entry.lineage {
+            self.batch.moved.push(Moved {
+                object: entry.object.clone(),
+                path,
+                lineage: entry.lineage.clone(),
+            });
+        }
+    }
+
     /// Takes in what became of a file.
     pub(super) fn note(&mut self, order: CopyOrder, outcome: FileOutcome) {
         let entry = order.entry;
@@ -280,6 +323,10 @@ impl Work {
             FileOutcome::Stored(put) => {
                 counters.synced += 1;
                 counters.bytes += put.content.size_bytes;
+                // It tells where the file lies, too, and later than what was known before.
+                self.batch
+                    .moved
+                    .retain(|moved| moved.object != entry.object);
                 self.batch.puts.push(*put);
             }
             FileOutcome::Filtered { rule } => {
@@ -294,9 +341,7 @@ impl Work {
                 self.checkpoint.unsettled += u64::from(code == ErrorCode::ResourceChanged);
             }
             FileOutcome::Failed { new_id, trouble } => {
-                counters.fail(trouble.code.as_str());
-                self.checkpoint.unsettled += 1;
-                self.batch.failed.push(FailedFile {
+                self.fail(FailedFile {
                     new_id,
                     object: entry.object,
                     path: entry.path,
@@ -306,6 +351,12 @@ impl Work {
                 });
             }
         }
+    }
+
+    fn fail(&mut self, file: FailedFile) {
+        self.batch.counters.fail(&file.error_type);
+        self.checkpoint.unsettled += 1;
+        self.batch.failed.push(file);
     }
 
     /// Remembers that a rule keeps this version out, which also settles what failed about it.

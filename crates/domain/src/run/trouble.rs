@@ -68,7 +68,7 @@ pub enum Concern {
 
 impl Concern {
     /// Whom a failure with this code speaks about.
-    pub fn of(code: ErrorCode) -> Self {
+    pub fn of(code: ErrorCode, retry: Retry) -> Self {
         match code {
             ErrorCode::ResourceNotFound
             | ErrorCode::ResourceChanged
@@ -81,7 +81,13 @@ impl Concern {
             | ErrorCode::ProtocolUnexpectedResponse
             | ErrorCode::ConfigInvalid
             | ErrorCode::MappingFailed
+            | ErrorCode::ObjectNotExportable
+            | ErrorCode::ObjectTooLargeToExport
+            | ErrorCode::ObjectFlaggedMalware
+            | ErrorCode::ObjectDownloadBlocked
             | ErrorCode::Internal => Self::File,
+            // A quota that no pause of the run renews is that of one file.
+            ErrorCode::QuotaExhausted if retry == Retry::Never => Self::File,
             // Throttling is nobody's fault and passes by leaving the provider alone.
             ErrorCode::QuotaRateLimited | ErrorCode::QuotaExhausted => Self::Run,
             _ => Self::Unclear,
@@ -104,6 +110,11 @@ pub fn concerns_connection(code: ErrorCode) -> bool {
             | ErrorCode::ObjectRequesterPays
             | ErrorCode::IntegrityMismatch
             | ErrorCode::MappingFailed
+            | ErrorCode::ObjectNotExportable
+            | ErrorCode::ObjectTooLargeToExport
+            | ErrorCode::ObjectFlaggedMalware
+            | ErrorCode::ObjectDownloadBlocked
+            | ErrorCode::CursorExpired
     )
 }
 
@@ -121,8 +132,8 @@ impl Streak {
     }
 
     /// A file failed; whether that is one too many.
-    pub(super) fn failed(&mut self, code: ErrorCode) -> bool {
-        if Concern::of(code) != Concern::File {
+    pub(super) fn failed(&mut self, trouble: &Trouble) -> bool {
+        if Concern::of(trouble.code, trouble.retry) != Concern::File {
             self.0 += 1;
         }
         self.0 >= TOO_MANY

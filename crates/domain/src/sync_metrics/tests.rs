@@ -28,6 +28,8 @@ pub(crate) fn sync() -> Sync {
         lease: None,
         last_pass: 0,
         checkpoint: None,
+        feed: None,
+        push: None,
         totals: SyncTotals::default(),
         last_sync_at: None,
         last_error: None,

@@ -1,5 +1,5 @@
 //! The protocol of a run under everything that can go wrong around it: a simulator with a model of the repository and of a
-//! source, driven by seeds. Crashes before and after every effect, answers that are lost, workers that sleep longer than
+//! source, with folders and a feed of changes or without, driven by seeds. Crashes before and after every effect, answers that are lost, workers that sleep longer than
 //! their lease, suspends, other credentials and other rules in the middle. And the proof that it would notice: bugs
 //! planted in the model are found.
 #![expect(

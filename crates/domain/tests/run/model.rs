@@ -1,7 +1,8 @@
 //! The model of the repository: what its documentation promises, as plainly as can be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use wharf_domain::Timestamp;
 use wharf_domain::dead_letter::MOST_TRIES;
 use wharf_domain::ids::SyncId;
 use wharf_domain::job::{Counters, JobStatus};
@@ -10,10 +11,11 @@ use wharf_domain::run::catalogue::{
     Known, KnownCopy, KnownDeadLetter, LeftOutVersion, Recall, Recalled, Span,
 };
 use wharf_domain::run::commit::{Commit, FailedFile, Put, Standing};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
 use wharf_domain::run::ending::Ending;
+use wharf_domain::run::feed::{Absent, MissingRow};
 use wharf_domain::run::machine::Refusal;
-use wharf_domain::sync::Checkpoint;
+use wharf_domain::sync::{Checkpoint, Cursor, Feed};
 
 use crate::world::id;
 
@@ -35,10 +37,15 @@ pub(crate) enum Bug {
     DeniedIsForgotten,
     NewRulesLeaveTheRunAtWork,
     AgreementIsNotAsked,
+    FeedBeforeItsPages,
+    FeedStartsBehindTheListing,
+    HiddenIsGone,
+    MovesAreNotStored,
+    NothingIsLookedAtAgain,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::NoFence,
         Self::NoEpochCheck,
         Self::CheckpointBeforeCommit,
@@ -51,11 +58,17 @@ impl Bug {
         Self::DeniedIsForgotten,
         Self::NewRulesLeaveTheRunAtWork,
         Self::AgreementIsNotAsked,
+        Self::FeedBeforeItsPages,
+        Self::FeedStartsBehindTheListing,
+        Self::HiddenIsGone,
+        Self::MovesAreNotStored,
+        Self::NothingIsLookedAtAgain,
     ];
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Object {
+    pub(crate) path: String,
     pub(crate) version: String,
     pub(crate) blob: BlobKey,
     pub(crate) deleted: Option<(DeletedBy, u64)>,
@@ -69,9 +82,13 @@ pub(crate) struct Row {
     seen_pass: u64,
     missing_pass: Option<u64>,
     pub(crate) missing_since: Option<u64>,
+    /// Whether nobody knows if it is gone.
+    pub(crate) hidden: bool,
+    pub(crate) lineage: String,
 }
 
 struct Letter {
+    job: usize,
     version: String,
     error_type: String,
     tries: u32,
@@ -91,6 +108,9 @@ pub(crate) struct Sync {
     /// The job that holds the lease, and until when.
     pub(crate) lease: Option<(usize, u64)>,
     pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) feed: Option<Feed>,
+    /// What somebody else was faster with since the whole source was last listed: a feed tells of it only once.
+    pub(crate) passed_over: BTreeSet<String>,
     pub(crate) last_pass: u64,
     pub(crate) rows: BTreeMap<String, Row>,
     letters: BTreeMap<String, Letter>,
@@ -221,9 +241,10 @@ impl Model {
                 error_type: letter.error_type.clone(),
                 tries: letter.tries,
                 exhausted: letter.exhausted,
-                healing_due: letter.exhausted && letter.last + HEALING <= self.now,
+                healing_due: letter.heals(self.now),
             }),
             missing: row.is_some_and(|row| row.missing_pass.is_some()),
+            lineage: row.map_or_else(String::new, |row| row.lineage.clone()),
         })
     }
 
@@ -248,10 +269,9 @@ impl Model {
             self.publish(n, pass, &put, &mut counters);
         }
         let stays = self.has(Bug::MissingMarkStays);
-        let objects = &self.objects;
         let sync = &mut self.syncs[n];
         for object in commit.adopted {
-            if objects.contains_key(&object) {
+            if self.objects.contains_key(&object) {
                 sync.letters.remove(&object);
                 let row = sync.rows.entry(object).or_default();
                 row.points = true;
@@ -270,7 +290,16 @@ impl Model {
             });
         }
         for failed in commit.failed {
-            sync.fail(failed, self.now);
+            sync.fail(failed, right.job, self.now);
+        }
+        if self.bug != Some(Bug::MovesAreNotStored) {
+            for moved in commit.moved {
+                let row = sync.rows.get_mut(&moved.object).filter(|row| row.points);
+                if let (Some(row), Some(object)) = (row, self.objects.get_mut(&moved.object)) {
+                    row.lineage = moved.lineage;
+                    object.path = moved.path.unwrap_or(object.path.clone());
+                }
+            }
         }
         for object in commit.returned {
             if let Some(row) = sync.rows.get_mut(&object) {
@@ -288,6 +317,12 @@ impl Model {
         for object in commit.drifted {
             if let Some(row) = sync.rows.get_mut(&object) {
                 row.missing_pass = Some(pass);
+                row.seen_pass = pass;
+            }
+        }
+        for object in commit.hidden {
+            if let Some(row) = sync.rows.get_mut(&object) {
+                row.hidden = row.missing_pass.is_some();
             }
         }
         if let Some(vanished) = commit.vanished {
@@ -314,6 +349,7 @@ impl Model {
         if same(now) == same(planned) {
             self.syncs[n].published += 1;
             let row = Object {
+                path: put.facts.path.clone(),
                 version: put.facts.version.clone(),
                 blob: put.content.blob.clone(),
                 deleted: None,
@@ -321,6 +357,7 @@ impl Model {
             };
             self.objects.insert(object.clone(), row);
         } else {
+            self.syncs[n].passed_over.insert(object.clone());
             counters.synced -= 1;
             counters.verified += 1;
             counters.bytes -= put.content.size_bytes;
@@ -332,7 +369,84 @@ impl Model {
         row.points = true;
         row.left_out = None;
         row.seen_pass = pass;
+        row.lineage.clone_from(&put.lineage);
         row.found(stays);
+    }
+
+    /// What the feed tells is absent: rows that are named, or that lie in what is.
+    pub(crate) fn mark_absent(&mut self, right: &Right, step: &MarkAbsent) -> Result<u64, Refusal> {
+        self.standing(right)?;
+        let mut marked = 0;
+        for (object, row) in &mut self.syncs[right.sync].rows {
+            let means = |absent: &&Absent| {
+                absent.id == *object || row.lineage.contains(&format!("/{}/", absent.id))
+            };
+            let told: Vec<&Absent> = step.absent.iter().filter(means).collect();
+            let hidden = told.iter().all(|absent| !absent.certain);
+            let is_so = row.missing_pass == Some(step.pass) && (hidden || !row.hidden);
+            if !told.is_empty() && !is_so && marked < u64::from(step.limit) {
+                row.missing_pass = Some(step.pass);
+                row.seen_pass = 0;
+                row.hidden = hidden;
+                marked += 1;
+            }
+        }
+        Ok(marked)
+    }
+
+    /// Rows that the pass found missing and did not see.
+    pub(crate) fn gather(
+        &mut self,
+        right: &Right,
+        pass: u64,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MissingRow>, Refusal> {
+        self.fenced(right)?;
+        let rows = self.syncs[right.sync].rows.iter();
+        let missing = rows.filter(|(object, row)| {
+            row.missing_pass == Some(pass)
+                && row.seen_pass != pass
+                && row.points
+                && !row.hidden
+                && after.is_none_or(|after| object.as_str() > after)
+        });
+        let missing = missing.take(usize::try_from(limit).unwrap());
+        let row = |(object, row): (&String, &Row)| MissingRow {
+            object: object.clone(),
+            lineage: row.lineage.clone(),
+        };
+        Ok(missing.map(row).collect())
+    }
+
+    /// What may be tried again, with one more failure of each.
+    pub(crate) fn due(&self, right: &Right, limit: u32) -> Vec<(String, FailedFile)> {
+        let letters = self.syncs[right.sync].letters.iter();
+        let due = letters.filter(|(_, letter)| {
+            let heals = !letter.exhausted || letter.heals(self.now);
+            heals && letter.job != right.job && !self.has(Bug::NothingIsLookedAtAgain)
+        });
+        let failed = |(object, letter): (&String, &Letter)| {
+            let failed = FailedFile {
+                new_id: id("dlq_", 0),
+                object: object.clone(),
+                path: object.clone(),
+                version: letter.version.clone(),
+                error_type: "resource.not_found".to_owned(),
+                error_message: String::new(),
+            };
+            (object.clone(), failed)
+        };
+        let limit = usize::try_from(limit).unwrap();
+        due.take(limit).map(failed).collect()
+    }
+
+    /// A fault: the next run begins there.
+    pub(crate) fn skip_to(&mut self, right: &Right, place: &Cursor) {
+        let checkpoint = self.syncs[right.sync].checkpoint.as_mut();
+        if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.cursor.is_some()) {
+            checkpoint.cursor = Some(place.clone());
+        }
     }
 
     pub(crate) fn mark_missing(
@@ -395,11 +509,14 @@ impl Model {
             .map(|(_, row)| row)
             .filter(|row| row.points)
             .collect();
+        let (hidden, missing): (Vec<&Row>, Vec<&Row>) =
+            missing.into_iter().partition(|row| row.hidden);
         let agreed = missing.iter().filter(|row| row.agreed(pass)).count() as u64;
         Ok(Survey {
             held,
             missing: missing.len() as u64,
             agreed,
+            hidden: hidden.len() as u64,
         })
     }
 
@@ -428,7 +545,8 @@ impl Model {
         let only_agreed = step.only_agreed && !self.has(Bug::AgreementIsNotAsked);
         let going: Vec<String> = self
             .missing(n, step.pass, &step.denied)
-            .filter(|(_, row)| !only_agreed || row.agreed(step.pass))
+            .filter(|(_, row)| !row.hidden || !row.points)
+            .filter(|(_, row)| !only_agreed || row.agreed(step.pass) || !row.points)
             .map(|(object, _)| object.clone())
             .take(3)
             .collect();
@@ -458,12 +576,28 @@ impl Model {
         Ok(going.len() as u64)
     }
 
-    pub(crate) fn finish(&mut self, right: &Right, ending: &Ending) -> Result<(), Refusal> {
+    /// `behind`: where the feed stands now.
+    pub(crate) fn finish(
+        &mut self,
+        right: &Right,
+        ending: &Ending,
+        behind: Option<Cursor>,
+    ) -> Result<(), Refusal> {
         self.fenced(right)?;
+        let behind = behind.filter(|_| self.has(Bug::FeedStartsBehindTheListing));
         let sync = &mut self.syncs[right.sync];
         let end = &ending.end;
         if end.status == JobStatus::Completed && end.incomplete_reason.is_none() {
-            sync.checkpoint = None;
+            let now = time(self.now);
+            let checkpoint = sync.checkpoint.take();
+            let feed = checkpoint.and_then(|c| Feed::behind(&c, sync.feed.as_ref(), now));
+            sync.feed = feed.map(|feed| match behind {
+                Some(place) => Feed {
+                    cursor: place,
+                    ..feed
+                },
+                None => feed,
+            });
         }
         let job = &mut sync.jobs[right.job];
         job.ended = Some((end.status, end.incomplete_reason.clone()));
@@ -481,6 +615,7 @@ impl Model {
         let keeps_progress = self.has(Bug::ResumeUnderAnotherScope);
         let sync = &mut self.syncs[n];
         sync.checkpoint = sync.checkpoint.take().filter(|_| keeps_progress);
+        sync.feed = None;
         for row in sync.rows.values_mut() {
             row.left_out = None;
             row.missing_since = None;
@@ -495,6 +630,7 @@ impl Row {
         if !stays {
             self.missing_pass = None;
             self.missing_since = None;
+            self.hidden = false;
         }
     }
 
@@ -503,15 +639,23 @@ impl Row {
     }
 }
 
+impl Letter {
+    fn heals(&self, now: u64) -> bool {
+        self.exhausted && self.last + HEALING <= now
+    }
+}
+
 impl Sync {
-    fn fail(&mut self, failed: FailedFile, now: u64) {
+    fn fail(&mut self, failed: FailedFile, job: usize, now: u64) {
         let letter = self.letters.entry(failed.object).or_insert(Letter {
             version: failed.version.clone(),
             error_type: String::new(),
             tries: 0,
             exhausted: false,
             last: 0,
+            job,
         });
+        letter.job = job;
         if letter.version != failed.version {
             letter.version = failed.version;
             letter.tries = 0;
@@ -537,12 +681,18 @@ fn covers(span: &Span, object: &String) -> bool {
 fn known_copy(object: &Object) -> KnownCopy {
     KnownCopy {
         id: id("obj_", 0),
+        path: object.path.clone(),
         version: object.version.clone(),
         blob: object.blob.clone(),
         deleted: object.deleted.map(|(by, _)| by),
         copied_by: Some(sync_id(object.copied_by)),
         facts: None,
     }
+}
+
+/// That second, by the database's clock.
+pub(crate) fn time(now: u64) -> Timestamp {
+    Timestamp::from_timestamp(i64::try_from(now).unwrap(), 0).unwrap()
 }
 
 pub(crate) fn sync_id(n: usize) -> SyncId {

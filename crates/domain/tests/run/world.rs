@@ -12,19 +12,21 @@ use wharf_domain::filter::{Listed, Verdict};
 use wharf_domain::job::Counters;
 use wharf_domain::mapping::Mapped;
 use wharf_domain::object::{BlobKey, Content, DeletedBy, SourceFacts, SourceId};
+use wharf_domain::plan::Entry;
 use wharf_domain::provider::Provider;
 use wharf_domain::run::commit::{Put, Standing};
 use wharf_domain::run::decision::Terms;
 use wharf_domain::run::deletes::DeleteThreshold;
 use wharf_domain::run::ending::Pace;
-use wharf_domain::run::machine::{Cause, Effect, Event, Refusal, Run, RunContext};
+use wharf_domain::run::feed::Fate;
+use wharf_domain::run::machine::{Cause, Effect, Event, Refusal, Revisited, Run, RunContext};
 use wharf_domain::run::page::{CopyOrder, FileOutcome, ListingPage};
 use wharf_domain::run::trouble::{Retry, Trouble};
 use wharf_domain::sync::{Reconcile, SyncMode};
 
-use crate::model::{Bug, LEASE, Model, Object, Right, Torn, sync_id};
+use crate::model::{Bug, LEASE, Model, Object, Right, Torn, sync_id, time};
 use crate::rng::Rng;
-use crate::source::{File, Source, View, sees, trouble};
+use crate::source::{File, Source, Stand, View, trouble};
 
 const AUTHORITY: &str = "store.example.com";
 const HOUR: u64 = 3600;
@@ -39,11 +41,17 @@ where
 
 fn rules(filters: &FileFilters, prefix: Option<&str>) -> Rules {
     let prefix = prefix.map(str::to_owned);
-    Rules::new(filters, &ProviderFilters { prefix }, None)
+    let filters_at_provider = ProviderFilters {
+        prefix,
+        ..ProviderFilters::default()
+    };
+    Rules::new(filters, &filters_at_provider, None)
 }
 
 struct Pass {
     begun: u64,
+    /// Whether the whole source is listed.
+    full: bool,
     /// What its listing leaves out although it is there.
     lagging: BTreeSet<String>,
 }
@@ -55,12 +63,14 @@ struct Settings {
     rules: Rules,
     prefix: Option<&'static str>,
     max_objects: u64,
+    /// Whether its source has folders, and a feed of changes.
+    folders: bool,
     /// Its passes.
     passes: BTreeMap<u64, Pass>,
 }
 
 impl Settings {
-    fn new(rng: &mut Rng) -> Self {
+    fn new(folders: bool, rng: &mut Rng) -> Self {
         let mut settings = Self {
             reconcile: Reconcile {
                 on_update: !rng.once_in(5),
@@ -70,6 +80,7 @@ impl Settings {
             rules: rules(&FileFilters::default(), None),
             prefix: None,
             max_objects: 5 + rng.below(40),
+            folders,
             passes: BTreeMap::new(),
         };
         settings.change_rules(rng);
@@ -86,7 +97,7 @@ impl Settings {
         }
         self.reconcile.on_delete = !rng.once_in(5);
         self.reconcile.on_filter_drift = !rng.once_in(4);
-        self.prefix = rng.once_in(3).then_some("b/");
+        self.prefix = (rng.once_in(3) && !self.folders).then_some("b/");
         self.rules = rules(&filters, self.prefix);
     }
 
@@ -96,17 +107,17 @@ impl Settings {
         self.prefix.filter(|_| same).unwrap_or_default()
     }
 
-    fn filters_by_listing(&self, object: &str) -> bool {
+    fn filters_by_listing(&self, path: &str) -> bool {
         let listed = Listed {
-            relative_path: object,
+            relative_path: path,
             size_bytes: Some(1),
             modified_at: None,
         };
         self.rules.by_listing(&listed) != Verdict::Keep
     }
 
-    fn filters(&self, object: &str, file: &File) -> bool {
-        self.filters_by_listing(object) || (file.odd && self.rules.needs_facts())
+    fn filters(&self, path: &str, file: &File) -> bool {
+        self.filters_by_listing(path) || (file.odd && self.rules.needs_facts())
     }
 }
 
@@ -127,6 +138,8 @@ pub(crate) struct World {
     settings: Vec<Settings>,
     workers: Vec<Worker>,
     blobs: u64,
+    /// What was to be copied although it was, in the very version.
+    copied_again: Option<Entry>,
     chaos: bool,
 }
 
@@ -134,13 +147,16 @@ impl World {
     pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
         let mut rng = Rng::new(seed);
         let syncs = 1 + usize::from(rng.once_in(3));
-        let settings = (0..syncs).map(|_| Settings::new(&mut rng)).collect();
-        let source = Source::new(&mut rng);
-        let provider = if rng.once_in(3) {
-            Provider::Tigris
-        } else {
-            Provider::S3
+        let provider = match rng.below(6) {
+            0 | 1 => Provider::S3,
+            2 => Provider::Tigris,
+            _ => Provider::GoogleDrive,
         };
+        let folders = provider == Provider::GoogleDrive;
+        let settings = (0..syncs)
+            .map(|_| Settings::new(folders, &mut rng))
+            .collect();
+        let source = Source::new(folders, &mut rng);
         let standing = Standing {
             epoch: 0,
             credential_version: 0,
@@ -162,6 +178,7 @@ impl World {
             },
             rng,
             blobs: 0,
+            copied_again: None,
             chaos: true,
         }
     }
@@ -186,6 +203,7 @@ impl World {
             83..91 => self.change_source(),
             91..93 => self.model.now += self.rng.below(2 * LEASE),
             93 => self.model.now += 25 * HOUR,
+            94 if self.source.folders => self.source.feed_epoch += 1,
             94 => {
                 self.source.denied = if self.source.denied.is_none() {
                     Some("a/")
@@ -226,6 +244,9 @@ impl World {
 
     fn change_source(&mut self) {
         let names: Vec<String> = self.source.files.keys().cloned().collect();
+        if self.source.folders && self.rng.once_in(2) {
+            return self.source.disarrange(self.model.now, &mut self.rng);
+        }
         match self.rng.below(12) {
             0..7 => self.write(),
             7..11 => {
@@ -292,6 +313,10 @@ impl World {
                 failures: 0,
             },
             last_pass: sync.last_pass,
+            feed: sync
+                .feed
+                .clone()
+                .filter(|feed| time(self.model.now) < feed.listed_at + Duration::from_hours(24)),
         };
         let mut checkpoint = sync.checkpoint.clone();
         if let Some(checkpoint) = &mut checkpoint {
@@ -345,7 +370,8 @@ impl World {
         };
         worker.effect = worker.run.on(event);
         if let Effect::End(ending) = &worker.effect {
-            if self.model.finish(&worker.right, ending).is_ok() {
+            let behind = self.source.feed_start();
+            if self.model.finish(&worker.right, ending, behind).is_ok() {
                 let reason = ending.end.incomplete_reason.as_deref();
                 if reason.is_none() {
                     self.completed(n, worker.pass, false)?;
@@ -379,7 +405,8 @@ impl World {
         Some(match effect {
             Effect::List { cursor, limit } => {
                 if cursor.is_none() {
-                    self.begin_pass(n, worker.pass);
+                    self.begin_pass(n, worker.pass, true);
+                    self.model.syncs[n].passed_over.clear();
                 }
                 let view = View {
                     scope: self.settings[n].scope(),
@@ -402,10 +429,24 @@ impl World {
                     Event::Listed(listed)
                 }
             }
+            effect @ (Effect::FeedStart
+            | Effect::Changes { .. }
+            | Effect::MarkAbsent(_)
+            | Effect::Revisit { .. }
+            | Effect::Gather { .. }
+            | Effect::Trace(_)) => self.about_changes(right, worker.pass, effect)?,
             Effect::Recall { pass, recall } => {
                 Event::Recalled(Ok(self.model.recall(n, pass, &recall)))
             }
             Effect::Copy(orders) => {
+                let again = |order: &&CopyOrder| {
+                    order.replaces.as_ref().is_some_and(|copy| {
+                        copy.deleted.is_none()
+                            && copy.version == order.entry.version
+                            && copy.copied_by == Some(sync_id(n))
+                    })
+                };
+                self.copied_again = orders.iter().find(again).map(|order| order.entry.clone());
                 worker.flight.extend(orders);
                 self.await_file(worker)
             }
@@ -431,23 +472,100 @@ impl World {
         })
     }
 
-    fn begin_pass(&mut self, n: usize, pass: u64) {
-        let lags = self.chaos && self.provider == Provider::Tigris;
+    /// What has to do with changes and what became of files.
+    fn about_changes(&mut self, right: &Right, pass: u64, effect: Effect) -> Option<Event> {
+        Some(match effect {
+            Effect::FeedStart => Event::FeedStart(if self.chaos && self.rng.once_in(25) {
+                Err(trouble(&mut self.rng))
+            } else {
+                Ok(self.source.feed_start())
+            }),
+            Effect::Changes { cursor, .. } => {
+                if !self.settings[right.sync].passes.contains_key(&pass) {
+                    self.begin_pass(right.sync, pass, false);
+                }
+                let credentials = right.standing.credential_version;
+                let mut changed = self.source.changes(&cursor, credentials, &mut self.rng);
+                if let Ok(page) = &mut changed {
+                    for absent in &mut page.absent {
+                        absent.certain |= self.bug == Some(Bug::HiddenIsGone);
+                    }
+                    if self.bug == Some(Bug::FeedBeforeItsPages) {
+                        self.model.skip_to(right, &page.next);
+                    }
+                }
+                Event::Changed(changed)
+            }
+            Effect::MarkAbsent(step) => Event::Absent(self.model.mark_absent(right, &step)),
+            Effect::Revisit { limit } => Event::Revisited(Ok(self.revisit(right, limit))),
+            Effect::Gather { pass, after, limit } => {
+                Event::Gathered(self.model.gather(right, pass, after.as_deref(), limit))
+            }
+            Effect::Trace(rows) => {
+                let credentials = right.standing.credential_version;
+                let fate = |object: &str| match self.source.trace(credentials, object) {
+                    Fate::Hidden if self.bug == Some(Bug::HiddenIsGone) => Fate::Gone,
+                    fate => fate,
+                };
+                let fates = rows.iter().map(|row| fate(&row.object)).collect();
+                Event::Traced(if self.chaos && self.rng.once_in(25) {
+                    Err(trouble(&mut self.rng))
+                } else {
+                    Ok(fates)
+                })
+            }
+            _ => return None,
+        })
+    }
+
+    fn begin_pass(&mut self, n: usize, pass: u64, full: bool) {
+        let lags = self.chaos && self.provider != Provider::S3;
         let rng = &mut self.rng;
         let settings = &mut self.settings[n];
-        // A listing lags once, but not still when the next complete one is made.
-        let rows = &self.model.syncs[n].rows;
-        let missed = |object: &String| {
-            rows.get(object)
-                .is_some_and(|row| row.missing_since.is_some())
+        let model = &self.model;
+        // A listing lags once, but not still when the next complete one is made. Where changes are told, it leaves out what is
+        // known as it is.
+        let may_lag = |object: &String, file: &File| match model.syncs[n].rows.get(object) {
+            _ if !lags => false,
+            Some(row) if row.missing_since.is_some() => false,
+            Some(row) if self.source.folders => {
+                let entry = self.source.entry(object);
+                let same = model.objects.get(object).is_some_and(|stored| {
+                    stored.deleted.is_none()
+                        && stored.version == file.version.to_string()
+                        && stored.path == entry.path
+                });
+                let stays = !settings.filters_by_listing(&entry.path);
+                row.points && same && stays && row.lineage == entry.lineage
+            }
+            row => row.is_some() || !self.source.folders,
         };
-        let files = self.source.files.keys();
-        let lagging = files
-            .filter(|object| lags && !missed(object) && rng.once_in(6))
-            .cloned()
+        let lagging = self
+            .source
+            .files
+            .iter()
+            .filter(|(object, file)| may_lag(object, file) && rng.once_in(6))
+            .map(|(object, _)| object.clone())
             .collect();
         let begun = self.model.now;
-        settings.passes.insert(pass, Pass { begun, lagging });
+        let new = Pass {
+            begun,
+            full,
+            lagging,
+        };
+        settings.passes.insert(pass, new);
+    }
+
+    fn revisit(&mut self, right: &Right, limit: u32) -> Revisited {
+        let mut revisited = Revisited::default();
+        let credentials = right.standing.credential_version;
+        for (object, letter) in self.model.due(right, limit) {
+            match self.source.stand(credentials, &object) {
+                Stand::There => revisited.entries.push(self.source.entry(&object)),
+                Stand::Elsewhere | Stand::Hidden => revisited.failed.push(letter),
+            }
+        }
+        revisited
     }
 
     fn await_file(&mut self, worker: &mut Worker) -> Event {
@@ -518,6 +636,7 @@ impl World {
                 sha256: String::new(),
             },
             mapped: Mapped::default(),
+            lineage: entry.lineage.clone(),
         }))
     }
 
@@ -554,23 +673,33 @@ impl World {
                 sync.published, sync.totals.synced
             ));
         }
+        if let Some(entry) = self.copied_again.take() {
+            return Err(format!("{entry:?} is copied again"));
+        }
         for (n, object, pass) in std::mem::take(&mut self.model.deletions) {
             self.check_deletion(n, &object, pass)?;
         }
         Ok(())
     }
 
-    /// Nothing goes that was at the source, as this account sees it, ever since the pass began, unless a rule says so.
+    /// Nothing goes that was at the source, as this account sees it, ever since the pass began, unless a rule says so; nor what
+    /// was hidden, or deleted without a trace, before that.
     fn check_deletion(&self, n: usize, object: &str, pass: u64) -> Result<(), String> {
         let settings = &self.settings[n];
+        let begun = settings.passes[&pass].begun;
+        if self.source.folders && self.source.lost.get(object).is_some_and(|at| *at < begun) {
+            return Err(format!("{object} was deleted on nobody's word"));
+        }
         let Some(file) = self.source.files.get(object) else {
             return Ok(());
         };
-        let begun = settings.passes[&pass].begun;
-        let was_there = file.since <= begun
-            && sees(self.model.standing.credential_version, object)
-            && !settings.filters(object, file);
-        if was_there {
+        let credentials = self.model.standing.credential_version;
+        let stand = self.source.stand(credentials, object);
+        let settled = self.source.since(object) <= begun;
+        if settled && stand == Stand::Hidden && self.source.folders {
+            return Err(format!("{object} was deleted although it may be there"));
+        }
+        if settled && stand == Stand::There && !settings.filters(&self.source.path(object), file) {
             return Err(format!("{object} was deleted although it is there"));
         }
         Ok(())
@@ -580,23 +709,33 @@ impl World {
     /// then is not.
     fn completed(&self, n: usize, pass: u64, strict: bool) -> Result<(), String> {
         let settings = &self.settings[n];
-        let Pass { begun, lagging } = &settings.passes[&pass];
+        let Pass {
+            begun,
+            full,
+            lagging,
+        } = &settings.passes[&pass];
         let begun = *begun;
-        let seen = |object: &str| sees(self.model.standing.credential_version, object);
-        for (object, file) in &self.source.files {
-            let due = file.since <= begun
-                && seen(object)
-                && !settings.filters(object, file)
+        let sync = &self.model.syncs[n];
+        let source = &self.source;
+        let credentials = self.model.standing.credential_version;
+        let settled = |object: &str| source.since(object) <= begun;
+        let there = |object: &str| source.stand(credentials, object) == Stand::There;
+        for (object, file) in &source.files {
+            let due = settled(object)
+                && there(object)
+                && !settings.filters(&source.path(object), file)
                 && !file.unreadable
                 && !file.poisoned
-                && !lagging.contains(object);
-            if due && !self.is_there(n, object, file, begun) {
+                && !lagging.contains(object)
+                && (*full || !sync.passed_over.contains(object));
+            // What a person deletes while the source has another version comes back when the source is listed.
+            let since = if *full { begun } else { source.since(object) };
+            if due && !self.is_there(n, object, file, since) {
                 let found = self.model.objects.get(object);
                 return Err(format!("{object} is not as at the source: {found:?}"));
             }
         }
-        let sync = &self.model.syncs[n];
-        if sync.held > 0 {
+        if sync.held > 0 && !source.folders {
             // Where vanished files stay, one that was held for a rule and vanished then waits for a person.
             return if strict && settings.reconcile.on_delete {
                 Err("deletes are held for ever".to_owned())
@@ -606,16 +745,33 @@ impl World {
         }
         for (object, row) in &sync.rows {
             let live = self.model.objects.get(object);
-            if !row.points || live.is_none_or(|object| object.deleted.is_some()) {
+            let Some(live) = live.filter(|live| row.points && live.deleted.is_none()) else {
+                continue;
+            };
+            let is_ours = live.copied_by == n;
+            if settled(object) && there(object) && !lagging.contains(object) {
+                let entry = source.entry(object);
+                if row.lineage != entry.lineage || (is_ours && live.path != entry.path) {
+                    return Err(format!(
+                        "{live:?} in {} does not lie as {entry:?}",
+                        row.lineage
+                    ));
+                }
+            }
+            if row.missing_since.is_some() && (!strict || row.hidden) {
                 continue;
             }
-            let gone = self.source.gone.get(object).is_some_and(|at| *at < begun);
+            let gone = if source.folders {
+                settled(object) && source.stand(credentials, object) == Stand::Elsewhere
+            } else {
+                source.gone.get(object).is_some_and(|at| *at < begun)
+            };
             if gone && settings.reconcile.on_delete && settings.scope().is_empty() {
                 return Err(format!("{object} is gone from the source and still here"));
             }
-            let file = self.source.files.get(object);
-            let drifted = file.is_some_and(|file| file.since <= begun && seen(object))
-                && settings.filters_by_listing(object)
+            let drifted = settled(object)
+                && there(object)
+                && settings.filters_by_listing(&source.path(object))
                 && !lagging.contains(object);
             if drifted && settings.reconcile.on_filter_drift {
                 return Err(format!("{object} is filtered and still here"));
@@ -646,26 +802,41 @@ impl World {
         self.model.active = true;
         self.model.standing.epoch += 1;
         self.model.now += 1;
-        for file in self.source.files.values_mut() {
+        let mut readable = Vec::new();
+        for (object, file) in &mut self.source.files {
             if file.unreadable || file.poisoned {
+                readable.extend(file.unreadable.then(|| object.clone()));
                 file.unreadable = false;
                 file.poisoned = false;
                 file.since = self.model.now;
             }
         }
-        for round in 0..3 {
+        if self.rng.once_in(2) {
+            self.source.share(self.model.now);
+        }
+        // That a file has healed is told by nobody.
+        for object in readable {
+            self.source.tell(&object);
+        }
+        for round in 0..4 {
+            // What changes alone are looked at in between, where they are told.
+            let pause = if round == 1 && self.source.folders {
+                HOUR
+            } else {
+                25 * HOUR
+            };
             for n in 0..self.settings.len() {
-                let pass = self.complete_pass(n)?;
-                self.completed(n, pass, round == 2)?;
+                let pass = self.complete_pass(n, pause)?;
+                self.completed(n, pass, round == 3)?;
             }
         }
         Ok(())
     }
 
     /// Runs until a pass is complete.
-    fn complete_pass(&mut self, n: usize) -> Result<u64, String> {
+    fn complete_pass(&mut self, n: usize, pause: u64) -> Result<u64, String> {
         for _ in 0..40 {
-            self.model.now += 25 * HOUR;
+            self.model.now += pause;
             let right = self.model.lease(n).ok_or("the lease is held for ever")?;
             let job = right.job;
             self.start(right);

@@ -7,8 +7,8 @@ use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::NewProviderConfig;
 use wharf_domain::scope::Place;
 
-use super::binding;
 use super::test::{Trial, refuse_unusable};
+use super::{binding, with_rotated};
 use crate::error::{insert_failed, name_taken};
 use crate::{Caller, Engine, EngineError, Mandate};
 
@@ -27,6 +27,8 @@ pub struct CreateConnection {
     pub write_enabled: bool,
     /// Whether it must pass a test before it is saved.
     pub test_before_save: bool,
+    /// Whether its credentials come from a person's consent in a browser.
+    pub by_consent: bool,
 }
 
 impl Engine {
@@ -70,10 +72,12 @@ impl Engine {
         let credential_type = credentials.credential_type();
         let plaintext = credentials.to_secret_bytes();
         let id: ConnectionId = self.ids().id();
+        let session = self.lone_session();
         let trial = Trial {
             connection: &id,
             config: &config,
             credentials,
+            sessions: session.clone(),
             source_path: None,
         };
         if new.test_before_save {
@@ -81,15 +85,19 @@ impl Engine {
         } else if supported {
             refuse_unusable(self, trial)?;
         }
+        let plaintext = with_rotated(&*session, provider, plaintext).await?;
         let binding = binding(caller.organization(), &id, &config, credential_type, 1);
         let sealed = self.envelope.seal(&binding, &plaintext).await?;
         drop(plaintext);
-        let changes = json!({
+        let mut changes = json!({
             "name": new.name.as_str(),
             "provider_type": provider.as_str(),
             "credential_type": credential_type.as_str(),
             "tested": new.test_before_save,
         });
+        if new.by_consent {
+            changes["by"] = json!("consent");
+        }
         let audit = caller.audit(
             self.ids(),
             Action::ConnectionCreated,

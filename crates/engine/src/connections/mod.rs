@@ -19,10 +19,11 @@ use wharf_domain::audit::ResourceType;
 use wharf_domain::connection::Connection;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::{ConnectionId, OrganizationId};
-use wharf_domain::provider::{CredentialType, Credentials, ProviderConfig};
+use wharf_domain::provider::{CredentialType, Credentials, Provider, ProviderConfig};
 use wharf_domain::scope::Place;
+use wharf_domain::secret::SecretBytes;
 use wharf_envelope::{Binding, OpenError};
-use wharf_ports::KeyRingError;
+use wharf_ports::{KeyRingError, SessionError, Sessions};
 
 use crate::{Engine, EngineError};
 
@@ -48,6 +49,28 @@ fn binding(
         credential_version,
         audience: config.audience(),
     }
+}
+
+/// Credentials about to be stored, with a refresh token that the provider gave in place of theirs while they were tested.
+async fn with_rotated(
+    sessions: &dyn Sessions,
+    provider: Provider,
+    credentials: SecretBytes,
+) -> Result<SecretBytes, EngineError> {
+    let token = match sessions.rotated().await {
+        Ok(Some(token)) => token,
+        // Somebody else has changed the connection: what is to be stored will be refused.
+        Ok(None) | Err(SessionError::Superseded) => return Ok(credentials),
+        Err(error) => {
+            return Err(EngineError::Unavailable {
+                what: "the access token of the connection",
+                source: Some(error.into()),
+            });
+        }
+    };
+    let credentials = Credentials::from_secret_bytes(provider, &credentials)
+        .map_err(|error| EngineError::Internal(error.into()))?;
+    Ok(credentials.rotated(token).to_secret_bytes())
 }
 
 /// Why stored credentials cannot be used.

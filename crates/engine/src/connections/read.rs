@@ -56,16 +56,4 @@ impl Engine {
             .list(caller.organization(), filter, page)
             .await?)
     }
-
-    /// Why a connection's folders and files cannot be browsed: there is no such connection, or its provider has none to
-    /// browse, as no adapter of this version has.
-    pub async fn browsing_refused(&self, caller: &Caller, identifier: &str) -> EngineError {
-        match self.connection(caller, identifier).await {
-            Ok(connection) => EngineError::NotSupported(format!(
-                "Folders and files cannot be browsed through {} connections.",
-                connection.provider().as_str()
-            )),
-            Err(error) => error,
-        }
-    }
 }

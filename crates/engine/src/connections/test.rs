@@ -1,5 +1,6 @@
 //! Tests of connections: of new ones before they are saved, of stored ones when a person asks.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -9,7 +10,7 @@ use wharf_domain::error_code::{Counting, ErrorCode};
 use wharf_domain::health::CheckCause;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::provider::{Credentials, ProviderConfig};
-use wharf_ports::{CheckRequest, OpenProvider};
+use wharf_ports::{CheckRequest, OpenProvider, Sessions};
 
 use super::CredentialsError;
 use super::record::EndedCheck;
@@ -30,6 +31,8 @@ pub(super) struct Trial<'a> {
     pub(super) connection: &'a ConnectionId,
     pub(super) config: &'a ProviderConfig,
     pub(super) credentials: Credentials,
+    /// What keeps the access token.
+    pub(super) sessions: Arc<dyn Sessions>,
     /// What a sync reads or would read.
     pub(super) source_path: Option<&'a str>,
 }
@@ -44,12 +47,13 @@ fn open(engine: &Engine, trial: Trial<'_>) -> Result<OpenProvider, CheckReport> 
         connection,
         config,
         credentials,
+        sessions,
         ..
     } = trial;
     let opened = engine
         .parts
         .providers
-        .open(connection, config, credentials)
+        .open(connection, config, credentials, sessions)
         .map(|account| engine.gates.guard(config.provider(), connection, account));
     opened.map_err(|error| CheckReport {
         checks: vec![Check::failed(
@@ -173,6 +177,7 @@ impl Engine {
                 let trial = Trial {
                     connection: &connection.id,
                     config: &connection.config,
+                    sessions: self.stored_sessions(connection, &credentials),
                     credentials,
                     source_path,
                 };

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use wharf_domain::Metadata;
 use wharf_domain::audit::{Action, ResourceType};
@@ -6,11 +8,11 @@ use wharf_domain::connection::{
 };
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::{self, Credentials, NewProviderConfig, PatchError};
-use wharf_domain::secret;
-use wharf_ports::{ApplyError, KeyRingError};
+use wharf_domain::secret::{self, SecretString};
+use wharf_ports::{ApplyError, KeyRingError, Sessions};
 
 use super::test::Trial;
-use super::{CredentialsError, binding};
+use super::{CredentialsError, binding, with_rotated};
 use crate::error::apply_failed;
 use crate::{Caller, Engine, EngineError};
 
@@ -36,6 +38,8 @@ pub struct UpdateConnection {
     pub is_active: Option<bool>,
     /// A new configuration as it was sent; may hold secrets.
     pub provider_config: Option<ConfigFields>,
+    /// Whether that comes from a person's consent in a browser.
+    pub by_consent: bool,
 }
 
 /// The raw fields of a new configuration, wiped when dropped.
@@ -45,6 +49,11 @@ impl ConfigFields {
     /// Takes ownership of the fields.
     pub fn new(fields: Map<String, Value>) -> Self {
         Self(fields)
+    }
+
+    /// The fields, to be read.
+    pub(crate) fn into_inner(mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -150,19 +159,22 @@ impl Engine {
             self.refuse_foreign_external_id(caller.organization(), &credentials)
                 .await?;
             let credential_type = credentials.credential_type();
-            let plaintext = credentials.to_secret_bytes();
+            let mut plaintext = credentials.to_secret_bytes();
             if supported {
                 self.parts
                     .providers
                     .vet(&config)
                     .map_err(EngineError::from)?;
+                let sessions = self.sessions_for(connection, &credentials).await?;
                 let trial = Trial {
                     connection: &connection.id,
                     config: &config,
                     credentials,
+                    sessions: sessions.clone(),
                     source_path: None,
                 };
                 self.check_change(caller, trial).await?;
+                plaintext = with_rotated(&*sessions, config.provider(), plaintext).await?;
                 edit.tested = true;
             }
             let version = connection.credential_version + 1;
@@ -184,6 +196,7 @@ impl Engine {
             let trial = Trial {
                 connection: &connection.id,
                 config: &connection.config,
+                sessions: self.stored_sessions(connection, &credentials),
                 credentials,
                 source_path: None,
             };
@@ -221,6 +234,25 @@ impl Engine {
             .await
             .map_err(UpdateError::Apply)?;
         Ok(transition.connection)
+    }
+
+    /// What keeps the access token of new credentials while they are tested. Those that are the stored consent share its token: what
+    /// the provider rotates then is not lost if nothing is saved.
+    async fn sessions_for(
+        &self,
+        connection: &Connection,
+        credentials: &Credentials,
+    ) -> Result<Arc<dyn Sessions>, EngineError> {
+        let Some(token) = credentials.refresh_token() else {
+            return Ok(self.lone_session());
+        };
+        match self.open_credentials(connection).await {
+            Ok(stored) if is_same(stored.refresh_token(), token) => {
+                Ok(self.stored_sessions(connection, &stored))
+            }
+            Err(CredentialsError::Engine(error)) => Err(error),
+            Ok(_) | Err(_) => Ok(self.lone_session()),
+        }
     }
 
     /// Tests what a change would make of a connection. A test that fails saves nothing, and leaves a row all the same: it may have
@@ -286,6 +318,10 @@ impl Engine {
     }
 }
 
+fn is_same(stored: Option<&SecretString>, token: &SecretString) -> bool {
+    stored.is_some_and(|stored| stored.expose() == token.expose())
+}
+
 /// What becomes of the connection by a person's will.
 fn wish(intent: Option<Intent>, reactivates: bool, tested: bool) -> Option<Event> {
     match intent {
@@ -324,6 +360,9 @@ fn changed_fields(update: &UpdateConnection, intent: Option<Intent>) -> Value {
         ("metadata", update.metadata.is_some()),
         ("provider_config", update.provider_config.is_some()),
     ];
+    if update.by_consent {
+        changes.insert("by".to_owned(), json!("consent"));
+    }
     for (field, touched) in named {
         if touched {
             changes.insert(field.to_owned(), json!("changed"));

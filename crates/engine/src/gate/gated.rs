@@ -10,10 +10,11 @@ use futures::{Stream, StreamExt};
 use wharf_domain::check::CheckReport;
 use wharf_domain::error_code::ErrorCode;
 use wharf_domain::plan::Entry;
+use wharf_domain::run::feed::{ChangesPage, Fate, MissingRow};
 use wharf_domain::sync::Cursor;
 use wharf_ports::{
-    ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Looked, OpenProvider, ProviderError,
-    StorageProvider,
+    Browse, Browsed, ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Looked,
+    OpenProvider, ProviderError, StorageProvider, WatchRequest, Watching,
 };
 
 use super::room::{Room, Share};
@@ -107,6 +108,77 @@ impl StorageProvider for Gated {
             tags,
             version_id,
         })
+    }
+
+    fn quota_account(&self) -> Option<String> {
+        self.account.quota_account()
+    }
+
+    async fn feed_start(&self, source_path: &str) -> Result<Option<Cursor>, ProviderError> {
+        let pass = self.gate.enter().await?;
+        let start = self.account.feed_start(source_path).await;
+        pass.tell(&start);
+        start
+    }
+
+    async fn changes(
+        &self,
+        source_path: &str,
+        cursor: &Cursor,
+        limit: u32,
+    ) -> Result<ChangesPage, ProviderError> {
+        let pass = self.gate.enter().await?;
+        let page = self.account.changes(source_path, cursor, limit).await;
+        pass.tell(&page);
+        page
+    }
+
+    async fn trace(
+        &self,
+        source_path: &str,
+        missing: &[MissingRow],
+    ) -> Result<Vec<Fate>, ProviderError> {
+        let pass = self.gate.enter().await?;
+        let fates = self.account.trace(source_path, missing).await;
+        pass.tell(&fates);
+        fates
+    }
+
+    async fn browse(
+        &self,
+        what: Browse,
+        path: &str,
+        limit: u32,
+    ) -> Result<Vec<Browsed>, ProviderError> {
+        let pass = self.gate.enter().await?;
+        let found = self.account.browse(what, path, limit).await;
+        pass.tell(&found);
+        found
+    }
+
+    async fn find(&self, source_path: &str, path: &str) -> Result<Vec<String>, ProviderError> {
+        let pass = self.gate.enter().await?;
+        let found = self.account.find(source_path, path).await;
+        pass.tell(&found);
+        found
+    }
+
+    async fn watch(
+        &self,
+        source_path: &str,
+        request: &WatchRequest<'_>,
+    ) -> Result<Option<Watching>, ProviderError> {
+        let pass = self.gate.enter().await?;
+        let watching = self.account.watch(source_path, request).await;
+        pass.tell(&watching);
+        watching
+    }
+
+    async fn unwatch(&self, channel: &str, resource: &str) -> Result<(), ProviderError> {
+        let pass = self.gate.enter().await?;
+        let ended = self.account.unwatch(channel, resource).await;
+        pass.tell(&ended);
+        ended
     }
 
     async fn look(&self, source_path: &str, object: &str) -> Result<Option<Looked>, ProviderError> {

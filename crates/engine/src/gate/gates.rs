@@ -14,11 +14,17 @@ use super::Gate;
 use super::gated::Gated;
 use super::room::Room;
 
+/// Whom requests are counted against.
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
-    provider: Provider,
-    authority: String,
-    connection: ConnectionId,
+enum Key {
+    /// An account of the provider's that several connections may share.
+    Account { provider: Provider, account: String },
+    /// A connection's own.
+    Connection {
+        provider: Provider,
+        authority: String,
+        connection: ConnectionId,
+    },
 }
 
 /// Every gate that is in use or closed, and the room that all copies share.
@@ -44,11 +50,15 @@ impl Gates {
         connection: &ConnectionId,
         opened: OpenProvider,
     ) -> OpenProvider {
-        let gate = self.gate(Key {
-            provider,
-            authority: opened.authority(),
-            connection: connection.clone(),
-        });
+        let key = match opened.quota_account() {
+            Some(account) => Key::Account { provider, account },
+            None => Key::Connection {
+                provider,
+                authority: opened.authority(),
+                connection: connection.clone(),
+            },
+        };
+        let gate = self.gate(key);
         Arc::new(Gated::new(opened, gate, self.room.clone()))
     }
 
@@ -73,7 +83,7 @@ impl Gates {
         connection: &ConnectionId,
         account: &Arc<impl StorageProvider>,
     ) -> Arc<Gate> {
-        self.gate(Key {
+        self.gate(Key::Connection {
             provider: Provider::S3,
             authority: account.authority(),
             connection: connection.clone(),

@@ -183,6 +183,7 @@ fn entry(object: &str, size_bytes: u64) -> Entry {
         size_bytes: Some(size_bytes),
         modified_at: None,
         unreadable: None,
+        lineage: String::new(),
     }
 }
 

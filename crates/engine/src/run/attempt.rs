@@ -19,7 +19,7 @@ use wharf_domain::run::commit::Standing;
 use wharf_domain::run::ending::{Ending, Pace};
 use wharf_domain::run::machine::RunContext;
 use wharf_domain::run::trouble::Trouble;
-use wharf_domain::sync::{Lease, Sync};
+use wharf_domain::sync::{Lease, Sync, SyncMode};
 use wharf_ports::{FetchWish, OpenProvider, RunError};
 
 use super::copies::Copies;
@@ -27,6 +27,7 @@ use super::drive::Drive;
 use super::fetch::Copier;
 use crate::account::AccountError;
 use crate::caller::audit_row;
+use crate::push::Watched;
 use crate::{Engine, EngineError};
 
 /// A worker at work shows that it lives at least this often.
@@ -113,7 +114,7 @@ impl<'a> Attempt<'a> {
                 return self.release(&ending).await;
             }
         };
-        let Some(ending) = self.pass(sync, &connection.row, pace, stop).await else {
+        let Some(ending) = self.pass(sync, &connection, pace, stop).await else {
             return self.give_up(&RunError::LeaseLost);
         };
         // The connection hears of it before the lease is released: if the process ends in between, the run is made again
@@ -140,10 +141,11 @@ impl<'a> Attempt<'a> {
     async fn pass(
         &self,
         sync: Sync,
-        connection: &Connection,
+        used: &UsedConnection,
         pace: Pace,
         stop: &CancellationToken,
     ) -> Option<Ending> {
+        let connection = &used.row;
         let provider = match self.open(connection, pace).await {
             Ok(provider) => provider,
             Err(ending) => return Some(ending),
@@ -153,12 +155,21 @@ impl<'a> Attempt<'a> {
             checkpoint,
             mode,
             last_pass,
+            feed,
+            push,
             bucket,
             ..
         } = sync;
+        // What a feed tells is not all that happens: from time to time the whole source is listed.
+        let interval = self.engine.parts.settings.full_pass_interval;
+        let feed = feed.filter(|feed| used.started_at < feed.listed_at + interval);
         let provider_type = connection.provider();
         let factory = &self.engine.parts.providers;
-        let scope = factory.scope(provider_type, &settings.source_path, settings.pushed_down());
+        let scope = factory.scope(
+            provider_type,
+            &settings.source_path,
+            &settings.pushed_down(),
+        );
         let scope = match scope {
             Ok(scope) => scope,
             Err(invalid) => {
@@ -195,6 +206,7 @@ impl<'a> Attempt<'a> {
             threshold: self.engine.parts.settings.delete_threshold,
             pace,
             last_pass,
+            feed,
         };
         let at_once = usize::try_from(settings.sync_concurrency).unwrap_or(1);
         let drive = Drive {
@@ -205,13 +217,24 @@ impl<'a> Attempt<'a> {
                 epoch: connection.epoch,
                 credential_version: connection.credential_version,
             },
-            provider,
-            scope,
+            provider: provider.clone(),
+            scope: scope.clone(),
             copies: Copies::new(copier, at_once),
             shutdown: stop,
             committed: Instant::now(),
         };
-        drive.run(context, checkpoint).await
+        let ending = drive.run(context, checkpoint).await?;
+        if ending.end.saw_what_it_may() && mode == SyncMode::Continuous {
+            let watched = Watched {
+                organization: &self.organization,
+                lease: &self.lease,
+                account: &provider,
+                scope: &scope,
+                credential_version: connection.credential_version,
+            };
+            self.engine.keep_watching(watched, push).await;
+        }
+        Some(ending)
     }
 
     /// Opens the connection's account, or tells how the run ends.

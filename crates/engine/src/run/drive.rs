@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wharf_domain::audit::{Action, NewAuditRow, Origin, ResourceType};
+use wharf_domain::error_code::ErrorCode;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::run::catalogue::Recall;
-use wharf_domain::run::commit::{Commit, Standing};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing};
+use wharf_domain::run::commit::{Commit, FailedFile, Standing};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing};
 use wharf_domain::run::ending::Ending;
-use wharf_domain::run::machine::{Effect, Event, Refusal, Run, RunContext};
+use wharf_domain::run::feed::MissingRow;
+use wharf_domain::run::machine::{Cause, Effect, Event, Refusal, Revisited, Run, RunContext};
+use wharf_domain::run::trouble::{Concern, Trouble};
 use wharf_domain::sync::{Checkpoint, Cursor, Lease};
-use wharf_ports::{OpenProvider, RunError, RunRepository};
+use wharf_ports::{OpenProvider, ProviderError, RunError, RunRepository};
 
 use super::copies::Copies;
 use super::retry::with_retries;
@@ -55,6 +58,24 @@ impl Drive<'_> {
                     let listed = self.list(cursor.as_ref(), limit);
                     shutdown.run_until_cancelled(listed).await
                 }
+                Effect::FeedStart => shutdown.run_until_cancelled(self.feed_start()).await,
+                Effect::Changes { cursor, limit } => {
+                    let changed = self.changes(&cursor, limit);
+                    shutdown.run_until_cancelled(changed).await
+                }
+                Effect::MarkAbsent(step) => Some(self.mark_absent(&step).await),
+                Effect::Revisit { limit } => {
+                    let revisited = self.revisit(limit);
+                    shutdown.run_until_cancelled(revisited).await
+                }
+                Effect::Gather { pass, after, limit } => {
+                    let gathered = self.gather(pass, after.as_deref(), limit);
+                    shutdown.run_until_cancelled(gathered).await
+                }
+                Effect::Trace(rows) => {
+                    let traced = self.trace(&rows);
+                    shutdown.run_until_cancelled(traced).await
+                }
                 Effect::Recall { pass, recall } => {
                     let recalled = self.recall(pass, &recall);
                     shutdown.run_until_cancelled(recalled).await
@@ -78,6 +99,96 @@ impl Drive<'_> {
             self.provider.list(&self.scope, cursor, limit)
         });
         Event::Listed(listed.await.map_err(Into::into))
+    }
+
+    async fn changes(&self, cursor: &Cursor, limit: u32) -> Event {
+        let changed = with_retries(self.engine.ids(), || {
+            self.provider.changes(&self.scope, cursor, limit)
+        });
+        Event::Changed(changed.await.map_err(Into::into))
+    }
+
+    async fn mark_absent(&self, step: &MarkAbsent) -> Event {
+        let marked = self
+            .runs()
+            .mark_absent(self.organization, self.lease, self.standing, step)
+            .await;
+        Event::Absent(marked.map_err(refusal))
+    }
+
+    async fn feed_start(&self) -> Event {
+        let start = with_retries(self.engine.ids(), || self.provider.feed_start(&self.scope));
+        Event::FeedStart(start.await.map_err(Into::into))
+    }
+
+    /// Looks again at what failed in earlier runs.
+    async fn revisit(&self, limit: u32) -> Event {
+        let letters = &self.engine.repositories().dead_letters;
+        let (sync, job) = (&self.lease.sync, &self.lease.job);
+        let due = match letters.due(self.organization, sync, job, limit).await {
+            Ok(due) => due,
+            Err(error) => return Event::Revisited(Err(super::ours(&error.into()))),
+        };
+        let mut revisited = Revisited::default();
+        for letter in due {
+            let object = &letter.source_object;
+            let looked = with_retries(self.engine.ids(), || {
+                self.provider.look(&self.scope, object)
+            });
+            let trouble = match looked.await {
+                Ok(Some(looked)) => {
+                    revisited.entries.push(looked.entry);
+                    continue;
+                }
+                Ok(None) => {
+                    let message = "the file is not in the source any more, or not visible";
+                    Trouble::permanent(ErrorCode::ResourceNotFound, message)
+                }
+                Err(error) => match self.of_file(error).await {
+                    Ok(trouble) => trouble,
+                    Err(cause) => return Event::Revisited(Err(cause)),
+                },
+            };
+            revisited.failed.push(FailedFile {
+                new_id: self.engine.ids().id(),
+                object: letter.source_object,
+                path: letter.path,
+                version: letter.version,
+                error_type: trouble.code.as_str().to_owned(),
+                error_message: trouble.message.chars().take(1000).collect(),
+            });
+        }
+        Event::Revisited(Ok(revisited))
+    }
+
+    /// What is wrong with one file, unless it is the provider that is away or refuses us.
+    async fn of_file(&self, error: ProviderError) -> Result<Trouble, Cause> {
+        match Concern::of(error.code, error.retry) {
+            Concern::Run => Err(Cause::Provider(error.into())),
+            Concern::Skipped | Concern::File => Ok(error.into()),
+            Concern::Unclear => match self.provider.list(&self.scope, None, 1).await {
+                Ok(_) => Ok(error.into()),
+                Err(answer) => Err(Cause::Provider(answer.into())),
+            },
+        }
+    }
+
+    async fn gather(&self, pass: u64, after: Option<&str>, limit: u32) -> Event {
+        let authority = self.provider.authority();
+        let rows = self.runs().missing_rows(
+            self.organization,
+            self.lease,
+            pass,
+            &authority,
+            after,
+            limit,
+        );
+        Event::Gathered(rows.await.map_err(refusal))
+    }
+
+    async fn trace(&self, rows: &[MissingRow]) -> Event {
+        let traced = with_retries(self.engine.ids(), || self.provider.trace(&self.scope, rows));
+        Event::Traced(traced.await.map_err(Into::into))
     }
 
     async fn recall(&self, pass: u64, recall: &Recall) -> Event {

@@ -75,7 +75,7 @@ impl Copier {
             Ok(Err(Failure::Ours(error))) => return Event::Stopped(super::ours(&error)),
             Ok(Err(Failure::File(error) | Failure::Provider(error))) | Err(error) => error,
         };
-        match Concern::of(error.code) {
+        match Concern::of(error.code, error.retry) {
             Concern::Skipped => Event::File(Box::new(order), FileOutcome::Skipped(error.code)),
             Concern::File => self.failed(order, error),
             Concern::Run => Event::Stopped(Cause::Provider(error.into())),
@@ -138,6 +138,7 @@ impl Copier {
                 sha256: stored.sha256,
             },
             mapped,
+            lineage: entry.lineage.clone(),
         })))
     }
 

@@ -163,7 +163,11 @@ impl Engine {
     ) -> Result<Option<CheckReport>, EngineError> {
         let provider = connection.provider();
         let providers = &self.parts.providers;
-        let scope = providers.scope(provider, &settings.source_path, settings.prefix())?;
+        let scope = providers.scope(
+            provider,
+            &settings.source_path,
+            &settings.provider_filters.clone().unwrap_or_default(),
+        )?;
         if !connection.is_active() {
             return Ok(None);
         }

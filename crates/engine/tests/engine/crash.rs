@@ -15,8 +15,9 @@ use wharf_domain::audit::NewAuditRow;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Job, JobEnd, JobStatus, JobTrigger};
 use wharf_domain::run::commit::{Commit, Standing};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
-use wharf_domain::sync::{Lease, Sync, SyncMode};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
+use wharf_domain::run::feed::MissingRow;
+use wharf_domain::sync::{Lease, PushChannel, Sync, SyncMode};
 use wharf_engine::Worker;
 use wharf_ports::{RunError, RunRepository};
 
@@ -83,6 +84,40 @@ impl RunRepository for Slow {
         step: &MarkMissing,
     ) -> Result<Option<RowKey>, RunError> {
         slowly(self.0.mark_missing(organization, lease, standing, step)).await
+    }
+
+    async fn mark_absent(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkAbsent,
+    ) -> Result<u64, RunError> {
+        slowly(self.0.mark_absent(organization, lease, standing, step)).await
+    }
+
+    async fn missing_rows(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        authority: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MissingRow>, RunError> {
+        let rows = self
+            .0
+            .missing_rows(organization, lease, pass, authority, after, limit);
+        slowly(rows).await
+    }
+
+    async fn keep_channel(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        channel: Option<PushChannel>,
+    ) -> Result<(), RunError> {
+        slowly(self.0.keep_channel(organization, lease, channel)).await
     }
 
     async fn survey(

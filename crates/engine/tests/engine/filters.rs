@@ -148,6 +148,7 @@ async fn a_prefix_narrows_what_is_listed_and_what_lies_outside_drifts() {
     let prefix = || {
         Some(ProviderFilters {
             prefix: Some("sub/".to_owned()),
+            ..ProviderFilters::default()
         })
     };
     for (on_delete, on_filter_drift, left) in [

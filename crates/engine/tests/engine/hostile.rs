@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use wharf_domain::check::CheckReport;
+use wharf_domain::filter::ProviderFilters;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::job::{Job, JobStatus};
@@ -19,7 +20,7 @@ use wharf_domain::sync::{Cursor, SyncMode, SyncSettings};
 use wharf_engine::Worker;
 use wharf_ports::{
     CheckRequest, FetchWish, Fetched, ListingPage, Located, Looked, OpenProvider, ProviderError,
-    ProviderFactory, StorageProvider,
+    ProviderFactory, Sessions, StorageProvider,
 };
 use wharf_testkit::build;
 
@@ -78,6 +79,7 @@ impl StorageProvider for Hostile {
                     size_bytes: Some(1_000_000),
                     modified_at: None,
                     unreadable: None,
+                    lineage: String::new(),
                 };
                 (vec![entry], None)
             }
@@ -132,7 +134,7 @@ impl ProviderFactory for Factory {
         &self,
         _provider: Provider,
         source_path: &str,
-        _filter_prefix: Option<&str>,
+        _filters: &ProviderFilters,
     ) -> Result<String, InvalidInput> {
         Ok(source_path.to_owned())
     }
@@ -159,6 +161,7 @@ impl ProviderFactory for Factory {
         _connection: &ConnectionId,
         _config: &ProviderConfig,
         _credentials: Credentials,
+        _sessions: Arc<dyn Sessions>,
     ) -> Result<OpenProvider, ProviderError> {
         Ok(self.0.clone())
     }

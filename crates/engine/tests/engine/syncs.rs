@@ -13,8 +13,10 @@ use crate::contended::contended;
 use crate::world::World;
 
 fn prefix(text: &str) -> SyncEdit {
-    let prefix = Some(text.to_owned());
-    SyncEdit::ProviderFilters(Some(ProviderFilters { prefix }))
+    SyncEdit::ProviderFilters(Some(ProviderFilters {
+        prefix: Some(text.to_owned()),
+        ..ProviderFilters::default()
+    }))
 }
 
 async fn update(world: &World, sync: &Sync, update: UpdateSync) -> Result<Sync, EngineError> {

@@ -462,6 +462,7 @@ async fn a_test_that_keeps_a_sync_from_being_saved_leaves_a_row() {
     assert!(matches!(refused, Err(EngineError::ConnectionTestFailed(_))));
     let narrower = ProviderFilters {
         prefix: Some("a".to_owned()),
+        ..ProviderFilters::default()
     };
     let update = UpdateSync {
         edits: vec![SyncEdit::ProviderFilters(Some(narrower))],

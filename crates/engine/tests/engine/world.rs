@@ -18,7 +18,7 @@ use wharf_domain::health::Rhythm;
 use wharf_domain::job::Job;
 use wharf_domain::object::{Object, ObjectFilter};
 use wharf_domain::page::PageRequest;
-use wharf_domain::provider::{Provider, parse_new};
+use wharf_domain::provider::{EndpointUrl, Provider, parse_new};
 use wharf_domain::rate_limit::RateLimits;
 use wharf_domain::sync::{Sync, SyncMode, SyncSettings};
 use wharf_domain::sync_edit::SyncEdit;
@@ -69,6 +69,7 @@ impl World {
             audit_seal: Arc::new(TestSeal),
             providers: Arc::new(FakeProviderFactory::new(source.clone())),
             blobs: Arc::new(MemoryBlobs::new(clock.clone())),
+            clock: clock.clone(),
             ids,
             settings: Settings {
                 lease_ttl: LEASE,
@@ -108,6 +109,25 @@ impl World {
             providers,
             ..self.parts.clone()
         })
+    }
+
+    /// An engine on the same database with other parts.
+    pub(crate) fn engine_of(&self, change: impl FnOnce(&mut Parts)) -> Engine {
+        let mut parts = self.parts.clone();
+        change(&mut parts);
+        Engine::new(parts)
+    }
+
+    /// The same, where browsers reach it at an address.
+    pub(crate) fn engine_at(
+        &self,
+        public_url: EndpointUrl,
+        providers: Arc<dyn ProviderFactory>,
+    ) -> Engine {
+        let mut parts = self.parts.clone();
+        parts.providers = providers;
+        parts.settings.public_url = Some(public_url);
+        Engine::new(parts)
     }
 
     /// An engine on the same database that checks connections in another rhythm.
@@ -354,6 +374,7 @@ pub(crate) fn new_connection(name: &str, test_before_save: bool) -> CreateConnec
         metadata: serde_json::Map::new(),
         write_enabled: false,
         test_before_save,
+        by_consent: false,
     }
 }
 

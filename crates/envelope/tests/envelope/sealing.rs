@@ -23,7 +23,7 @@ async fn opens(desk: &Desk, binding: &Binding, sealed: &SealedCredentials) -> bo
 }
 
 /// Every combination of two values in each part of a binding.
-fn bindings() -> Vec<Binding> {
+pub(crate) fn bindings() -> Vec<Binding> {
     let mut all = Vec::new();
     for owner in ['a', 'b'] {
         for connection in ["conn_ccccccccccccccc", "conn_ddddddddddddddd"] {

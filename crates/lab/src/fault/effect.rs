@@ -13,9 +13,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::Action;
-use crate::{s3, sts};
+use crate::operation::Operation;
+use crate::{google, s3, sts};
 
 const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
+
+const XML: &str = "application/xml";
 
 /// What was sent before a cut must leave the server's buffer before the connection breaks.
 const TIME_TO_FLUSH: Duration = Duration::from_millis(25);
@@ -31,7 +34,7 @@ impl Action {
                 }
                 Some(self.with_own_status(refusal.answer(request_id)))
             }
-            None => self.in_place(),
+            None => self.in_place(XML),
         }
     }
 
@@ -42,12 +45,23 @@ impl Action {
                 let refusal = sts::Refusal::new(code, self.said());
                 Some(self.with_own_status(refusal.answer(request_id)))
             }
-            None => self.in_place(),
+            None => self.in_place(XML),
+        }
+    }
+
+    /// The answer of Google in the provider's place, if the action has one.
+    pub(crate) fn in_place_of_google(&self, operation: Operation) -> Option<Response<Body>> {
+        match &self.code {
+            Some(code) => {
+                let refusal = google::refused_by_name(operation, code, self.message.as_deref());
+                Some(self.with_own_status(refusal))
+            }
+            None => self.in_place("application/json; charset=UTF-8"),
         }
     }
 
     /// An answer that is no document of any provider.
-    fn in_place(&self) -> Option<Response<Body>> {
+    fn in_place(&self, content_type: &'static str) -> Option<Response<Body>> {
         let Some(body) = &self.body else {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = self.status?;
@@ -56,7 +70,7 @@ impl Action {
         let mut response = self.with_own_status(Response::new(body.clone()));
         response
             .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         Some(response)
     }
 

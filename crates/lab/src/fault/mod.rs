@@ -39,6 +39,8 @@ pub struct Match {
     pub operation: Option<Operation>,
     /// The bucket.
     pub bucket: Option<String>,
+    /// The account whose access token the request bears.
+    pub user: Option<String>,
     /// A header the request has, whatever its value.
     #[serde(deserialize_with = "wire::header_name")]
     pub header: Option<HeaderName>,
@@ -78,6 +80,13 @@ impl Match {
     #[must_use]
     pub fn bucket(mut self, bucket: impl Into<String>) -> Self {
         self.bucket = Some(bucket.into());
+        self
+    }
+
+    /// Only with an access token of this account.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
         self
     }
 
@@ -131,6 +140,10 @@ impl Match {
                 .as_ref()
                 .is_none_or(|bucket| request.bucket == Some(bucket.as_str()))
             && self
+                .user
+                .as_ref()
+                .is_none_or(|user| request.user == Some(user.as_str()))
+            && self
                 .header
                 .as_ref()
                 .is_none_or(|name| request.headers.contains_key(name))
@@ -163,8 +176,9 @@ pub struct Action {
     /// Answers with this status in the provider's place.
     #[serde(deserialize_with = "wire::status")]
     pub status: Option<StatusCode>,
-    /// Answers with an S3 error document of this code in the provider's place; the status is the
-    /// code's own unless `status` says another.
+    /// Answers with the provider's error document of this code in its place, which Google calls a reason;
+    /// the status is the code's own unless `status` says another.
+    #[serde(alias = "reason")]
     pub code: Option<String>,
     /// The message of that document.
     pub message: Option<String>,
@@ -201,6 +215,12 @@ impl Action {
             code: Some(code.into()),
             ..Self::default()
         }
+    }
+
+    /// Answers with one of Google's error documents: of this reason, such as `userRateLimitExceeded`, or at
+    /// the token endpoint with this error, such as `invalid_grant`.
+    pub fn google_error(reason: impl Into<String>) -> Self {
+        Self::s3_error(reason)
     }
 
     /// Answers with this status and no body.
@@ -367,7 +387,8 @@ pub enum ListingFault {
     MissingLastModified,
     /// Leaves `Size` away.
     MissingSize,
-    /// Leaves this key away, though it is there.
+    /// Leaves this key away, though it is there; at Google this file id, in listings and in the feed of
+    /// changes.
     Omits(String),
     /// Leaves so many of a hundred keys away, always the same ones, though they are there.
     LosesPercent(u8),
@@ -377,6 +398,10 @@ pub enum ListingFault {
     RawControlCharacters,
     /// Lists keys as they are though asked for `encoding-type=url`, and does not say that it encodes.
     NoUrlEncoding,
+    /// Says that the search was incomplete. Google's.
+    IncompleteSearch,
+    /// Lists every entry twice. Google's.
+    Duplicates,
     /// Knows the first version of listings only and answers that whatever was asked: pages start after
     /// `marker`, and `NextMarker` is given with a delimiter only.
     VersionOne,
@@ -392,6 +417,8 @@ pub enum ObjectFault {
     RangeWithWholeChecksum,
     /// Denies for this many milliseconds after an object was put that it is there.
     LagMs(u32),
+    /// Does not say how long the content is.
+    NoLength,
 }
 
 /// What of a request the rules look at.
@@ -399,6 +426,7 @@ pub(crate) struct Sighting<'a> {
     pub(crate) method: &'a str,
     pub(crate) operation: Operation,
     pub(crate) bucket: Option<&'a str>,
+    pub(crate) user: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,

@@ -8,6 +8,15 @@
 mod admin;
 mod client;
 mod faults;
+mod google_admin;
+mod google_changes;
+mod google_client;
+mod google_consent;
+mod google_faults;
+mod google_files;
+mod google_media;
+mod google_surface;
+mod google_token;
 mod keys;
 mod listing;
 mod misbehaviour;

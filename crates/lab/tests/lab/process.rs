@@ -1,4 +1,4 @@
-//! The program: one line when ready, sample buckets, an end on request.
+//! The program: two lines when ready, sample buckets, an end on request.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::admin::objects_over_http;
+use crate::google_client::send;
 
 #[tokio::test]
 async fn the_program_says_where_it_listens_and_ends_when_told() {
@@ -36,6 +37,19 @@ async fn the_program_says_where_it_listens_and_ends_when_told() {
             .len(),
         6
     );
+
+    let mut line = String::new();
+    stdout.read_line(&mut line).await.unwrap();
+    let google = line
+        .trim_end()
+        .strip_prefix("google listening on ")
+        .unwrap();
+    let files = format!("{google}/__admin/files");
+    let files = send(http::Method::GET, &files, &[], "")
+        .await
+        .unwrap()
+        .json();
+    assert_eq!(files.as_array().unwrap().len(), 14);
 
     let id = program.id().unwrap().to_string();
     assert!(

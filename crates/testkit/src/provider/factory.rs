@@ -2,21 +2,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::filter::ProviderFilters;
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::input::InvalidInput;
 use wharf_domain::provider::{BucketPath, Credentials, Provider, ProviderConfig};
 use wharf_domain::setup::{Grant, SetupDocument, SetupFormat, SetupKit, SetupRequest};
-use wharf_ports::{Located, OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{ConsentFlow, Located, OpenProvider, ProviderError, ProviderFactory, Sessions};
 
-use super::{Failure, FakeProvider, FakeSource};
+use super::drive::{FakeDrive, FakeDriveAccount};
+use super::{Failure, FakeConsent, FakeProvider, FakeSource};
 
 /// Opens one [`FakeSource`], whatever configuration and credentials are given.
 #[derive(Debug)]
 pub struct FakeProviderFactory {
     source: FakeSource,
+    drive: Option<FakeDrive>,
     supported: Vec<Provider>,
     refusal: Mutex<Option<InvalidInput>>,
     closed: Mutex<Option<Failure>>,
+    consent: FakeConsent,
 }
 
 impl FakeProviderFactory {
@@ -24,9 +28,11 @@ impl FakeProviderFactory {
     pub fn new(source: FakeSource) -> Self {
         Self {
             source,
+            drive: None,
             supported: vec![Provider::S3, Provider::Tigris],
             refusal: Mutex::default(),
             closed: Mutex::default(),
+            consent: FakeConsent::default(),
         }
     }
 
@@ -39,9 +45,26 @@ impl FakeProviderFactory {
         }
     }
 
+    /// The same with this drive behind connections to Google Drive.
+    #[must_use]
+    pub fn with_drive(mut self, drive: FakeDrive) -> Self {
+        self.drive = Some(drive);
+        self.supported.push(Provider::GoogleDrive);
+        self
+    }
+
+    /// The consent flow of Google Drive, where that is supported.
+    pub fn consent_flow(&self) -> FakeConsent {
+        self.consent.clone()
+    }
+
     /// Every configuration is refused from now on, or none any more.
     pub fn refuse_configurations(&self, refusal: Option<InvalidInput>) {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+
+    fn is_drive(&self, provider: Provider) -> bool {
+        self.drive.is_some() && provider == Provider::GoogleDrive
     }
 
     /// Opening fails from now on, or no longer.
@@ -80,9 +103,9 @@ impl ProviderFactory for FakeProviderFactory {
         &self,
         _provider: Provider,
         source_path: &str,
-        filter_prefix: Option<&str>,
+        filters: &ProviderFilters,
     ) -> Result<String, InvalidInput> {
-        let Some(prefix) = filter_prefix else {
+        let Some(prefix) = &filters.prefix else {
             return Ok(source_path.to_owned());
         };
         let path = BucketPath::parse(source_path, "source_path")?;
@@ -90,7 +113,23 @@ impl ProviderFactory for FakeProviderFactory {
         Ok(narrowed.to_string())
     }
 
-    fn locate(&self, _provider: Provider, source_path: &str, source: &str) -> Option<Located> {
+    fn browses(&self, provider: Provider) -> bool {
+        provider == Provider::GoogleDrive
+    }
+
+    fn consent(&self, provider: Provider) -> Option<Arc<dyn ConsentFlow>> {
+        let drive = provider == Provider::GoogleDrive && self.supports(provider);
+        drive.then(|| Arc::new(self.consent.clone()) as Arc<dyn ConsentFlow>)
+    }
+
+    fn locate(&self, provider: Provider, source_path: &str, source: &str) -> Option<Located> {
+        if self.is_drive(provider) {
+            let is_path = source.contains(['/', '.']);
+            return (!is_path).then(|| Located {
+                object: source.to_owned(),
+                in_scope: true,
+            });
+        }
         let path = BucketPath::parse(source_path, "source_path").ok()?;
         let object = path.locate(source)?;
         Some(Located {
@@ -101,26 +140,39 @@ impl ProviderFactory for FakeProviderFactory {
 
     fn relative_path<'a>(
         &self,
-        _provider: Provider,
+        provider: Provider,
         source_path: &str,
         entry_path: &'a str,
     ) -> &'a str {
+        if self.is_drive(provider) {
+            return entry_path;
+        }
         BucketPath::parse(source_path, "source_path")
             .map_or(entry_path, |path| path.relative(entry_path))
     }
 
-    fn folder_path<'a>(&self, _provider: Provider, entry_path: &'a str) -> &'a str {
+    fn folder_path<'a>(&self, provider: Provider, entry_path: &'a str) -> &'a str {
+        if self.is_drive(provider) {
+            let folders = entry_path.rsplit_once('/');
+            return folders.map_or("", |(folders, _)| folders);
+        }
         BucketPath::folders_of(entry_path)
     }
 
     fn open(
         &self,
         _connection: &ConnectionId,
-        _config: &ProviderConfig,
-        _credentials: Credentials,
+        config: &ProviderConfig,
+        credentials: Credentials,
+        sessions: Arc<dyn Sessions>,
     ) -> Result<OpenProvider, ProviderError> {
         if let Some(failure) = &*self.closed.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(failure.error());
+        }
+        let is_drive = config.provider() == Provider::GoogleDrive;
+        if let Some(drive) = self.drive.as_ref().filter(|_| is_drive) {
+            let account = FakeDriveAccount::new(drive.clone(), &credentials, sessions);
+            return Ok(Arc::new(account));
         }
         self.source.lock().calls.opens += 1;
         Ok(Arc::new(FakeProvider::new(self.source.clone())))

@@ -120,6 +120,7 @@ impl File {
             size_bytes: Some(self.bytes.len() as u64),
             modified_at: Some(self.modified_at),
             unreadable: self.unreadable,
+            lineage: String::new(),
         }
     }
 }

@@ -11,8 +11,8 @@ use wharf_domain::plan::Entry;
 use wharf_domain::provider::BucketPath;
 use wharf_domain::sync::Cursor;
 use wharf_ports::{
-    ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Looked, ProviderError,
-    StorageProvider,
+    Browse, Browsed, ByteStream, CheckRequest, FetchWish, Fetched, ListingPage, Looked,
+    ProviderError, StorageProvider,
 };
 
 use super::FakeSource;
@@ -157,6 +157,44 @@ impl StorageProvider for FakeProvider {
         })
     }
 
+    async fn browse(
+        &self,
+        what: Browse,
+        path: &str,
+        limit: u32,
+    ) -> Result<Vec<Browsed>, ProviderError> {
+        self.0.about_to_list(path).await;
+        let mut inner = self.0.lock();
+        let folder = path.trim_matches('/');
+        if let Some(failure) = inner.look_failure(folder) {
+            return Err(failure.error());
+        }
+        let below = inner.files.iter().filter_map(|(object, file)| {
+            let rest = match folder {
+                "" => object.as_str(),
+                folder => object.strip_prefix(folder)?.strip_prefix('/')?,
+            };
+            Some((rest, file))
+        });
+        let within = |name: &str| format!("{folder}/{name}").trim_matches('/').to_owned();
+        let mut found: Vec<Browsed> = match what {
+            Browse::Folders => below
+                .filter_map(|(rest, _)| Some(rest.split_once('/')?.0))
+                .map(|name| browsed(within(name), name, "folder"))
+                .collect(),
+            Browse::Files => below
+                .filter(|(rest, _)| !rest.contains('/'))
+                .map(|(name, file)| Browsed {
+                    size_bytes: Some(file.bytes.len() as u64),
+                    ..browsed(within(name), name, &file.content_type)
+                })
+                .collect(),
+        };
+        found.dedup();
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found)
+    }
+
     async fn look(&self, _: &str, object: &str) -> Result<Option<Looked>, ProviderError> {
         let mut inner = self.0.lock();
         inner.calls.looks += 1;
@@ -172,6 +210,19 @@ impl StorageProvider for FakeProvider {
             metadata: file.metadata.clone(),
             version_id: file.version_id.clone(),
         }))
+    }
+}
+
+/// Something at a place, which is its identity, too.
+fn browsed(id: String, name: &str, mime_type: &str) -> Browsed {
+    Browsed {
+        path: format!("/{id}"),
+        id,
+        name: name.to_owned(),
+        mime_type: mime_type.to_owned(),
+        size_bytes: None,
+        modified_at: None,
+        web_view_link: None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! What [`AcrossOrganizations`](wharf_ports::AcrossOrganizations) promises.
 
+mod channels;
 mod checks;
 mod dispatch;
 
+pub use channels::*;
 pub use checks::*;
 pub use dispatch::*;
 

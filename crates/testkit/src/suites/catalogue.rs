@@ -43,6 +43,7 @@ async fn known_copy(run: &Run<'_>, object: &str, deleted: Option<DeletedBy>) -> 
     Some(KnownCopy {
         id: stored.id,
         version: stored.facts.version,
+        path: stored.facts.path,
         blob: stored.content.blob,
         deleted,
         copied_by: Some(run.sync.id.clone()),
@@ -108,6 +109,7 @@ pub async fn what_the_bucket_has_is_known_tombstones_included(h: Harness) {
         left_out: None,
         dead_letter: None,
         missing: false,
+        lineage: String::new(),
     };
     let deleted = known_copy(&run, "media/deleted", Some(DeletedBy::Person)).await;
     let gone = known_copy(&run, "media/gone", Some(DeletedBy::Source)).await;

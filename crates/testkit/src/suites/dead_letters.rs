@@ -1,14 +1,16 @@
 //! What [`DeadLetterRepository`](wharf_ports::DeadLetterRepository) promises.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 use wharf_domain::audit::Action;
-use wharf_domain::dead_letter::{DeadLetter, DeadLetterFilter};
-use wharf_domain::ids::{OrganizationId, SyncId};
+use wharf_domain::dead_letter::{DeadLetter, DeadLetterFilter, HEALING_PAUSE};
+use wharf_domain::ids::{JobId, OrganizationId, SyncId};
 use wharf_domain::page::PageRequest;
+use wharf_domain::run::commit::{Commit, LeftOut};
 
-use crate::{Harness, Run, paging};
+use crate::{Harness, Run, build, paging};
 
 const NET: &str = "net.timeout";
 const AUTH: &str = "auth.expired";
@@ -295,4 +297,74 @@ pub async fn dead_letters_are_seen_and_changed_by_their_own_organization_and_syn
         assert_eq!(tenant.audited(Action::DeadLettersRequeued).await, 0);
         assert_eq!(tenant.audited(Action::DeadLettersMarked).await, 0);
     }
+}
+
+/// The files whose dead letters a run of that job may try, in their order.
+async fn due(h: &Harness, run: &Run<'_>, job: &JobId, limit: u32) -> Vec<String> {
+    let dead_letters = &h.repositories.dead_letters;
+    let (organization, sync) = (&run.tenant.organization, &run.sync.id);
+    let due = dead_letters.due(organization, sync, job, limit).await;
+    let files = due.unwrap().into_iter();
+    files.map(|letter| letter.source_object).collect()
+}
+
+pub async fn what_a_run_may_try_comes_in_the_order_of_its_last_try(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let (own, next): (JobId, JobId) = (run.lease.job.clone(), h.ids.id());
+    for object in ["media/c", "media/a", "media/d", "media/b"] {
+        run.fail(object, "1", NET).await;
+        h.moment().await;
+    }
+    run.fail("media/c", "1", NET).await;
+    h.moment().await;
+    exhaust(&run, "media/x", NET).await;
+    run.commit(Commit {
+        left_out: vec![LeftOut {
+            object: "media/d".to_owned(),
+            version: "1".to_owned(),
+            rule: "mime_types".to_owned(),
+        }],
+        ..build::commit(1)
+    })
+    .await;
+    assert!(due(&h, &run, &own, 10).await.is_empty(), "they just failed");
+    let all = ["media/a", "media/b", "media/c"];
+    assert_eq!(due(&h, &run, &next, 10).await, all);
+    assert_eq!(due(&h, &run, &next, 2).await, all[..2]);
+    let first = run.dead_letter("media/a").await;
+    let dead_letters = &h.repositories.dead_letters;
+    let read = dead_letters.due(&acme.organization, &run.sync.id, &next, 1);
+    assert_eq!(read.await.unwrap(), Vec::from_iter(first));
+}
+
+pub async fn an_exhausted_file_may_be_tried_when_it_was_left_alone_for_long_enough(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    let next: JobId = h.ids.id();
+    exhaust(&run, "media/x", NET).await;
+    h.moment().await;
+    run.fail("media/a", "1", NET).await;
+    assert_eq!(due(&h, &run, &next, 10).await, ["media/a"]);
+    h.age(HEALING_PAUSE + Duration::from_mins(1)).await;
+    assert_eq!(due(&h, &run, &next, 10).await, ["media/x", "media/a"]);
+    assert_eq!(due(&h, &run, &next, 1).await, ["media/x"]);
+    run.fail("media/x", "1", NET).await;
+    assert_eq!(due(&h, &run, &next, 10).await, ["media/a"], "tried again");
+    let requeued = requeue(&h, &acme.organization, &run.sync.id, None).await;
+    assert_eq!(requeued, 1);
+    assert_eq!(due(&h, &run, &next, 10).await, ["media/a", "media/x"]);
+}
+
+pub async fn what_may_be_tried_is_the_own_syncs_and_organizations(h: Harness) {
+    let (acme, other) = (h.tenant("acme").await, h.tenant("other").await);
+    let run = acme.run().await;
+    let beside = acme.second_run(&run).await;
+    let next: JobId = h.ids.id();
+    run.fail("media/a", "1", NET).await;
+    assert_eq!(due(&h, &run, &next, 10).await, ["media/a"]);
+    assert!(due(&h, &beside, &next, 10).await.is_empty());
+    let dead_letters = &h.repositories.dead_letters;
+    let theirs = dead_letters.due(&other.organization, &run.sync.id, &next, 10);
+    assert_eq!(theirs.await.unwrap(), []);
 }

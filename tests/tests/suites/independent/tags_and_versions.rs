@@ -1,5 +1,7 @@
 //! Tags, user metadata and versions of objects at S3 servers that nobody here wrote, through the adapter.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
@@ -8,7 +10,8 @@ use serde_json::{Value, json};
 use wharf_domain::ids::ConnectionId;
 use wharf_domain::plan::Entry;
 use wharf_domain::provider::{Provider, parse_new};
-use wharf_ports::{FetchWish, Fetched, Looked, OpenProvider, ProviderFactory};
+use wharf_ports::{FetchWish, Fetched, LoneSession, Looked, OpenProvider, ProviderFactory};
+use wharf_testkit::FakeClock;
 use wharf_tests::Bucket;
 
 use crate::in_process::{adapter, object};
@@ -19,7 +22,8 @@ fn account(source: &Bucket) -> Result<OpenProvider> {
     let fields = object(source.provider_config());
     let parts = parse_new(Provider::S3, fields, "provider_config")?;
     let connection: ConnectionId = "conn_testtesttesttes".parse()?;
-    Ok(adapter().open(&connection, &parts.config, parts.credentials)?)
+    let session = Arc::new(LoneSession::new(Arc::new(FakeClock::new())));
+    Ok(adapter().open(&connection, &parts.config, parts.credentials, session)?)
 }
 
 /// What is listed, all on one page.

@@ -30,6 +30,7 @@ impl Drive<'_> {
     pub(crate) async fn through(&mut self) -> Result<()> {
         self.every_kind_of_credentials().await?;
         self.a_store_that_answers().await?;
+        self.a_persons_files().await?;
         self.a_store_that_echoes().await?;
         self.runs_at_a_store_that_echoes().await?;
         self.secrets_in_wrong_places().await?;
@@ -152,6 +153,44 @@ impl Drive<'_> {
         let answer = self.api.patch(&path, &rotated).await?;
         self.keep(answer)?;
         self.post(&format!("{path}/test"), &json!({})).await?;
+        for answer in [self.api.delete(&path).await?, self.api.get(&path).await?] {
+            self.keep(answer)?;
+        }
+        Ok(())
+    }
+
+    /// A life at Google: signed in, browsed, synced, consented to anew, refused, archived.
+    async fn a_persons_files(&mut self) -> Result<()> {
+        let credentials = self.secrets.credentials("google_drive", "oauth")?;
+        let config = json!({"provider_type": "google_drive", "credentials": credentials});
+        let created = self.create("a person's files", config, true).await?.ok()?;
+        let connection = text(&created, "connection_id")?.to_owned();
+        let path = format!("{CONNECTIONS}/{connection}");
+        for of in ["folders", "files?max_results=3", "checks"] {
+            let answer = self.api.get(&format!("{path}/{of}")).await?;
+            answer.ok()?;
+            self.keep(answer)?;
+        }
+        let bucket = self.api.create_bucket("a-persons-files").await?;
+        let sync = self.api.create_sync(&bucket, &connection, "/").await?;
+        let jobs = self.api.synced(&bucket, &sync).await?;
+        ensure!(jobs[0]["progress"]["synced"] == 4, "{}", jobs[0]);
+        self.post(&format!("/v1/buckets/{bucket}/objects/list"), &json!({}))
+            .await?;
+        let kit = format!("/v1/organizations/setup/google_drive?connection={connection}");
+        let kit = self.api.get(&kit).await?;
+        // Whom to authorize is told on purpose.
+        ensure!(kit.status == 200, "{}", kit.text());
+        let echoed = |of: Value| json!({"match": of, "action": {"echo": true, "status": 400}});
+        let of_drive = echoed(json!({"path_contains": "/drive/v3/"}));
+        self.lab.google().misbehave(&[of_drive]).await?;
+        let run = format!("/v1/buckets/{bucket}/syncs/{sync}");
+        let job = self.run(&run).await?;
+        ensure!(job["status"] == "failed", "{job}");
+        let of_token = echoed(json!({"operation": "google_token"}));
+        self.lab.google().misbehave(&[of_token]).await?;
+        self.post(&format!("{path}/test"), &json!({})).await?;
+        self.lab.google().misbehave(&[]).await?;
         for answer in [self.api.delete(&path).await?, self.api.get(&path).await?] {
             self.keep(answer)?;
         }

@@ -39,6 +39,9 @@ enum Place {
     Namespace,
 }
 
+/// Parameters of paths that are no organization's.
+const NOBODYS: [&str; 2] = ["provider_type", "channel"];
+
 struct Route {
     method: Method,
     path: String,
@@ -207,6 +210,9 @@ impl<'a> Matrix<'a> {
                 .and_then(|rest| rest.strip_suffix('}'));
             match parameter {
                 None => path.push_str(segment),
+                Some("provider_type") if route.operation == "start_consent" => {
+                    path.push_str("google_drive");
+                }
                 Some("provider_type") => path.push_str("s3"),
                 Some(parameter) => {
                     let here = *place == Place::Path(parameter.to_owned());
@@ -277,6 +283,11 @@ impl<'a> Matrix<'a> {
                 "channels": [{"channel": "webhook", "configs": {"url": "https://hooks.example.test/x"}}],
                 "is_active": false,
             })),
+            "start_consent" => Some(json!({
+                "client_id": "ours",
+                "client_secret": "ours",
+                "connection": connection,
+            })),
             operation if operation.contains("redeliver") => {
                 Some(json!({"event_ids": [self.caller.id("event_id")?]}))
             }
@@ -300,7 +311,7 @@ impl Route {
             .any(|(name, of)| *of == "header" && name.eq_ignore_ascii_case("x-namespace"));
         let mut places: Vec<Place> = parameters
             .iter()
-            .filter(|(name, of)| *of == "path" && *name != "provider_type")
+            .filter(|(name, of)| *of == "path" && !NOBODYS.contains(name))
             .map(|(name, _)| Place::Path((*name).to_owned()))
             .collect();
         let asked_for = ["resource_id", "actor_id", "connection"];
@@ -316,6 +327,7 @@ impl Route {
             "create_sync_configuration_buckets" | "plan_new_sync_configuration" => {
                 places.push(Place::Body("/connection_id"));
             }
+            "start_consent" => places.push(Place::Body("/connection")),
             name if name.contains("redeliver") => places.push(Place::Body("/event_ids/0")),
             _ => {}
         }
@@ -333,9 +345,8 @@ impl Place {
     fn parameter(&self) -> &str {
         match self {
             Self::Path(parameter) => parameter,
-            Self::Query("resource_id" | "connection") | Self::Body("/connection_id") => {
-                "connection_identifier"
-            }
+            Self::Query("resource_id" | "connection")
+            | Self::Body("/connection_id" | "/connection") => "connection_identifier",
             Self::Query(_) => "user_email",
             Self::Body(_) => "event_id",
             Self::Namespace => "namespace_identifier",

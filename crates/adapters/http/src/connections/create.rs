@@ -78,6 +78,7 @@ impl CreateConnectionRequest {
             metadata,
             write_enabled,
             test_before_save,
+            by_consent: false,
         })
     }
 }

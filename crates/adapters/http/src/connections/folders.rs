@@ -2,6 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
+use wharf_ports::{Browse, Browsed};
 
 use crate::ApiState;
 use crate::error::ApiError;
@@ -10,7 +11,16 @@ use crate::query::Query;
 use crate::scope::Authorized;
 
 /// Most characters of a path to browse.
-pub(super) const LONGEST_PATH: usize = 4096;
+const LONGEST_PATH: usize = 4096;
+
+/// Most folders that are shown.
+const MOST_FOLDERS: u32 = 1000;
+
+/// The path to browse.
+pub(super) fn browsed_path(query: &mut Query) -> String {
+    let path = query.string("path", LONGEST_PATH);
+    path.unwrap_or_else(|| "/".to_owned())
+}
 
 /// Folders at a place of the source.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,9 +41,21 @@ pub(crate) struct Folder {
     mime_type: String,
 }
 
+impl From<Browsed> for Folder {
+    fn from(found: Browsed) -> Self {
+        Self {
+            id: found.id,
+            name: found.name,
+            path: found.path,
+            mime_type: found.mime_type,
+        }
+    }
+}
+
 /// List folders at the source
 ///
-/// For providers that can be browsed; others answer 400. No adapter of this version can.
+/// For providers that can be browsed, which is `google_drive`; others answer 400. Folders that share a name are all shown. At most
+/// 1000; none where there is no such folder.
 #[utoipa::path(
     get,
     path = "/v1/organizations/connections/{connection_identifier}/folders",
@@ -41,7 +63,7 @@ pub(crate) struct Folder {
     tag = "connections",
     params(
         ("connection_identifier" = String, Path, description = "Identifier or name."),
-        ("path" = Option<String>, Query, max_length = 4096, description = "The parent folder; `/` unless given."),
+        ("path" = Option<String>, Query, max_length = 4096, description = "The parent folder: its path from the root on, or its identifier; `/` unless given."),
     ),
     responses((status = 200, description = "The folders.", body = FolderList)),
 )]
@@ -51,11 +73,14 @@ pub(super) async fn folders(
     Segments(identifier): Segments<String>,
     mut query: Query,
 ) -> Result<Json<FolderList>, ApiError> {
-    query.string("path", LONGEST_PATH);
+    let path = browsed_path(&mut query);
     query.finish()?;
-    Err(state
+    let found = state
         .engine()
-        .browsing_refused(&caller, &identifier)
-        .await
-        .into())
+        .browse(&caller, &identifier, Browse::Folders, &path, MOST_FOLDERS)
+        .await?;
+    Ok(Json(FolderList {
+        results: found.into_iter().map(Folder::from).collect(),
+        parent_path: path,
+    }))
 }

@@ -53,6 +53,7 @@ impl UpdateConnectionRequest {
             is_active: reader.boolean("is_active"),
             write_enabled: reader.boolean("write_enabled"),
             provider_config: reader.object("provider_config").map(ConfigFields::new),
+            by_consent: false,
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct CreateSyncRequest {
     /// The identifier of the connection to read through.
     #[schema(pattern = "^conn_[A-Za-z0-9]{15}$")]
     connection_id: String,
-    /// On S3 and Tigris `bucket/prefix`.
+    /// On S3 and Tigris `bucket/prefix`; on Google Drive a folder's identifier, or its path from the root on.
     #[schema(min_length = 1, max_length = 2048)]
     source_path: String,
     /// `initial_only` or `continuous`.
@@ -76,7 +76,10 @@ pub(crate) struct CreateSyncRequest {
     /// `file` nothing.
     #[schema(value_type = Option<Object>)]
     schema_mapping: Option<Map<String, Value>>,
-    /// What of `source_path` the provider is asked for at all; on S3 and Tigris `prefix`, the beginning of the path below it.
+    /// What of `source_path` the provider is asked for at all, and how: `prefix`, the beginning of the path below it; on Google Drive
+    /// `export_formats`, what native documents are exported as: `document` (`docx`, `odt`, `rtf`, `pdf`, `txt`, `md`, `html` or
+    /// `epub`; `docx` unless given), `spreadsheet` (`xlsx`, `ods`, `pdf`, `csv` or `tsv`; `xlsx`), `presentation` (`pptx`, `odp`,
+    /// `pdf`, `txt`, `png`, `jpg` or `svg`; `pptx`) and `drawing` (`png`, `svg`, `pdf` or `jpg`; `png`).
     #[schema(value_type = Option<Object>)]
     provider_filters: Option<Map<String, Value>>,
     /// Only files modified after this time, in RFC 3339.

@@ -102,6 +102,11 @@ pub(crate) struct SyncView {
     paused_by_user_id: Option<String>,
     /// Deletes that wait for the next complete pass to agree, or for a person.
     held_deletes: Option<HeldDeletesView>,
+    /// When the whole source was last listed to its end, where the provider's feed of changes tells of the rest since.
+    #[serde(serialize_with = "crate::time::rfc3339_or_null")]
+    last_full_listing_at: Option<DateTime<Utc>>,
+    /// The channel through which the provider tells of changes; null where runs come by the clock alone.
+    push: Option<PushView>,
     /// Jobs that ended.
     sync_run_counter: u64,
     #[serde(flatten)]
@@ -134,6 +139,15 @@ pub(crate) struct ReconcileView {
     on_filter_drift: bool,
     re_extract_on_update: bool,
     re_extract_fields: Option<Vec<String>>,
+}
+
+/// A channel through which a provider tells of changes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PushChannel)]
+pub(crate) struct PushView {
+    /// Until when, unless it is renewed before.
+    #[serde(serialize_with = "crate::time::rfc3339")]
+    expires_at: DateTime<Utc>,
 }
 
 /// Deletes that wait.
@@ -211,6 +225,10 @@ impl SyncView {
             paused_at,
             paused_by_user_id: paused_by,
             held_deletes: sync.held_deletes.map(Into::into),
+            last_full_listing_at: sync.feed.map(|feed| feed.listed_at),
+            push: sync.push.map(|push| PushView {
+                expires_at: push.expires_at,
+            }),
             sync_run_counter: sync.totals.runs_completed + sync.totals.runs_failed,
             place,
             schedule,

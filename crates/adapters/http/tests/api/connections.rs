@@ -241,10 +241,10 @@ async fn a_connection_that_fails_its_test_is_not_saved() {
 async fn connections_of_providers_without_an_adapter_can_be_stored_untested() {
     let world = World::new().await;
     let mut body = json!({
-        "name": "drive",
-        "provider_type": "google_drive",
+        "name": "library",
+        "provider_type": "sharepoint",
         "provider_config": {"credentials": {
-            "type": "oauth", "client_id": "id", "client_secret": CANARY, "refresh_token": CANARY,
+            "type": "client_credentials", "tenant_id": "example.com", "client_id": "0d7f4ecb-5c14-4b7d-9f3c-1a2b3c4d5e6f", "client_secret": CANARY,
         }},
     });
     assert_eq!(
@@ -259,7 +259,7 @@ async fn connections_of_providers_without_an_adapter_can_be_stored_untested() {
     let created = world.call("POST", CONNECTIONS, body).await.ok();
     assert_eq!(
         created["provider_config"]["credentials"],
-        json!({"type": "oauth"})
+        json!({"type": "client_credentials"})
     );
     let tested = world
         .call("POST", &format!("{}/test", path(&created)), Value::Null)

@@ -50,6 +50,9 @@ fn body(method: &str, path: &str, connection: &str) -> Value {
             json!({"email": "x@example.com", "user_name": "Somebody"})
         }
         ("POST", path) if path.ends_with("/api-keys") => json!({"name": "x"}),
+        ("POST", path) if path.ends_with("/start") => {
+            json!({"client_id": "app", "client_secret": "x", "name": "another"})
+        }
         ("POST", "/v1/namespaces") => json!({"namespace_name": "another"}),
         ("POST", "/v1/buckets") => {
             json!({"bucket_name": "another", "bucket_schema": {"properties": {}}})
@@ -105,6 +108,7 @@ async fn a_key_for_one_bucket_gets_nothing_else_on_any_route() {
             let method = method.to_uppercase();
             let mut filled = path
                 .replace("{connection_identifier}", connection)
+                .replace("/oauth/{provider_type}", "/oauth/google_drive")
                 .replace("{provider_type}", "s3")
                 .replace("{namespace_identifier}", "default")
                 .replace("{bucket_identifier}", text(&sync["bucket_id"]))

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use wharf_domain::access::{Email, Grant, Permission};
 use wharf_domain::ids::OrganizationId;
+use wharf_domain::provider::{EndpointUrl, Provider};
 use wharf_domain::secret::{SecretKey, SecretString};
 use wharf_engine::{CreateApiKey, Engine, Operator, Parts, Settings, Worker};
 use wharf_http::ApiState;
@@ -177,10 +178,25 @@ impl World {
 
     /// A world whose repositories were changed after its organization was made.
     pub(crate) async fn with(change: impl FnOnce(Repositories) -> Repositories) -> Self {
+        Self::made(change, Settings::default()).await
+    }
+
+    /// A world that knows where browsers reach it.
+    pub(crate) async fn at(public_url: &str) -> Self {
+        let settings = Settings {
+            public_url: Some(EndpointUrl::parse(public_url).unwrap()),
+            ..Settings::default()
+        };
+        Self::made(|repositories| repositories, settings).await
+    }
+
+    async fn made(change: impl FnOnce(Repositories) -> Repositories, settings: Settings) -> Self {
         let clock = Arc::new(FakeClock::new());
         let repositories = MemoryStore::with_seal(clock.clone(), Arc::new(TestSeal)).repositories();
         let source = FakeSource::new();
-        let factory = Arc::new(FakeProviderFactory::new(source.clone()));
+        let supported = [Provider::S3, Provider::Tigris, Provider::GoogleDrive];
+        let factory = FakeProviderFactory::new(source.clone()).supporting(&supported);
+        let factory = Arc::new(factory);
         let ring = Arc::new(OpenRing::default());
         let mut parts = Parts {
             repositories: repositories.clone(),
@@ -188,8 +204,9 @@ impl World {
             audit_seal: Arc::new(TestSeal),
             providers: factory.clone(),
             blobs: Arc::new(MemoryBlobs::new(clock.clone())),
+            clock: clock.clone(),
             ids: Arc::new(SeededIds::new(7)),
-            settings: Settings::default(),
+            settings,
         };
         let first = Engine::new(parts.clone());
         first

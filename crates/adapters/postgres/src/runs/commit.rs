@@ -1,7 +1,7 @@
 //! What one step of a run publishes, marks and remembers: sets of rows in one statement each, and none where the step
 //! names nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -11,7 +11,7 @@ use wharf_domain::event::{ObjectChange, ObjectFate};
 use wharf_domain::ids::{ObjectId, OrganizationId};
 use wharf_domain::job::Counters;
 use wharf_domain::object::{BlobKey, DeletedBy, SourceId};
-use wharf_domain::run::commit::{Commit, LeftOut, Put, Standing, Vanished};
+use wharf_domain::run::commit::{Commit, LeftOut, Moved, Put, Standing, Vanished};
 use wharf_domain::sync::{Lease, Sync};
 
 use super::{Outcome, Progress, Run, advance, hold_standing};
@@ -20,28 +20,34 @@ use crate::row::{Columns, json, number};
 use crate::store::{Store, Tx};
 use crate::{audit, buckets, dead_letters, objects};
 
-/// Source identities as three bound arrays.
+/// Source identities as three bound arrays, and the lineages that are told of them.
 struct Sources<'a> {
     providers: Vec<&'static str>,
     authorities: Vec<&'a str>,
     objects: Vec<&'a str>,
+    lineages: Vec<Option<&'a str>>,
 }
 
 impl<'a> Sources<'a> {
     /// Each source once: a statement may not touch a row twice.
-    fn of(sources: impl Iterator<Item = &'a SourceId>) -> Self {
-        let distinct: BTreeSet<&SourceId> = sources.collect();
+    fn of(sources: impl Iterator<Item = (&'a SourceId, Option<&'a str>)>) -> Self {
+        let mut distinct: BTreeMap<&SourceId, Option<&str>> = BTreeMap::new();
+        for (source, lineage) in sources {
+            let known = distinct.entry(source).or_default();
+            *known = lineage.or(*known);
+        }
         Self {
+            lineages: distinct.values().copied().collect(),
             providers: distinct
-                .iter()
+                .keys()
                 .map(|source| source.provider.as_str())
                 .collect(),
             authorities: distinct
-                .iter()
+                .keys()
                 .map(|source| source.authority.as_str())
                 .collect(),
             objects: distinct
-                .iter()
+                .keys()
                 .map(|source| source.object.as_str())
                 .collect(),
         }
@@ -117,9 +123,11 @@ fn only_counts(commit: &Commit) -> bool {
         && commit.adopted.is_empty()
         && commit.left_out.is_empty()
         && commit.failed.is_empty()
+        && commit.moved.is_empty()
         && commit.returned.is_empty()
         && commit.seen.is_empty()
         && commit.drifted.is_empty()
+        && commit.hidden.is_empty()
         && commit.vanished.is_none()
 }
 
@@ -134,17 +142,18 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     /// Makes the sync hold on to those of the sources that the bucket has. They are there, and let through. Returns their
-    /// source identities.
+    /// source identities. Without a lineage, that of the row stays.
     async fn hold_on(&mut self, sources: Sources<'_>) -> Result<Vec<String>, Fault> {
         Ok(sqlx::query_scalar(
-            "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass) \
-             SELECT $1, $3, o.authority, o.source_object, o.id, $4 \
-             FROM UNNEST($5::text[], $6::text[], $7::text[]) AS source (provider, authority, object) \
+            "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass, lineage) \
+             SELECT $1, $3, o.authority, o.source_object, o.id, $4, COALESCE(source.lineage, (SELECT c.lineage FROM catalogue c \
+             WHERE c.organization = $1 AND c.sync = $3 AND c.authority = o.authority AND c.source_object = o.source_object), '') \
+             FROM UNNEST($5::text[], $6::text[], $7::text[], $8::text[]) AS source (provider, authority, object, lineage) \
              JOIN objects o ON o.organization = $1 AND o.bucket = $2 AND o.provider = source.provider \
              AND o.authority = source.authority AND o.source_object = source.object \
              ON CONFLICT (organization, sync, authority, source_object) DO UPDATE SET object = excluded.object, \
              seen_pass = excluded.seen_pass, left_out_version = NULL, left_out_rule = NULL, \
-             missing_pass = NULL, missing_since = NULL RETURNING source_object",
+             missing_pass = NULL, missing_since = NULL, hidden = FALSE, lineage = excluded.lineage RETURNING source_object",
         )
         .bind(self.organization.as_str())
         .bind(self.sync.bucket.as_str())
@@ -153,6 +162,7 @@ impl Rows<'_> {
         .bind(sources.providers)
         .bind(sources.authorities)
         .bind(sources.objects)
+        .bind(sources.lineages)
         .fetch_all(&mut *self.tx)
         .await?)
     }
@@ -179,6 +189,26 @@ impl Rows<'_> {
         .bind(each(|it| &it.rule))
         .execute(&mut *self.tx)
         .await?;
+        Ok(())
+    }
+
+    /// Notes where files lie now.
+    async fn relocate(&mut self, moved: &[Moved], now: Timestamp) -> Result<(), Fault> {
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let each = |column: fn(&Moved) -> &str| -> Vec<&str> { moved.iter().map(column).collect() };
+        let paths: Vec<Option<&str>> = moved.iter().map(|it| it.path.as_deref()).collect();
+        sqlx::query(MOVED)
+            .bind(self.organization.as_str())
+            .bind(self.sync.id.as_str())
+            .bind(self.authority)
+            .bind(each(|it| &it.object))
+            .bind(paths)
+            .bind(each(|it| &it.lineage))
+            .bind(now)
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 
@@ -231,9 +261,20 @@ macro_rules! marking {
     };
 }
 
-const RETURNED: &str = marking!("missing_pass = NULL, missing_since = NULL");
-const SEEN: &str = marking!("seen_pass = $5, missing_pass = NULL, missing_since = NULL");
-const DRIFTED: &str = marking!("missing_pass = $5");
+const RETURNED: &str = marking!("missing_pass = NULL, missing_since = NULL, hidden = FALSE");
+const SEEN: &str =
+    marking!("seen_pass = $5, missing_pass = NULL, missing_since = NULL, hidden = FALSE");
+const DRIFTED: &str = marking!("seen_pass = $5, missing_pass = $5, hidden = FALSE");
+// Of a row that is not missing, nothing changes. Were that a condition, all missing rows would be looked at.
+const HIDDEN: &str = marking!("hidden = (missing_pass IS NOT NULL)");
+
+/// Tells rows that point at an object, and these objects, of what lies elsewhere.
+const MOVED: &str = "WITH moved AS (UPDATE catalogue c SET lineage = told.lineage \
+     FROM UNNEST($4::text[], $5::text[], $6::text[]) AS told (object, path, lineage) \
+     WHERE c.organization = $1 AND c.sync = $2 AND c.authority = $3 AND c.source_object = told.object AND c.object IS NOT NULL \
+     RETURNING c.object, told.path) \
+     UPDATE objects o SET path = moved.path, updated_at = $7 FROM moved WHERE o.organization = $1 AND o.id = moved.object \
+     AND moved.path IS NOT NULL";
 
 /// What became of the puts of a step.
 #[derive(Default)]
@@ -259,7 +300,13 @@ async fn publish(
     let current = if puts.is_empty() {
         HashMap::new()
     } else {
-        lock_objects(tx, organization, sync, Sources::of(puts.keys().copied())).await?
+        lock_objects(
+            tx,
+            organization,
+            sync,
+            Sources::of(puts.keys().map(|source| (*source, None))),
+        )
+        .await?
     };
     let state_of = |put: &Put| {
         let state = current.get(&put.source);
@@ -282,8 +329,10 @@ async fn publish(
             object: object.clone(),
         })
         .collect();
-    let held = commit.puts.iter().map(|put| &put.source).chain(&adopted);
-    let held = Sources::of(held);
+    let put = commit.puts.iter();
+    let put = put.map(|put| (&put.source, Some(put.lineage.as_str())));
+    let adopted = adopted.iter().map(|source| (source, None));
+    let held = Sources::of(put.chain(adopted));
     let mut rows = Rows {
         tx: &mut *tx,
         organization,
@@ -299,9 +348,11 @@ async fn publish(
     if !commit.left_out.is_empty() {
         rows.remember_left_out(&commit.left_out).await?;
     }
+    rows.relocate(&commit.moved, now).await?;
     rows.mark(RETURNED, &commit.returned).await?;
     rows.mark(SEEN, &commit.seen).await?;
     rows.mark(DRIFTED, &commit.drifted).await?;
+    rows.mark(HIDDEN, &commit.hidden).await?;
     if let Some(vanished) = &commit.vanished {
         rows.pass_over(vanished).await?;
     }

@@ -150,8 +150,9 @@ impl Store {
         let mut connection = self.read(organization).await?;
         leased(&mut connection, organization, lease).await?;
         let row = sqlx::query(concat!(
-            "SELECT COUNT(*) AS held, COUNT(*) FILTER (WHERE c.missing_pass = $3) AS missing, \
-             COUNT(*) FILTER (WHERE c.missing_pass = $3 AND c.missing_since < $3) AS agreed \
+            "SELECT COUNT(*) AS held, COUNT(*) FILTER (WHERE c.missing_pass = $3 AND NOT c.hidden) AS missing, \
+             COUNT(*) FILTER (WHERE c.missing_pass = $3 AND NOT c.hidden AND c.missing_since < $3) AS agreed, \
+             COUNT(*) FILTER (WHERE c.missing_pass = $3 AND c.hidden) AS hidden \
              FROM catalogue c WHERE c.organization = $1 AND c.sync = $2 AND c.object IS NOT NULL AND ",
             lies_open!("$4")
         ))
@@ -166,6 +167,7 @@ impl Store {
             held: columns.number("held")?,
             missing: columns.number("missing")?,
             agreed: columns.number("agreed")?,
+            hidden: columns.number("hidden")?,
         })
     }
 
@@ -232,7 +234,7 @@ impl Store {
         let went: Vec<Option<String>> = sqlx::query_scalar(concat!(
             "DELETE FROM catalogue WHERE organization = $1 AND sync = $2 AND ctid = ANY (ARRAY( \
              SELECT c.ctid FROM catalogue c WHERE c.organization = $1 AND c.sync = $2 AND c.missing_pass = $3 \
-             AND (c.object IS NULL OR (c.missing_since < $3 OR NOT $4) AND ",
+             AND (c.object IS NULL OR NOT c.hidden AND (c.missing_since < $3 OR NOT $4) AND ",
             lies_open!("$5"),
             ") LIMIT $6)) RETURNING object"
         ))

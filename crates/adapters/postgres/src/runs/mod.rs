@@ -8,8 +8,9 @@ use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus};
 use wharf_domain::provider::Provider;
 use wharf_domain::run::commit::{Commit, Standing};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
-use wharf_domain::sync::{Lease, Sync, SyncMode};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
+use wharf_domain::run::feed::MissingRow;
+use wharf_domain::sync::{Feed, Lease, PushChannel, Sync, SyncMode};
 use wharf_ports::{RunError, RunRepository};
 
 use crate::clock::span;
@@ -19,6 +20,7 @@ use crate::store::{Store, Tx, in_transaction};
 use crate::syncs::columns;
 use crate::{audit, jobs, syncs};
 
+mod absent;
 mod commit;
 mod deletes;
 
@@ -166,6 +168,30 @@ impl Store {
         Ok(())
     }
 
+    async fn note_channel(
+        &self,
+        tx: &mut PgConnection,
+        organization: &OrganizationId,
+        lease: &Lease,
+        channel: Option<&PushChannel>,
+    ) -> Outcome<()> {
+        hold(tx, organization, lease).await?;
+        let now = self.now(tx).await?;
+        sqlx::query(
+            "UPDATE syncs SET push = $3, push_channel = $4, \
+             lease_expires_at = GREATEST(lease_expires_at, $5 + lease_ttl * INTERVAL '1 microsecond') \
+             WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(channel.map(json))
+        .bind(channel.map(|channel| channel.channel.as_str()))
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        Ok(())
+    }
+
     async fn finish_job(
         &self,
         tx: &mut Tx,
@@ -188,18 +214,21 @@ impl Store {
         let complete_pass = completed && end.incomplete_reason.is_none();
         let done = complete_pass && sync.mode == SyncMode::InitialOnly;
         // What was asked for meanwhile is owed its run, even by a sync that is done.
+        let feed = sync.checkpoint.as_ref().filter(|_| end.saw_what_it_may());
+        let feed = feed.and_then(|checkpoint| Feed::behind(checkpoint, sync.feed.as_ref(), now));
         let owed = sync.queued_job.is_some() || sync.pending_full;
         let next_run_at = match (owed, done) {
             (true, _) => Some(now),
             (false, true) => None,
             (false, false) => Some(now + span(delay)),
         };
+        let rest = end.ring_rest(delay);
         sqlx::query(
             "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
-             lease_ttl = NULL, next_run_at = $3, resume_of = $4, \
+             lease_ttl = NULL, next_run_at = CASE WHEN rung AND NOT $5 THEN LEAST($3, $14) ELSE $3 END, rung = FALSE, rings_from = $14, resume_of = $4, \
              state = CASE WHEN $5 THEN 'completed' ELSE state END, \
              paused_at = CASE WHEN $5 THEN NULL ELSE paused_at END, \
-             checkpoint = CASE WHEN $6 THEN NULL ELSE checkpoint END, \
+             checkpoint = CASE WHEN $6 THEN NULL ELSE checkpoint END, feed = CASE WHEN $13 THEN $12 ELSE feed END, \
              runs_completed = runs_completed + $7, last_sync_at = CASE WHEN $7 = 1 THEN $9 ELSE last_sync_at END, \
              runs_failed = runs_failed + $8, \
              consecutive_failures = CASE WHEN $7 = 1 THEN 0 ELSE consecutive_failures + $8 END, \
@@ -217,6 +246,9 @@ impl Store {
         .bind(now)
         .bind(&end.error)
         .bind(json(&stats))
+        .bind(feed.as_ref().map(json))
+        .bind(end.saw_what_it_may())
+        .bind(now + span(rest))
         .execute(&mut **tx)
         .await?;
         audit::store(tx, organization, audit, now);
@@ -261,6 +293,41 @@ impl RunRepository for Store {
         step: &MarkMissing,
     ) -> Result<Option<RowKey>, RunError> {
         in_transaction!(self, organization, tx => self.mark_unseen(&mut tx, organization, lease, standing, step))
+            .map_err(Failure::into_port)
+    }
+
+    async fn mark_absent(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkAbsent,
+    ) -> Result<u64, RunError> {
+        in_transaction!(self, organization, tx => self.mark_absent_rows(&mut tx, organization, lease, standing, step))
+            .map_err(Failure::into_port)
+    }
+
+    async fn missing_rows(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        authority: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MissingRow>, RunError> {
+        self.rows_to_trace(organization, lease, pass, authority, after, limit)
+            .await
+            .map_err(Failure::into_port)
+    }
+
+    async fn keep_channel(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        channel: Option<PushChannel>,
+    ) -> Result<(), RunError> {
+        in_transaction!(self, organization, tx => self.note_channel(&mut tx, organization, lease, channel.as_ref()))
             .map_err(Failure::into_port)
     }
 

@@ -113,7 +113,7 @@ async fn forget_rules(
     sync: &SyncId,
 ) -> Result<(), Fault> {
     for statement in [
-        "UPDATE syncs SET checkpoint = NULL, held_deletes = NULL WHERE organization = $1 AND id = $2",
+        "UPDATE syncs SET checkpoint = NULL, feed = NULL, held_deletes = NULL WHERE organization = $1 AND id = $2",
         "DELETE FROM catalogue WHERE organization = $1 AND sync = $2 AND left_out_version IS NOT NULL AND object IS NULL",
         "UPDATE catalogue SET left_out_version = NULL, left_out_rule = NULL \
          WHERE organization = $1 AND sync = $2 AND left_out_version IS NOT NULL",
@@ -366,7 +366,8 @@ impl Store {
             }));
         }
         sqlx::query(
-            "UPDATE syncs SET queued_job = $3, checkpoint = CASE WHEN $5 THEN NULL ELSE checkpoint END, updated_at = $4 \
+            "UPDATE syncs SET queued_job = $3, checkpoint = CASE WHEN $5 THEN NULL ELSE checkpoint END, \
+             feed = CASE WHEN $5 THEN NULL ELSE feed END, updated_at = $4 \
              WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())

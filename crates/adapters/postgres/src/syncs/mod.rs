@@ -35,7 +35,7 @@ macro_rules! columns {
     () => {
         "clock_timestamp() AS read_at, id, bucket, namespace, connection, mode, settings, state, paused_at, paused_by, \
          pause_reason, pending_full, held_deletes, next_run_at, queued_job, lease_job, lease_worker, lease_acquired_at, \
-         lease_expires_at, last_pass, checkpoint, counters, runs_completed, runs_failed, stats, last_sync_at, last_error, \
+         lease_expires_at, last_pass, checkpoint, counters, runs_completed, runs_failed, stats, feed, push, last_sync_at, last_error, \
          consecutive_failures, revision, created_by, created_at, updated_at"
     };
 }
@@ -74,6 +74,8 @@ pub(crate) fn read(row: &PgRow) -> Result<Sync, Fault> {
         state: columns.read("state", SyncState::parse)?,
         paused: read_pause(&columns)?,
         pending_full: columns.get("pending_full")?,
+        feed: columns.json_optional("feed")?,
+        push: columns.json_optional("push")?,
         held_deletes: columns.json_optional("held_deletes")?,
         next_run_at: columns.time_optional("next_run_at")?,
         queued_job: columns.parse_optional("queued_job")?,
@@ -247,6 +249,8 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
         state: SyncState::Active,
         paused: None,
         pending_full: false,
+        feed: None,
+        push: None,
         held_deletes: None,
         next_run_at: Some(now),
         queued_job: Some(new.first_job),

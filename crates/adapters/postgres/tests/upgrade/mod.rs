@@ -16,7 +16,8 @@ use wharf_domain::rate_limit::RateLimits;
 use wharf_domain::run::catalogue::{Known, KnownCopy, Recall};
 use wharf_domain::run::commit::Standing;
 use wharf_domain::run::deletes::{MarkMissing, Survey};
-use wharf_domain::sync::{Checkpoint, Cursor, Order, RunStats, SyncState};
+use wharf_domain::run::feed::MissingRow;
+use wharf_domain::sync::{Checkpoint, Cursor, Order, PassKind, RunStats, SyncState};
 use wharf_ports::AuditSeal;
 use wharf_testkit::{Harness, LONG, TestSeal, build};
 
@@ -158,6 +159,8 @@ async fn a_database_of_the_second_version_is_migrated_with_all_that_syncs_knew()
         unsettled: 2,
         extra_passes: 1,
         credential_version: 1,
+        kind: PassKind::Listing,
+        feed: None,
     };
     assert_eq!(sync.checkpoint, Some(checkpoint));
     let (first, no_status) = (PageRequest::first(10), None);
@@ -184,9 +187,10 @@ async fn a_database_of_the_second_version_is_migrated_with_all_that_syncs_knew()
     assert_eq!(kept.mapped, Mapped::default());
     assert_eq!((kept.purged, &kept.facts.version_id), (false, &None));
 
-    let copy = |object: &str, digit, deleted| KnownCopy {
+    let copy = |object: &str, path: &str, digit, deleted| KnownCopy {
         id: object.parse().expect("an identifier"),
         version: "1".to_owned(),
+        path: path.to_owned(),
         blob: BlobKey::parse(&blob(digit)).expect("a key"),
         deleted,
         copied_by: None,
@@ -199,6 +203,7 @@ async fn a_database_of_the_second_version_is_migrated_with_all_that_syncs_knew()
         left_out: None,
         dead_letter: None,
         missing: false,
+        lineage: String::new(),
     };
     let recall = Recall {
         provider: Provider::S3,
@@ -218,8 +223,11 @@ async fn a_database_of_the_second_version_is_migrated_with_all_that_syncs_knew()
     assert_eq!(
         recalled,
         [
-            known("media/buried", copy(BURIED, 'b', Some(DeletedBy::Person))),
-            known("media/kept", copy(KEPT, 'a', None)),
+            known(
+                "media/buried",
+                copy(BURIED, "media/buried", 'b', Some(DeletedBy::Person))
+            ),
+            known("media/kept", copy(KEPT, "media/kept", 'a', None)),
         ]
     );
 
@@ -251,9 +259,45 @@ async fn goes_on_with_the_pass(h: &Harness, sync: &SyncId) {
         held: 2,
         missing: 1,
         agreed: 0,
+        hidden: 0,
     };
     let found = runs.survey(&organization, &lease, 3, &[]).await;
     assert_eq!(found.expect("an answer"), survey, "what pass 3 saw it saw");
+}
+
+#[tokio::test]
+async fn what_a_sync_found_missing_before_there_were_feeds_is_missing_and_not_hidden() {
+    let guard = TestDatabase::create().await;
+    let mut bare = common::bare(&guard.url).await;
+    migrate_to(&mut bare, 2).await;
+    store_sync(&mut bare).await;
+    migrate_to(&mut bare, 4).await;
+    let missing = [
+        "UPDATE catalogue SET seen_pass = 2, missing_pass = 3, missing_since = 2 WHERE source_object = 'media/kept'"
+            .to_owned(),
+    ];
+    execute(&mut bare, &missing).await;
+    let database = guard.connect().await;
+    database.migrate().await.expect("the rest applies");
+    let h = Harness::in_real_time(common::repositories(&database));
+    let (organization, lease) = (organization(), h.lease(LONG).await);
+    let runs = &h.repositories.runs;
+    let sync = runs.load(&organization, &lease).await.expect("the sync");
+    assert_eq!((sync.feed, sync.push), (None, None));
+    let found = runs.survey(&organization, &lease, 3, &[]).await;
+    let survey = Survey {
+        held: 2,
+        missing: 1,
+        agreed: 1,
+        hidden: 0,
+    };
+    assert_eq!(found.expect("an answer"), survey);
+    let rows = runs.missing_rows(&organization, &lease, 3, build::AUTHORITY, None, 10);
+    let row = MissingRow {
+        object: "media/kept".to_owned(),
+        lineage: String::new(),
+    };
+    assert_eq!(rows.await.expect("an answer"), [row]);
 }
 
 /// A database of the version before chains: an organization with a user, a key, connections in every state, and more

@@ -15,8 +15,11 @@ use wharf_domain::provider::{NewProviderConfig, Provider, parse_new};
 use wharf_domain::sync::Cursor;
 use wharf_egress::{Guard, Policy, Resolver, TcpDialer};
 use wharf_lab::{Lab, LabConfig};
-use wharf_ports::{CheckRequest, FetchWish, OpenProvider, ProviderError, ProviderFactory};
+use wharf_ports::{
+    CheckRequest, FetchWish, LoneSession, OpenProvider, ProviderError, ProviderFactory,
+};
 use wharf_s3::S3;
+use wharf_testkit::FakeClock;
 
 /// How an account is reached: by the path, or with the bucket in the host's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +54,16 @@ impl Resolver for Nowhere {
     }
 }
 
+/// What an account of S3 has no use for.
+pub(crate) fn alone() -> Arc<LoneSession> {
+    Arc::new(LoneSession::new(Arc::new(FakeClock::new())))
+}
+
 /// An account whose names lead nowhere.
 pub(crate) fn open_in_the_void(parts: NewProviderConfig) -> OpenProvider {
     let guard = Guard::with(policy(), Arc::new(Nowhere), Arc::new(TcpDialer));
     S3::new(Arc::new(guard))
-        .open(&connection(), &parts.config, parts.credentials)
+        .open(&connection(), &parts.config, parts.credentials, alone())
         .unwrap()
 }
 
@@ -113,7 +121,7 @@ pub(crate) fn s3_at(endpoint: &str, id: &str, secret: &str) -> NewProviderConfig
 
 pub(crate) fn open_with(policy: Policy, parts: NewProviderConfig) -> OpenProvider {
     factory(policy)
-        .open(&connection(), &parts.config, parts.credentials)
+        .open(&connection(), &parts.config, parts.credentials, alone())
         .unwrap()
 }
 

@@ -796,7 +796,12 @@ mod under_a_role {
         let guard = Guard::with(policy(), Arc::new(Here), Arc::new(TcpDialer));
         let s3 = S3::with_aws(Arc::new(guard), aws, Arc::new(Machine), Arc::new(Machine));
         let account = s3
-            .open(&connection(), &parts.config, parts.credentials)
+            .open(
+                &connection(),
+                &parts.config,
+                parts.credentials,
+                crate::account::alone(),
+            )
             .unwrap();
         let request = CheckRequest {
             source_path: Some("media"),

@@ -239,7 +239,12 @@ async fn outcome(attempt: &Attempt) -> Outcome {
             return Outcome::Refused(fields(&error));
         }
     };
-    match factory.open(&connection(), &parts.config, parts.credentials) {
+    match factory.open(
+        &connection(),
+        &parts.config,
+        parts.credentials,
+        crate::account::alone(),
+    ) {
         Err(error) => {
             let field = "provider_config.credentials.type: ";
             assert!(error.message.starts_with(field), "{attempt:?}: {error}");
@@ -278,6 +283,7 @@ fn entry_at(source_path: &str) -> Entry {
         size_bytes: Some(1),
         modified_at: None,
         unreadable: None,
+        lineage: String::new(),
     }
 }
 

@@ -210,6 +210,7 @@ async fn a_key_longer_than_any_key_is_not_asked_for() {
             size_bytes: Some(1),
             modified_at: None,
             unreadable: None,
+            lineage: String::new(),
         };
         let error = provider
             .fetch(&entry, FetchWish::default())

@@ -1,6 +1,7 @@
 //! Listings are complete, or an error.
 
 use wharf_domain::error_code::ErrorCode;
+use wharf_domain::filter::ProviderFilters;
 use wharf_domain::provider::Provider;
 use wharf_domain::sync::Cursor;
 use wharf_lab::{Action, FaultRule, Lab, ListingFault, Match, Operation, Seed};
@@ -369,7 +370,9 @@ async fn a_scope_is_what_of_the_source_path_begins_with_the_prefix() {
             &["in", "in/2023/a", "in/2024-05/a", "in/2024-06"],
         ),
     ] {
-        let scope = factory.scope(Provider::S3, source_path, prefix).unwrap();
+        let scope = factory
+            .scope(Provider::S3, source_path, &narrowed(prefix))
+            .unwrap();
         for limit in [1, 1000] {
             let (entries, _) = list_all(&provider, &scope, limit).await.unwrap();
             let keys = entries.iter().map(|entry| &entry.object["media/".len()..]);
@@ -384,9 +387,29 @@ async fn a_scope_is_what_of_the_source_path_begins_with_the_prefix() {
             assert!(relative.starts_with(prefix.unwrap()), "{relative}");
         }
     }
-    let error = factory.scope(Provider::Tigris, "media/in", Some("../out"));
+    let error = factory.scope(Provider::Tigris, "media/in", &narrowed(Some("../out")));
     assert_eq!(error.unwrap_err().0[0].path(), "provider_filters.prefix");
-    assert!(factory.scope(Provider::Snowflake, "media", None).is_err());
+    assert!(
+        factory
+            .scope(Provider::Snowflake, "media", &narrowed(None))
+            .is_err()
+    );
+}
+
+fn narrowed(prefix: Option<&str>) -> ProviderFilters {
+    ProviderFilters {
+        prefix: prefix.map(ToOwned::to_owned),
+        ..ProviderFilters::default()
+    }
+}
+
+#[test]
+fn export_formats_are_for_google_drive() {
+    let mut filters = narrowed(None);
+    filters.export_formats.document = "pdf".to_owned();
+    let error = factory(policy()).scope(Provider::S3, "media", &filters);
+    let path = "provider_filters.export_formats";
+    assert_eq!(error.unwrap_err().0[0].path(), path);
 }
 
 #[test]

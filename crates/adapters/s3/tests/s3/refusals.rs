@@ -367,6 +367,7 @@ fn a_factory_opens_what_it_supports_and_says_what_it_does_not() {
         &crate::account::connection(),
         &parts.config,
         parts.credentials,
+        crate::account::alone(),
     ) else {
         panic!("a role was opened")
     };
@@ -388,6 +389,7 @@ fn a_factory_opens_what_it_supports_and_says_what_it_does_not() {
         &crate::account::connection(),
         &s3.config,
         tigris.credentials,
+        crate::account::alone(),
     ) else {
         panic!("parts do not fit")
     };

@@ -143,6 +143,7 @@ async fn aws_is_asked_in_the_region_with_the_bucket_in_the_host_unless_it_has_do
             &crate::account::connection(),
             &parts.config,
             parts.credentials,
+            crate::account::alone(),
         )
         .unwrap();
     for bucket in ["media", "media.2024"] {

@@ -351,7 +351,12 @@ async fn the_guard_judges_every_dial_and_its_no_is_final() {
     let guard = Guard::with(policy(), resolver, Arc::new(server.dialer()));
     let parts = s3_at("http://store.example.com", "ID", "secret");
     let provider = S3::new(Arc::new(guard))
-        .open(&connection(), &parts.config, parts.credentials)
+        .open(
+            &connection(),
+            &parts.config,
+            parts.credentials,
+            crate::account::alone(),
+        )
         .unwrap();
     let error = read(&provider, &entry(TAG, Some(SIZE))).await.unwrap_err();
     assert_eq!(

@@ -83,7 +83,12 @@ fn factory(aws: Aws, clock: &Arc<Moved>) -> S3 {
 fn open_in(factory: &S3, region: &str, arn: &str, id: &str) -> Result<OpenProvider, ProviderError> {
     let credentials = json!({"type": "iam_role", "role_arn": arn, "external_id": id});
     let parts = config(Provider::S3, json!({"region": region}), credentials);
-    factory.open(&connection(), &parts.config, parts.credentials)
+    factory.open(
+        &connection(),
+        &parts.config,
+        parts.credentials,
+        crate::account::alone(),
+    )
 }
 
 fn open(aws: Aws) -> OpenProvider {
@@ -474,7 +479,12 @@ async fn connections_own_endpoints_cannot_borrow_the_operator_s_trust() {
     );
     assert!(factory.vet(&parts.config).is_err());
     let account = factory
-        .open(&connection(), &parts.config, parts.credentials)
+        .open(
+            &connection(),
+            &parts.config,
+            parts.credentials,
+            crate::account::alone(),
+        )
         .unwrap();
     let error = account.list("media", None, 10).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::EgressRefused);
@@ -491,7 +501,12 @@ async fn the_store_in_the_place_of_aws_is_asked_by_path_with_any_kind_of_credent
     });
     let parts = config(Provider::S3, json!({"region": "eu-west-1"}), credentials);
     let account = factory(aws(&lab), &Arc::default())
-        .open(&connection(), &parts.config, parts.credentials)
+        .open(
+            &connection(),
+            &parts.config,
+            parts.credentials,
+            crate::account::alone(),
+        )
         .unwrap();
     let entry = only_entry(&account, "media").await;
     assert_eq!(read(&account, &entry).await.unwrap(), "hello");
@@ -516,7 +531,12 @@ async fn an_access_key_s_own_session_is_never_renewed() {
     });
     let parts = config(Provider::S3, json!({}), credentials);
     let account = factory(aws(&lab), &Arc::default())
-        .open(&connection(), &parts.config, parts.credentials)
+        .open(
+            &connection(),
+            &parts.config,
+            parts.credentials,
+            crate::account::alone(),
+        )
         .unwrap();
     let error = account.list("media", None, 10).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::AuthExpired);

@@ -206,7 +206,12 @@ impl Server {
     pub(crate) fn account_as(&self, parts: NewProviderConfig) -> OpenProvider {
         let guard = Guard::with(policy(), Arc::new(Here), Arc::new(self.dialer()));
         S3::new(Arc::new(guard))
-            .open(&connection(), &parts.config, parts.credentials)
+            .open(
+                &connection(),
+                &parts.config,
+                parts.credentials,
+                crate::account::alone(),
+            )
             .unwrap()
     }
 
@@ -238,5 +243,6 @@ pub(crate) fn entry(version: &str, size: Option<usize>) -> Entry {
         size_bytes: size.map(|size| size as u64),
         modified_at: None,
         unreadable: None,
+        lineage: String::new(),
     }
 }

@@ -58,8 +58,8 @@ fn with_identity(lab: &Lab) -> S3 {
 fn request(source_path: Option<&str>) -> SetupRequest {
     SetupRequest {
         external_id: Some(issued()),
-        connection: None,
         source_path: source_path.map(ToOwned::to_owned),
+        ..SetupRequest::default()
     }
 }
 

@@ -69,14 +69,16 @@ pub(crate) const PUBLISH: &str = "INSERT INTO objects (organization, id, bucket,
      copied_by_job = excluded.copied_by_job, deleted_at = NULL, deleted_by = NULL, purged_at = NULL, \
      updated_at = excluded.updated_at";
 
-/// The sync holds on to the objects of these sources. Returns those that the bucket has.
+/// The sync holds on to the objects of these sources. Returns those that the bucket has. Without a lineage, that of the row stays.
 pub(crate) const HOLD_ON: &str = concat!(
-    "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass) \
-     SELECT o.organization, $3, o.authority, o.source_object, o.id, $4",
+    "INSERT INTO catalogue (organization, sync, authority, source_object, object, seen_pass, lineage) \
+     SELECT o.organization, $3, o.authority, o.source_object, o.id, $4, COALESCE(source.value ->> 3, (SELECT c.lineage \
+     FROM catalogue c WHERE c.organization = $1 AND c.sync = $3 AND c.authority = o.authority \
+     AND c.source_object = o.source_object), '')",
     sourced!("$5"),
     " WHERE true ON CONFLICT (organization, sync, authority, source_object) DO UPDATE SET \
      object = excluded.object, left_out_version = NULL, left_out_rule = NULL, seen_pass = excluded.seen_pass, \
-     missing_pass = NULL, missing_since = NULL RETURNING source_object"
+     missing_pass = NULL, missing_since = NULL, hidden = 0, lineage = excluded.lineage RETURNING source_object"
 );
 
 /// Remembers versions as left out.
@@ -87,20 +89,52 @@ pub(crate) const LEAVE_OUT: &str = "INSERT INTO catalogue (organization, sync, a
      left_out_version = excluded.left_out_version, left_out_rule = excluded.left_out_rule, \
      seen_pass = excluded.seen_pass";
 
+/// What lies elsewhere now, `[[object, path, lineage], …]`, with the sync's rows `c` that point at an object.
+macro_rules! moved {
+    () => {
+        " FROM json_each($4) AS moved CROSS JOIN catalogue c ON c.organization = $1 AND c.sync = $2 AND c.authority = $3 \
+         AND c.source_object = moved.value ->> 0 AND c.object IS NOT NULL"
+    };
+}
+
+/// Tells the objects of what lies elsewhere. What is meant is found first, one by one.
+pub(crate) const MOVE_OBJECTS: &str = concat!(
+    "UPDATE objects SET path = found.path, updated_at = $5 FROM (SELECT o.rowid AS place, moved.value ->> 1 AS path",
+    moved!(),
+    " CROSS JOIN objects o ON o.organization = $1 AND o.id = c.object WHERE moved.value ->> 1 IS NOT NULL LIMIT -1) AS found WHERE objects.rowid = found.place"
+);
+
+/// Tells the rows of what lies elsewhere.
+pub(crate) const MOVE_ROWS: &str = concat!(
+    "INSERT INTO catalogue (organization, sync, authority, source_object, seen_pass, lineage) \
+     SELECT c.organization, c.sync, c.authority, c.source_object, c.seen_pass, moved.value ->> 2",
+    moved!(),
+    " WHERE true ON CONFLICT (organization, sync, authority, source_object) DO UPDATE SET lineage = excluded.lineage"
+);
+
 /// Rows that are there again.
 pub(crate) const RETURN: &str = concat!(
-    "UPDATE catalogue SET missing_pass = NULL, missing_since = NULL",
+    "UPDATE catalogue SET missing_pass = NULL, missing_since = NULL, hidden = 0",
     rows!()
 );
 
 /// Rows that the pass has seen.
 pub(crate) const SEE: &str = concat!(
-    "UPDATE catalogue SET seen_pass = $5, missing_pass = NULL, missing_since = NULL",
+    "UPDATE catalogue SET seen_pass = $5, missing_pass = NULL, missing_since = NULL, hidden = 0",
     rows!()
 );
 
-/// Rows that the rules do not let through any more.
-pub(crate) const DRIFT: &str = concat!("UPDATE catalogue SET missing_pass = $5", rows!());
+/// Rows that the rules do not let through any more, although they are there.
+pub(crate) const DRIFT: &str = concat!(
+    "UPDATE catalogue SET seen_pass = $5, missing_pass = $5, hidden = 0",
+    rows!()
+);
+
+/// Missing rows that may only be hidden from us. Of a row that is not missing, nothing changes.
+pub(crate) const HIDE: &str = concat!(
+    "UPDATE catalogue SET hidden = (missing_pass IS NOT NULL)",
+    rows!()
+);
 
 /// Where a stretch is cut, so that no statement deals with more rows at once.
 pub(crate) const CUT: &str = concat!(
@@ -129,6 +163,18 @@ fn source_list<'a>(sources: impl Iterator<Item = &'a SourceId>) -> String {
         )
     });
     json(&triples.collect::<Vec<_>>())
+}
+
+/// A source that is held on to, as one element of a bound parameter, with its lineage if that is told.
+fn held_on<'a>(
+    (source, lineage): (&'a SourceId, Option<&'a str>),
+) -> (&'static str, &'a str, &'a str, Option<&'a str>) {
+    (
+        source.provider.as_str(),
+        &source.authority,
+        &source.object,
+        lineage,
+    )
 }
 
 /// A put as one element of a bound parameter. What is stored as JSON is text in it.
@@ -297,8 +343,10 @@ impl<'a> Step<'_, 'a> {
                 object: object.clone(),
             })
             .collect();
-        let put = self.commit.puts.iter().map(|put| &put.source);
-        let sources: Vec<&SourceId> = put.chain(&adopted).collect();
+        let put = self.commit.puts.iter();
+        let put = put.map(|put| (&put.source, Some(&*put.lineage)));
+        let adopted = adopted.iter().map(|source| (source, None));
+        let sources: Vec<_> = put.chain(adopted).map(held_on).collect();
         if sources.is_empty() {
             return Ok(Vec::new());
         }
@@ -307,7 +355,7 @@ impl<'a> Step<'_, 'a> {
             .bind(self.ground.bucket.as_str())
             .bind(self.lease.sync.as_str())
             .bind(number(self.commit.pass))
-            .bind(source_list(sources.into_iter()))
+            .bind(json(&sources))
             .fetch_all(&mut **self.tx)
             .await?;
         Ok(held)
@@ -342,6 +390,27 @@ impl<'a> Step<'_, 'a> {
             job: &lease.job,
         };
         dead_letters::fail(self.tx, organization, run, &self.commit.failed, now).await
+    }
+
+    /// Notes where files lie now.
+    async fn relocate(&mut self) -> Result<(), Fault> {
+        if self.commit.moved.is_empty() {
+            return Ok(());
+        }
+        let moved = self.commit.moved.iter();
+        let moved = moved.map(|file| (&*file.object, file.path.as_deref(), &*file.lineage));
+        let moved = json(&moved.collect::<Vec<_>>());
+        for statement in [MOVE_OBJECTS, MOVE_ROWS] {
+            sqlx::query(statement)
+                .bind(self.organization.as_str())
+                .bind(self.lease.sync.as_str())
+                .bind(&self.commit.authority)
+                .bind(&moved)
+                .bind(micros(self.ground.now))
+                .execute(&mut **self.tx)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Runs one of the statements over the sync's rows of these source objects.
@@ -414,9 +483,11 @@ impl Store {
         let held = step.hold_on().await?;
         step.leave_out().await?;
         step.settle(&held).await?;
+        step.relocate().await?;
         step.mark(RETURN, &commit.returned).await?;
         step.mark(SEE, &commit.seen).await?;
         step.mark(DRIFT, &commit.drifted).await?;
+        step.mark(HIDE, &commit.hidden).await?;
         if let Some(vanished) = &commit.vanished {
             step.pass_over(vanished).await?;
         }

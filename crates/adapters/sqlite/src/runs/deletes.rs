@@ -57,8 +57,9 @@ pub(crate) const MARK: &str = concat!(
 );
 
 pub(crate) const SURVEY: &str = concat!(
-    "SELECT COUNT(*) AS held, COALESCE(SUM(c.missing_pass = $3), 0) AS missing, \
-     COALESCE(SUM(c.missing_pass = $3 AND c.missing_since < $3), 0) AS agreed \
+    "SELECT COUNT(*) AS held, COALESCE(SUM(c.missing_pass = $3 AND NOT c.hidden), 0) AS missing, \
+     COALESCE(SUM(c.missing_pass = $3 AND NOT c.hidden AND c.missing_since < $3), 0) AS agreed, \
+     COALESCE(SUM(c.missing_pass = $3 AND c.hidden), 0) AS hidden \
      FROM catalogue c WHERE c.organization = $1 AND c.sync = $2 AND c.object IS NOT NULL AND NOT ",
     denied!("$4")
 );
@@ -74,7 +75,7 @@ pub(crate) const HOLD: &str = concat!(
 pub(crate) const LET_GO: &str = concat!(
     "DELETE FROM catalogue WHERE organization = $1 AND sync = $2 AND (authority, source_object) IN \
      (SELECT c.authority, c.source_object FROM catalogue c INDEXED BY catalogue_missing \
-     WHERE c.organization = $1 AND c.sync = $2 AND c.missing_pass = $3 AND (c.object IS NULL OR ((NOT $6 OR c.missing_since < $3) AND NOT ",
+     WHERE c.organization = $1 AND c.sync = $2 AND c.missing_pass = $3 AND (c.object IS NULL OR (NOT c.hidden AND (NOT $6 OR c.missing_since < $3) AND NOT ",
     denied!("$4"),
     ")) LIMIT $5) RETURNING object"
 );
@@ -183,6 +184,7 @@ impl Store {
             held: columns.number("held")?,
             missing: columns.number("missing")?,
             agreed: columns.number("agreed")?,
+            hidden: columns.number("hidden")?,
         })
     }
 

@@ -1,5 +1,6 @@
 //! What a run reads and writes: its lease and its end here, its steps in the modules below.
 
+pub(crate) mod absent;
 pub(crate) mod commit;
 pub(crate) mod deletes;
 
@@ -13,8 +14,9 @@ use wharf_domain::ids::{BucketId, NamespaceId, OrganizationId};
 use wharf_domain::job::{Counters, JobEnd, JobPhase, JobStatus};
 use wharf_domain::provider::Provider;
 use wharf_domain::run::commit::{Commit, Standing};
-use wharf_domain::run::deletes::{Hold, LetGo, MarkMissing, RowKey, Survey};
-use wharf_domain::sync::{HeldDeletes, Lease, Sync, SyncMode};
+use wharf_domain::run::deletes::{Hold, LetGo, MarkAbsent, MarkMissing, RowKey, Survey};
+use wharf_domain::run::feed::MissingRow;
+use wharf_domain::sync::{Feed, HeldDeletes, Lease, PushChannel, Sync, SyncMode};
 use wharf_ports::{RunError, RunRepository};
 
 use crate::clock::{micros, reading, span};
@@ -134,6 +136,29 @@ impl Store {
         Ok(())
     }
 
+    async fn note_channel(
+        &self,
+        tx: &mut Tx,
+        organization: &OrganizationId,
+        lease: &Lease,
+        channel: Option<&PushChannel>,
+    ) -> Outcome<()> {
+        let now = self.now(tx).await?;
+        leased(tx, organization, lease, now).await?;
+        sqlx::query(
+            "UPDATE syncs SET push = $3, push_channel = $4, lease_expires_at = MAX(lease_expires_at, $5 + lease_ttl) \
+             WHERE organization = $1 AND id = $2",
+        )
+        .bind(organization.as_str())
+        .bind(lease.sync.as_str())
+        .bind(channel.map(json))
+        .bind(channel.map(|channel| &*channel.channel))
+        .bind(micros(now))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn finish_job(
         &self,
         tx: &mut Tx,
@@ -159,6 +184,8 @@ impl Store {
         } else {
             Some(micros(now) + span(delay))
         };
+        let feed = sync.checkpoint.as_ref().filter(|_| end.saw_what_it_may());
+        let feed = feed.and_then(|checkpoint| Feed::behind(checkpoint, sync.feed.as_ref(), now));
         let stats = if end.status == JobStatus::Skipped {
             sync.totals.stats
         } else {
@@ -166,13 +193,14 @@ impl Store {
             let took = took.to_std().unwrap_or_default();
             sync.totals.stats.with_run(end, counters, took, now)
         };
+        let rest = end.ring_rest(delay);
         sqlx::query(
             "UPDATE syncs SET lease_job = NULL, lease_worker = NULL, lease_acquired_at = NULL, lease_expires_at = NULL, \
-             lease_ttl = NULL, next_run_at = $3, resume_of = $4, \
+             lease_ttl = NULL, next_run_at = CASE WHEN rung AND NOT $5 THEN MIN($3, $14) ELSE $3 END, rung = 0, rings_from = $14, resume_of = $4, \
              state = CASE WHEN $5 THEN 'completed' ELSE state END, \
              paused_at = CASE WHEN NOT $5 THEN paused_at END, paused_by = CASE WHEN NOT $5 THEN paused_by END, \
              pause_reason = CASE WHEN NOT $5 THEN pause_reason END, \
-             checkpoint = CASE WHEN $6 THEN NULL ELSE checkpoint END, \
+             checkpoint = CASE WHEN $6 THEN NULL ELSE checkpoint END, feed = CASE WHEN $13 THEN $12 ELSE feed END, \
              runs_completed = runs_completed + $7, last_sync_at = CASE WHEN $7 = 1 THEN $9 ELSE last_sync_at END, \
              runs_failed = runs_failed + $8, \
              consecutive_failures = CASE WHEN $7 = 1 THEN 0 ELSE consecutive_failures + $8 END, \
@@ -190,6 +218,9 @@ impl Store {
         .bind(micros(now))
         .bind(&end.error)
         .bind(json(&stats))
+        .bind(feed.as_ref().map(json))
+        .bind(end.saw_what_it_may())
+        .bind(micros(now) + span(rest))
         .execute(&mut **tx)
         .await?;
         audit::store(tx, organization, audit, now);
@@ -270,6 +301,41 @@ impl RunRepository for Store {
         step: &MarkMissing,
     ) -> Result<Option<RowKey>, RunError> {
         in_transaction!(self, tx => self.mark_missing_rows(&mut tx, organization, lease, standing, step))
+            .map_err(Failure::into_port)
+    }
+
+    async fn mark_absent(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        standing: Standing,
+        step: &MarkAbsent,
+    ) -> Result<u64, RunError> {
+        in_transaction!(self, tx => self.mark_absent_rows(&mut tx, organization, lease, standing, step))
+            .map_err(Failure::into_port)
+    }
+
+    async fn missing_rows(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        pass: u64,
+        authority: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MissingRow>, RunError> {
+        self.rows_to_trace(organization, lease, pass, authority, after, limit)
+            .await
+            .map_err(Failure::into_port)
+    }
+
+    async fn keep_channel(
+        &self,
+        organization: &OrganizationId,
+        lease: &Lease,
+        channel: Option<PushChannel>,
+    ) -> Result<(), RunError> {
+        in_transaction!(self, tx => self.note_channel(&mut tx, organization, lease, channel.as_ref()))
             .map_err(Failure::into_port)
     }
 

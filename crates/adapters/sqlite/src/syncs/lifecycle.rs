@@ -73,6 +73,7 @@ impl Store {
         updated.updated_at = now;
         if change.rules_changed {
             updated.checkpoint = None;
+            updated.feed = None;
             updated.held_deletes = None;
             if updated.status() == SyncStatus::Active {
                 updated.next_run_at = Some(at_once(&updated, now));
@@ -85,7 +86,7 @@ impl Store {
         }
         sqlx::query(
             "UPDATE syncs SET settings = $3, revision = revision + 1, \
-             checkpoint = CASE WHEN NOT $4 THEN checkpoint END, held_deletes = CASE WHEN NOT $4 THEN held_deletes END, \
+             checkpoint = CASE WHEN NOT $4 THEN checkpoint END, feed = CASE WHEN NOT $4 THEN feed END, held_deletes = CASE WHEN NOT $4 THEN held_deletes END, \
              next_run_at = $5, updated_at = $6 WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())
@@ -227,7 +228,7 @@ impl Store {
         }
         sqlx::query(
             "UPDATE syncs SET queued_job = $3, next_run_at = $4, checkpoint = CASE WHEN $5 THEN NULL ELSE checkpoint END, \
-             updated_at = $6 WHERE organization = $1 AND id = $2",
+             feed = CASE WHEN $5 THEN NULL ELSE feed END, updated_at = $6 WHERE organization = $1 AND id = $2",
         )
         .bind(organization.as_str())
         .bind(sync.as_str())

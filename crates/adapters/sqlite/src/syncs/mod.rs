@@ -32,7 +32,7 @@ macro_rules! columns {
         "id, bucket, namespace, connection, mode, settings, state, next_run_at, queued_job, lease_job, lease_worker, \
          lease_acquired_at, lease_expires_at, last_pass, checkpoint, counters, runs_completed, runs_failed, \
          last_sync_at, last_error, consecutive_failures, revision, paused_at, paused_by, pause_reason, pending_full, \
-         held_deletes, stats, created_by, created_at, updated_at"
+         held_deletes, stats, feed, push, created_by, created_at, updated_at"
     };
 }
 pub(crate) use columns;
@@ -60,6 +60,8 @@ pub(crate) fn read(row: &SqliteRow, now: Timestamp) -> Result<Sync, Fault> {
         state: columns.read("state", SyncState::parse)?,
         paused: read_pause(&columns)?,
         pending_full: columns.get("pending_full")?,
+        feed: columns.json_optional("feed")?,
+        push: columns.json_optional("push")?,
         held_deletes: columns.json_optional("held_deletes")?,
         next_run_at: columns.time_optional("next_run_at")?,
         queued_job: columns.parse_optional("queued_job")?,
@@ -227,6 +229,8 @@ fn create(new: NewSync, mode: SyncMode, now: Timestamp) -> Sync {
         state: SyncState::Active,
         paused: None,
         pending_full: false,
+        feed: None,
+        push: None,
         held_deletes: None,
         next_run_at: Some(now),
         queued_job: Some(new.first_job),

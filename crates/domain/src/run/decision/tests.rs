@@ -33,6 +33,7 @@ fn entry(version: &str) -> Entry {
         size_bytes: Some(1),
         modified_at: None,
         unreadable: None,
+        lineage: String::new(),
     }
 }
 
@@ -49,6 +50,7 @@ fn known() -> Known {
         copy: Some(KnownCopy {
             id: "obj_0123456789abcdef".parse().expect("an id"),
             version: "1".into(),
+            path: "media/a.txt".into(),
             blob: BlobKey::parse(&blob).expect("a key"),
             deleted: None,
             copied_by: Some(sync(1)),
@@ -58,6 +60,7 @@ fn known() -> Known {
         left_out: None,
         dead_letter: None,
         missing: false,
+        lineage: String::new(),
     }
 }
 

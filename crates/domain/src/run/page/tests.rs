@@ -8,6 +8,7 @@ fn entry(object: &str, version: &str) -> Entry {
         size_bytes: Some(1),
         modified_at: None,
         unreadable: None,
+        lineage: String::new(),
     }
 }
 

@@ -61,18 +61,19 @@ pub async fn credentials_that_expire_between_pages_are_told(place: Box<dyn Unrul
     let (provider, scope) = (place.open(), place.scope());
     let first = provider.list(&scope, None, 2).await.unwrap();
     place.misbehave(Mishap::CredentialsExpired).await;
+    let expired = place.told_of_expiry();
     let second = provider.list(&scope, first.next.as_ref(), 2).await;
-    assert_told(&second.unwrap_err(), ErrorCode::AuthExpired, Retry::Never);
+    assert_told(&second.unwrap_err(), expired, Retry::Never);
     let fetched = read(&provider, &first.entries[0]).await;
-    assert_told(&fetched.unwrap_err(), ErrorCode::AuthExpired, Retry::Never);
+    assert_told(&fetched.unwrap_err(), expired, Retry::Never);
     let looked = look(&*place, &provider, &first.entries[0].object).await;
-    assert_told(&looked.unwrap_err(), ErrorCode::AuthExpired, Retry::Never);
+    assert_told(&looked.unwrap_err(), expired, Retry::Never);
     let request = CheckRequest {
         source_path: None,
         budget: Duration::from_secs(30),
     };
     let report = provider.check(request).await;
-    assert_eq!(report.error_code(), Some(ErrorCode::AuthExpired));
+    assert_eq!(report.error_code(), Some(expired));
 }
 
 pub async fn a_denied_listing_is_no_empty_one(place: Box<dyn UnrulyPlace>) {
@@ -116,8 +117,19 @@ pub async fn an_expired_cursor_asks_for_a_new_start(place: Box<dyn UnrulyPlace>)
     let (provider, scope) = (place.open(), place.scope());
     let first = provider.list(&scope, None, 2).await.unwrap();
     place.misbehave(Mishap::CursorsExpired).await;
-    let second = provider.list(&scope, first.next.as_ref(), 2).await;
-    assert_eq!(second.unwrap_err().retry, Retry::Restart);
+    // A listing may begin a part of it anew, but not again and again.
+    let mut cursor = first.next;
+    let mut refused = None;
+    for _ in 0..3 {
+        match provider.list(&scope, cursor.as_ref(), 2).await {
+            Ok(page) => cursor = Some(page.next.expect("a part was taken for all of it")),
+            Err(error) => {
+                refused = Some(error.retry);
+                break;
+            }
+        }
+    }
+    assert_eq!(refused, Some(Retry::Restart));
     place.behave().await;
     let entries = list_all(&provider, &scope, 2).await.unwrap();
     assert_eq!(paths_in(&entries), paths(&*place, &names));

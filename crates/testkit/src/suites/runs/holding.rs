@@ -13,6 +13,7 @@ fn survey(held: u64, missing: u64, agreed: u64) -> Survey {
         held,
         missing,
         agreed,
+        hidden: 0,
     }
 }
 

@@ -3,6 +3,7 @@
 mod announcements;
 mod endings;
 mod failures;
+mod feeds;
 mod holding;
 mod leases;
 mod letting_go;
@@ -13,6 +14,7 @@ mod steps;
 pub use announcements::*;
 pub use endings::*;
 pub use failures::*;
+pub use feeds::*;
 pub use holding::*;
 pub use leases::*;
 pub use letting_go::*;
@@ -26,7 +28,7 @@ use wharf_domain::audit::Action;
 use wharf_domain::ids::OrganizationId;
 use wharf_domain::job::{Counters, JobEnd, JobPhase};
 use wharf_domain::run::commit::Commit;
-use wharf_domain::run::deletes::{Hold, MarkMissing};
+use wharf_domain::run::deletes::{Hold, MarkAbsent, MarkMissing};
 use wharf_domain::sync::Lease;
 use wharf_ports::RunError;
 
@@ -67,6 +69,12 @@ async fn every_step(
         after: None,
         limit: 10,
     };
+    let absent = MarkAbsent {
+        pass: 9,
+        authority: build::AUTHORITY.to_owned(),
+        absent: Vec::new(),
+        limit: 10,
+    };
     let too_many = Hold {
         pass: 9,
         denied: Vec::new(),
@@ -83,6 +91,12 @@ async fn every_step(
         (
             "mark_missing",
             runs.mark_missing(organization, lease, standing, &mark)
+                .await
+                .map(drop),
+        ),
+        (
+            "mark_absent",
+            runs.mark_absent(organization, lease, standing, &absent)
                 .await
                 .map(drop),
         ),
@@ -117,6 +131,10 @@ async fn every_call(
             runs.survey(organization, lease, 9, &[]).await.map(drop),
         ),
     ];
+    let missing = runs.missing_rows(organization, lease, 9, build::AUTHORITY, None, 9);
+    answers.push(("missing_rows", missing.await.map(drop)));
+    let channel = runs.keep_channel(organization, lease, None).await;
+    answers.push(("keep_channel", channel));
     answers.extend(every_step(h, run, organization, lease).await);
     let (end, audit) = (JobEnd::complete(), h.audit(Action::JobFinished));
     let finish = runs.finish(organization, lease, end, DAY, audit).await;

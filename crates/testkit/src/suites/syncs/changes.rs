@@ -246,3 +246,16 @@ pub async fn changed_rules_stop_the_run_at_work_and_agree_with_no_earlier_pass(h
         .await;
     assert_eq!(run.survey(3, &[]).await.agreed, 0, "by other rules");
 }
+
+pub async fn changed_rules_forget_where_the_feed_stands(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.list_all(1, "seven").await;
+    let before = run.stored().await;
+    assert!(before.feed.is_some());
+    let renamed = update(&h, &acme, &before, 1, &change(false)).await.unwrap();
+    assert_eq!(renamed.feed, before.feed);
+    let ruled = update(&h, &acme, &before, 2, &change(true)).await.unwrap();
+    assert_eq!(ruled.feed, None);
+    assert_eq!(run.stored().await.feed, None);
+}

@@ -43,6 +43,8 @@ pub async fn a_sync_is_born_due_with_its_first_job_queued(h: Harness) {
         lease: None,
         last_pass: 0,
         checkpoint: None,
+        feed: None,
+        push: None,
         totals: SyncTotals::default(),
         last_sync_at: None,
         last_error: None,
@@ -121,6 +123,7 @@ pub async fn settings_are_read_back_unchanged(h: Harness) {
         file_filters: Some(build::file_filters()),
         provider_filters: Some(ProviderFilters {
             prefix: Some("jahr/%_'/".to_owned()),
+            ..ProviderFilters::default()
         }),
         sync_from: Some(build::instant(1_700_000_000_123_456)),
         schema_mapping: Some(SchemaMapping::default()),

@@ -262,3 +262,42 @@ pub async fn a_full_run_that_was_asked_for_resumes_nothing(h: Harness) {
     assert_eq!(run.job().await.status, JobStatus::Interrupted);
     assert_eq!(run.stored().await.checkpoint, None);
 }
+
+pub async fn a_full_trigger_forgets_where_the_feed_stands(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.list_all(1, "seven").await;
+    let feed = run.stored().await.feed;
+    assert!(feed.is_some());
+    trigger(&h, &acme, &run.sync, false).await;
+    assert_eq!(
+        run.stored().await.feed,
+        feed,
+        "a plain run goes on from there"
+    );
+    let run = Run {
+        lease: h.lease(LONG).await,
+        ..run
+    };
+    assert_eq!(run.stored().await.feed, feed);
+    run.list_all(2, "eight").await;
+    assert!(run.stored().await.feed.is_some());
+    trigger(&h, &acme, &run.sync, true).await;
+    assert_eq!(run.stored().await.feed, None);
+}
+
+pub async fn a_full_run_that_is_asked_for_meanwhile_forgets_where_the_feed_stands(h: Harness) {
+    let acme = h.tenant("acme").await;
+    let run = acme.run().await;
+    run.list_all(1, "seven").await;
+    trigger(&h, &acme, &run.sync, false).await;
+    let run = Run {
+        lease: h.lease(LONG).await,
+        ..run
+    };
+    trigger(&h, &acme, &run.sync, true).await;
+    assert!(run.stored().await.feed.is_some(), "the run at work has it");
+    run.list_all(2, "eight").await;
+    h.lease(LONG).await;
+    assert_eq!(run.stored().await.feed, None);
+}
